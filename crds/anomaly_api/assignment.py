@@ -1,0 +1,113 @@
+"""What the operator tells the pods: `Runtime` (replaces the pods), `Assignment` (taken over while running), `TrainingOrder`."""
+
+from typing import Any
+
+from anomaly_api.calibration import WindowThreshold
+from anomaly_api.learning import Autoencoder, ModelStore, Training
+from anomaly_api.policy import AlertPolicy, Fallback
+from anomaly_api.schema import Contract, digest
+from anomaly_api.source import KafkaSource, Pipeline
+
+
+class Identity(Contract):
+    """Whose pod it is."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of its alerts."""
+        return f"/namespaces/{self.namespace}/anomalydetectors/{self.name}"
+
+
+class Runtime(Contract):
+    """Settings that a scoring pod cannot change while it runs; a change replaces the pods."""
+
+    detector: Identity
+    kafka: KafkaSource
+    group_id: str
+    alerts_topic: str
+    dead_letter_topic: str
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the content, in hexadecimal."""
+        return digest(self.document())
+
+
+class Revision(Contract):
+    """Model, pipeline, thresholds and alert policy: the unit that is rolled out, named by its digest."""
+
+    model: str | None
+    """Digest (`sha256:...`) of the model's artifact. None: the fallback scorer decides."""
+    model_name: str | None
+    """The AnomalyModel's name, for people."""
+    pipeline: Pipeline
+    thresholds: list[WindowThreshold]
+    """One for each window of the pipeline. Scores are divided by `value`."""
+    fallback: Fallback
+    alerts: AlertPolicy
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the content, in hexadecimal; its first 8 characters name the revision."""
+        return digest(self.document())
+
+    @property
+    def name(self) -> str:
+        """Short name for people, statuses and alerts."""
+        return self.digest[:8]
+
+
+class Assignment(Contract):
+    """Which revisions a scoring pod runs. It is read again whenever its file changes."""
+
+    stable: Revision
+    """The revision that decides."""
+    candidate: Revision | None = None
+    """The revision under analysis."""
+    weight: int = 0
+    """Percent of the entities that the candidate decides."""
+    rollout: str = ""
+    """Name of the rollout; entities are drawn by a hash of it and the entity."""
+    artifacts: dict[str, str] = {}
+    """Where each model digest is found: a path in the pod or a URI."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the content, in hexadecimal."""
+        return digest(self.document())
+
+
+class TrainingOrder(Contract):
+    """What a training Job is to do. It holds no secret."""
+
+    detector: Identity
+    job: str
+    """Name of the Job."""
+    kafka: KafkaSource
+    pipeline: Pipeline
+    autoencoder: Autoencoder
+    training: Training
+    model_store: ModelStore
+    request: str = ""
+    """Changes when a new training of the same thing is wanted."""
+
+    @property
+    def key(self) -> str:
+        """Digest of what decides the outcome; 12 characters. Pods' resources and the like do not count."""
+        asked = self.training.document()
+        for operational in ("image", "resources", "backoffLimit"):
+            asked.pop(operational, None)
+        deciding: dict[str, Any] = {
+            "topic": self.kafka.topic,
+            "bootstrap": self.kafka.bootstrap_servers,
+            "pipeline": self.pipeline.document(),
+            "autoencoder": self.autoencoder.document(),
+            "training": asked,
+            "store": self.model_store.document(),
+            "request": self.request,
+        }
+        return digest(deciding)[:12]

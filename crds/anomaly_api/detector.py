@@ -1,0 +1,112 @@
+"""The AnomalyDetector resource: what a user asks for."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from anomaly_api.learning import Autoencoder, ModelKind, ModelStore, Training
+from anomaly_api.meta import API_VERSION
+from anomaly_api.policy import Alerts, Budget, Fallback, PodSettings, Scaling, Threshold
+from anomaly_api.schema import Contract, Empty, rule
+from anomaly_api.source import Entity, Features, Pipeline, Source, Time, Window, Windows
+from anomaly_api.status import DetectorStatus
+
+
+def _by_key() -> Entity:
+    return Entity(key=Empty())
+
+
+def _one_window() -> list[Window]:
+    return [Window(name="short", size=12, every=1, max_gap="5m")]
+
+
+def _autoencoder() -> ModelKind:
+    return ModelKind(autoencoder=Autoencoder())
+
+
+def _budget() -> Threshold:
+    return Threshold(budget=Budget())
+
+
+def _config_maps() -> ModelStore:
+    return ModelStore(config_map=Empty())
+
+
+@rule(
+    "!has(self.alerts.topic) || self.alerts.topic != self.source.kafka.topic",
+    "alerts.topic must not be the source topic: the detector would read its own alerts",
+)
+@rule(
+    "!has(self.alerts.deadLetterTopic) || self.alerts.deadLetterTopic != self.source.kafka.topic",
+    "alerts.deadLetterTopic must not be the source topic: what cannot be read would come back for ever",
+)
+@rule(
+    "!has(self.model.modelRef) || !has(self.threshold.value) || self.windows.size() == 1",
+    "threshold.value is one number and cannot serve several windows of a modelRef: use budget, quantile or standardDeviations",
+)
+class DetectorSpec(Contract):
+    """What is watched, by what, and what is to be done about it."""
+
+    source: Source
+    """Where the readings come from."""
+    entity: Entity = Field(default_factory=_by_key)
+    """What the readings are of: the message key, unless said otherwise."""
+    time: Time = Field(default_factory=Time)
+    """When a reading was taken: the message's timestamp, unless said otherwise."""
+    features: Features
+    """The numbers that are watched together."""
+    windows: Windows = Field(default_factory=_one_window)
+    """How many readings are looked at together. Each window is scored by a model of its own."""
+    model: ModelKind = Field(default_factory=_autoencoder)
+    """What decides."""
+    training: Training = Field(default_factory=Training)
+    """How the model is made."""
+    threshold: Threshold = Field(default_factory=_budget)
+    """The score at which a window is unusual."""
+    fallback: Fallback = Field(default_factory=Fallback)
+    """What decides until there is a model."""
+    alerts: Alerts = Field(default_factory=Alerts)
+    """What becomes an alert, and where alerts go."""
+    scaling: Scaling = Field(default_factory=Scaling)
+    """How many pods score."""
+    pod: PodSettings = Field(default_factory=PodSettings)
+    """The scoring pods."""
+    model_store: ModelStore = Field(default_factory=_config_maps)
+    """Where model artifacts are kept."""
+    paused: bool = False
+    """Neither score nor train; the consumer group keeps its place."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What training and scoring must agree on."""
+        return Pipeline(entity=self.entity, time=self.time, features=self.features, windows=self.windows)
+
+    @property
+    def alerts_topic(self) -> str:
+        """Topic for alerts."""
+        return self.alerts.topic or f"{self.source.kafka.topic}.alerts"
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Topic for messages that could not be read."""
+        return self.alerts.dead_letter_topic or f"{self.source.kafka.topic}.dead-letters"
+
+
+@rule(
+    "size(self.metadata.name) <= 40",
+    "metadata.name must have at most 40 characters: the names of its pods, Jobs and models are made from it",
+)
+@rule(
+    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "metadata.name must consist of lower-case letters, digits and dashes: it becomes part of host names",
+)
+class AnomalyDetector(Contract):
+    """Watches a stream of readings for anomalies with a learned model of normal behaviour."""
+
+    api_version: Literal["anomaly-operator.dev/v1alpha1"] = API_VERSION
+    kind: Literal["AnomalyDetector"] = "AnomalyDetector"
+    metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
+    spec: DetectorSpec
+    """What is asked for. The operator never writes it."""
+    status: DetectorStatus | None = None
+    """What is."""

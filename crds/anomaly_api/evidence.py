@@ -1,0 +1,118 @@
+"""What the pods report at /evidence: facts and counts, never judgements. The operator reads it every few seconds."""
+
+from enum import StrEnum
+from typing import Literal
+
+from anomaly_api.schema import Contract
+
+
+class SourceState(StrEnum):
+    """Whether the pod can read its topic. The value becomes the condition's reason."""
+
+    CONNECTING = "Connecting"
+    """Since the start; no answer yet."""
+    READING = "Reading"
+    """The topic answers and partitions are assigned (or there are more pods than partitions)."""
+    BROKER_UNREACHABLE = "BrokerUnreachable"
+    TOPIC_NOT_FOUND = "TopicNotFound"
+    ALERTS_TOPIC_NOT_FOUND = "AlertsTopicNotFound"
+    DEAD_LETTER_TOPIC_NOT_FOUND = "DeadLetterTopicNotFound"
+    NOT_AUTHORIZED = "NotAuthorized"
+    FAILED = "Failed"
+    """Anything else; the message says what."""
+
+
+class SourceEvidence(Contract):
+    """The pod's view of Kafka."""
+
+    state: SourceState
+    message: str = ""
+    """For people: what is wrong, where, what to do."""
+    partitions: int = 0
+    """Partitions assigned to this pod."""
+    lag: int = 0
+    """Messages of these partitions not read yet."""
+
+
+class RevisionFailure(StrEnum):
+    """Why a pod cannot run a revision."""
+
+    ARTIFACT_MISSING = "ArtifactMissing"
+    DIGEST_MISMATCH = "DigestMismatch"
+    ARTIFACT_INVALID = "ArtifactInvalid"
+    INTERFACE_MISMATCH = "InterfaceMismatch"
+    SCORING_FAILED = "ScoringFailed"
+
+
+class RevisionEvidence(Contract):
+    """One revision in one pod."""
+
+    revision: str
+    """Name of the revision."""
+    role: Literal["stable", "candidate"]
+    loaded: bool
+    """Whether it scores as ordered; a stable revision whose model does not load is stood in for by the fallback scorer."""
+    failure: RevisionFailure | None = None
+    message: str = ""
+    windows: int = 0
+    """Windows scored."""
+    episodes: int = 0
+    """Episodes opened."""
+    fallback_windows: int = 0
+    """Windows that the fallback scorer decided instead of its model."""
+
+
+class DetectorEvidence(Contract):
+    """A scoring pod. Counts are since its start; times are Unix seconds."""
+
+    pod: str
+    runtime: str
+    """Digest of the `Runtime` it runs with."""
+    assignment: str
+    """Digest of the `Assignment` it has taken over."""
+    now: float
+    """The pod's clock."""
+    source: SourceEvidence
+    revisions: list[RevisionEvidence] = []
+    readings: int = 0
+    """Messages read, good and bad."""
+    windows: int = 0
+    """Windows scored by the deciding revision."""
+    warming: int = 0
+    """Entities seen that could not be scored yet, for lack of readings."""
+    entities: int = 0
+    """Entities seen."""
+    alerts: int = 0
+    """Alerts sent."""
+    dead_letters: dict[str, int] = {}
+    """Messages that could not be read, by reason."""
+    recent_dead_letter: str = ""
+    """The last reason and where it happened, for people: partition, offset, field; never the content."""
+    recent_readings: int = 0
+    """Messages read within the last minute, good and bad."""
+    recent_dead_letters: int = 0
+    """Of them, those that could not be read."""
+    last_reading: float | None = None
+    last_scored: float | None = None
+    last_alert: float | None = None
+    last_score: float | None = None
+    """The highest score of the last batch that had one."""
+
+
+class TrainingEvidence(Contract):
+    """A training pod."""
+
+    pod: str
+    state: Literal["Waiting", "Reading", "Training", "Storing", "Complete", "Failed"]
+    progress: int = 0
+    """Percent of the current state."""
+    readings: int = 0
+    windows: int = 0
+    needed: int = 0
+    """Windows needed."""
+    rejected: int = 0
+    """Messages that could not be read."""
+    reason: str = ""
+    """CamelCase, when something is wrong: BrokerUnreachable, TopicNotFound, TooLittleData, ..."""
+    message: str = ""
+    """For people."""

@@ -1,0 +1,151 @@
+"""When a score becomes an alert, where alerts go, and how the pods run: threshold, alerts, fallback, scaling, pod."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from anomaly_api.schema import Contract, Duration, exactly_one, list_map, rule
+from anomaly_api.source import Name, TopicName
+
+Quantity = Annotated[str | int, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
+"""A Kubernetes quantity, such as 500m or 256Mi."""
+Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+"""A value that Kubernetes itself checks when the pod is made."""
+
+
+class Budget(Contract):
+    """How many false alerts are acceptable."""
+
+    episodes: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """False episodes an entity."""
+    per: Duration = "1w"
+    """In this much event time."""
+
+
+@exactly_one("budget", "quantile", "standardDeviations", "value")
+class Threshold(Contract):
+    """The score at which a window is unusual. It is computed from held-out scores, never from training error."""
+
+    budget: Budget | None = None
+    """So that at most so many false episodes an entity are to be expected; beyond what the held-out part has seen,
+    the tail of its peaks is extrapolated (generalised Pareto)."""
+    quantile: Annotated[float, Field(gt=0.5, lt=1)] | None = None
+    """This quantile of the held-out scores."""
+    standard_deviations: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Mean of the held-out scores plus so many standard deviations."""
+    value: Annotated[float, Field(gt=0)] | None = None
+    """This value, as the model computes it (mean squared error of the scaled window)."""
+
+
+class Opening(Contract):
+    """What opens an episode."""
+
+    above: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Score (1.0 is the threshold) above which a window counts."""
+    windows: Annotated[int, Field(ge=1, le=1000)] = 2
+    """So many windows in a row."""
+
+
+class Closing(Contract):
+    """What closes an episode."""
+
+    below: Annotated[float, Field(gt=0, le=1000)] = 0.8
+    """Score below which a window counts."""
+    windows: Annotated[int, Field(ge=1, le=1000)] = 5
+    """So many windows in a row."""
+
+
+class Severity(Contract):
+    """A name for how bad an episode is."""
+
+    name: Name
+    """For example warning or critical."""
+    above: Annotated[float, Field(ge=0, le=100_000)]
+    """Score from which it applies."""
+
+
+Severities = Annotated[list[Severity], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))]
+
+
+def _severities() -> list[Severity]:
+    return [Severity(name="warning", above=1.0), Severity(name="critical", above=3.0)]
+
+
+class AlertPolicy(Contract):
+    """When episodes open and close, and how bad they are. Part of a revision."""
+
+    open: Opening = Field(default_factory=Opening)
+    """What opens an episode."""
+    close: Closing = Field(default_factory=Closing)
+    """What closes it again."""
+    severities: Severities = Field(default_factory=_severities)
+    """The highest one whose `above` the score reaches is the alert's severity."""
+
+
+@rule("self.close.below <= self.open.above", "close.below must not be above open.above: an episode would close as it opens")
+class Alerts(AlertPolicy):
+    """What becomes an alert, and where alerts go."""
+
+    topic: TopicName | None = None
+    """Topic for alerts. Unset: `<source topic>.alerts`. It must exist, or the broker must create topics."""
+    dead_letter_topic: TopicName | None = None
+    """Topic for messages that could not be read. Unset: `<source topic>.dead-letters`."""
+
+
+class Fallback(Contract):
+    """The robust statistical scorer, which decides until there is a model and when the model fails."""
+
+    standard_deviations: Annotated[float, Field(gt=0, le=1000)] = 8.0
+    """Distance of a window from the entity's own running level, in robust standard deviations, that is unusual."""
+    warmup: Annotated[int, Field(ge=2, le=100_000)] = 60
+    """Readings of an entity before it is scored this way."""
+
+
+class Scaling(Contract):
+    """How many pods score."""
+
+    min_replicas: Annotated[int, Field(ge=1, le=256)] = 1
+    """Pods. More than the topic has partitions stand idle."""
+
+
+class Resources(Contract):
+    """Compute resources of a container."""
+
+    requests: dict[str, Quantity] | None = None
+    """What the scheduler reserves."""
+    limits: dict[str, Quantity] | None = None
+    """What the container may not exceed."""
+
+
+class LocalReference(Contract):
+    """Something in the same namespace, by name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    """Its name."""
+
+
+def _detector_resources() -> Resources:
+    return Resources(requests={"cpu": "100m", "memory": "192Mi"}, limits={"memory": "512Mi"})
+
+
+class PodSettings(Contract):
+    """The scoring pods. Security settings are the operator's own and cannot be weakened here."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """Image of the detector. Unset: the one that the operator was installed with."""
+    image_pull_secrets: Annotated[list[LocalReference], Field(max_length=16)] | None = None
+    """Secrets for pulling the image."""
+    resources: Resources = Field(default_factory=_detector_resources)
+    """Compute resources of a scoring pod."""
+    node_selector: dict[str, str] | None = None
+    """Labels a node must have."""
+    tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = None
+    """Taints that are tolerated."""
+    affinity: Opaque | None = None
+    """Scheduling constraints."""
+    labels: dict[str, str] | None = None
+    """Further labels of the pods."""
+    annotations: dict[str, str] | None = None
+    """Further annotations of the pods."""
+    priority_class_name: Annotated[str, Field(max_length=253)] | None = None
+    """PriorityClass of the pods."""

@@ -1,0 +1,93 @@
+"""Building blocks of the resources: strict frozen models in camelCase, durations, CEL rules. No field of any resource."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any, Final, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+DURATION_PATTERN: Final = r"^([0-9]+(ms|s|m|h|d|w))+$"
+
+Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
+"""A length of time such as `30s`, `1h30m`, `7d`. Units: ms, s, m, h, d, w."""
+
+
+class Contract(BaseModel):
+    """Frozen, camelCase outside, snake_case inside; what a newer version added is ignored, so that upgrades can overlap."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        serialize_by_alias=True,
+    )
+
+    def document(self) -> dict[str, Any]:
+        """The plain JSON value, without what is unset."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class Empty(Contract):
+    """A choice that has no settings, written `{}`."""
+
+
+ContractType = TypeVar("ContractType", bound=type[Contract])
+
+
+def rule(cel: str, message: str) -> Callable[[ContractType], ContractType]:
+    """A rule across fields, in CEL, which the API server enforces; `message` says what to change.
+
+    Several may decorate one class. They end up as `x-kubernetes-validations` of its schema.
+    """
+
+    def decorate(model: ContractType) -> ContractType:
+        extra = cast(dict[str, Any], model.model_config.get("json_schema_extra") or {})
+        rules = [{"rule": cel, "message": message}, *extra.get("x-kubernetes-validations", [])]
+        model.model_config["json_schema_extra"] = {**extra, "x-kubernetes-validations": rules}
+        model.model_rebuild(force=True)
+        return model
+
+    return decorate
+
+
+def exactly_one(*fields: str) -> Callable[[ContractType], ContractType]:
+    """A union: exactly one of `fields` (camelCase) is set."""
+    count = " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
+    return rule(f"{count} == 1", f"set exactly one of: {', '.join(fields)}")
+
+
+def list_map(*keys: str) -> dict[str, Any]:
+    """Schema of a list whose items are told apart by `keys`, as server-side apply and the duplicate check need it."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+def seconds(duration: str) -> float:
+    """Length of a `Duration` in seconds.
+
+    >>> seconds("1h30m")
+    5400.0
+
+    Raises ValueError when it is not one.
+    """
+    if not re.fullmatch(DURATION_PATTERN, duration):
+        raise ValueError(f"{duration!r} is not a duration: write for example 30s, 5m or 1h30m (units: {', '.join(_UNITS)})")
+    return sum(int(number) * _UNITS[unit] for number, unit in _DURATION.findall(duration))
+
+
+def delta(duration: str) -> timedelta:
+    """A `Duration` as a timedelta."""
+    return timedelta(seconds=seconds(duration))
+
+
+def digest(document: Any) -> str:
+    """sha256, in hexadecimal, of the canonical JSON of a plain value: sorted keys, no spaces."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,140 @@
+"""Where readings come from and how one is read: source, entity, time, features, windows."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from anomaly_api.schema import Contract, Duration, Empty, exactly_one, list_map, rule
+
+OWNED_PROPERTIES: Final = (
+    "bootstrap.servers",
+    "group.id",
+    "group.instance.id",
+    "client.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "transactional.id",
+    "isolation.level",
+    "partition.assignment.strategy",
+)
+"""librdkafka properties that the operator sets itself."""
+
+_OWNED_LIST: Final = ", ".join(f"'{name}'" for name in OWNED_PROPERTIES)
+_SECRET_WORDS: Final = ("password", "secret", "sasl.oauthbearer", "ssl.key", "jaas")
+_SECRETIVE: Final = " || ".join(f"name.contains('{word}')" for word in _SECRET_WORDS)
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+"""A lower-case DNS label."""
+FieldPath = Annotated[str, Field(min_length=1, max_length=256)]
+"""Where a value stands in a reading; dots lead into nested objects: `sensors.temperature`."""
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
+
+
+class StartFrom(StrEnum):
+    """Where a consumer group without committed offsets begins."""
+
+    LATEST = "Latest"
+    EARLIEST = "Earliest"
+
+
+@rule(
+    f"!has(self.properties) || !self.properties.exists(name, name in [{_OWNED_LIST}])",
+    "properties must not set what the operator owns (bootstrap.servers, group.id, offsets, commits, transactions): "
+    "use the fields of source.kafka",
+)
+@rule(
+    f"!has(self.properties) || !self.properties.exists(name, {_SECRETIVE})",
+    "properties must not hold credentials: they would be readable by everyone who can read this resource",
+)
+class KafkaSource(Contract):
+    """A Kafka topic, read by a consumer group."""
+
+    bootstrap_servers: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Comma-separated `host:port` of some brokers, as the pods reach them."""
+    topic: TopicName
+    """Topic with the readings."""
+    group_id: Annotated[str, Field(max_length=249)] | None = None
+    """Consumer group. Unset: `anomaly-operator.<namespace>.<name>`. Two detectors must not share one."""
+    start_from: StartFrom = StartFrom.LATEST
+    """Where to begin when the group has no committed offsets yet."""
+    properties: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=64)] | None = None
+    """Further librdkafka properties, by their own names; those that the operator owns are refused."""
+
+
+class Source(Contract):
+    """Where the readings come from."""
+
+    kafka: KafkaSource
+    """A Kafka topic with one JSON object a message."""
+
+
+@exactly_one("key", "field", "constant")
+class Entity(Contract):
+    """What a reading is of: every entity has windows and episodes of its own."""
+
+    key: Empty | None = None
+    """The message key, as UTF-8 text."""
+    field: FieldPath | None = None
+    """A field of the reading; text or a whole number."""
+    constant: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """One entity for the whole topic, with this name."""
+
+
+class TimeFormat(StrEnum):
+    """How a time is written in a reading."""
+
+    ISO8601 = "Iso8601"
+    UNIX_SECONDS = "UnixSeconds"
+    UNIX_MILLIS = "UnixMillis"
+
+
+class Time(Contract):
+    """When a reading was taken (event time)."""
+
+    field: FieldPath | None = None
+    """Field with the time. Unset: the message's own timestamp."""
+    format: TimeFormat = TimeFormat.ISO8601
+    """How the field is written. Iso8601 without an offset is read as UTC."""
+
+
+class Feature(Contract):
+    """One number of a reading."""
+
+    name: Name
+    """Name of the feature in models, alerts and reports."""
+    field: FieldPath | None = None
+    """Where it stands in the reading. Unset: the name."""
+
+    @property
+    def path(self) -> str:
+        """Where the feature stands in a reading."""
+        return self.field or self.name
+
+
+@rule("!has(self.every) || self.every <= self.size", "every must not be greater than size: readings would be skipped unseen")
+class Window(Contract):
+    """The last `size` readings of one entity, scored together; one model and one threshold each."""
+
+    name: Name
+    """Name of the window in models, thresholds and alerts."""
+    size: Annotated[int, Field(ge=2, le=1024)] = 12
+    """Readings in a window."""
+    every: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Score after every so many readings of the entity."""
+    max_gap: Duration = "5m"
+    """Two readings of an entity further apart than this do not belong into one window: it starts again."""
+
+
+Features = Annotated[list[Feature], Field(min_length=1, max_length=128, json_schema_extra=list_map("name"))]
+Windows = Annotated[list[Window], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))]
+
+
+class Pipeline(Contract):
+    """What turns messages into windows; training and scoring must agree on it."""
+
+    entity: Entity
+    time: Time
+    features: Features
+    windows: Windows
