@@ -1,0 +1,92 @@
+"""Fetches Kafka from Maven Central, once, and formats an empty store that every new broker copies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev import cache, debian
+from dev.progress import Tell, telling
+
+HERE = Path(__file__).parent
+NODE_ID = 1
+# A short-lived broker on a busy machine: little memory, one collector thread, no second compiler.
+_JAVA = ("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+
+@dataclass(frozen=True)
+class Jars:
+    """The folder of the libraries and of the formatted store."""
+
+    folder: Path
+
+    def java(self, main: str, *arguments: str) -> tuple[str, ...]:
+        logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"
+        return (*_JAVA, logging, "-cp", f"{self.folder}/libs/*", main, *arguments)
+
+    def copy_store(self, into: Path) -> None:
+        shutil.copytree(self.folder / "store", into)
+
+
+def fetched(tell: Tell) -> Jars:
+    """Seconds the first time, then nothing."""
+    _need_java(tell)
+    return Jars(
+        cache.made(
+            "kafka", cache.digest(HERE / "pom.xml", HERE / "log4j2.properties", HERE / "jars.py"), lambda into: _fetch(into, tell)
+        )
+    )
+
+
+def _need_java(tell: Tell) -> None:
+    wanted = {"java": "default-jre-headless", "mvn": "maven"}
+    debian.need([package for program, package in wanted.items() if shutil.which(program) is None], tell)
+
+
+def _fetch(into: Path, tell: Tell) -> None:
+    shutil.copy(HERE / "log4j2.properties", into)
+    with telling(tell, "fetching Apache Kafka from Maven Central (once)"):
+        _checked(
+            "mvn",
+            "--quiet",
+            "--batch-mode",
+            "--file",
+            str(HERE / "pom.xml"),
+            "dependency:copy-dependencies",
+            f"-DoutputDirectory={into / 'libs'}",
+            "-DincludeScope=runtime",
+        )
+    with telling(tell, "formatting Kafka's store (once)"):
+        properties = into / "format.properties"
+        properties.write_text(text({**quorum(9093), "log.dirs": str(into / "store")}))
+        identity = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        _checked(*Jars(into).java("kafka.tools.StorageTool", "format", "-t", identity, "-c", str(properties)))
+        properties.unlink()
+
+
+def quorum(controller_port: int) -> dict[str, str]:
+    """One process that is broker and controller."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": str(NODE_ID),
+        "controller.quorum.voters": f"{NODE_ID}@127.0.0.1:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://127.0.0.1:{controller_port - 1},CONTROLLER://127.0.0.1:{controller_port}",
+    }
+
+
+def text(settings: Mapping[str, str]) -> str:
+    """As a .properties file."""
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _checked(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}")

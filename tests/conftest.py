@@ -1,0 +1,34 @@
+"""The real parts that tests run on, started when the first test asks and gone when the session ends, even if killed.
+
+The machinery is in `dev/`; it is imported when needed, so that tests of the pure cores start in milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from dev.cluster.control_plane import Cluster
+    from dev.kafka.broker import Broker
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[Cluster]:
+    """A real API server with its controllers and no nodes; `.kubeconfig`, and `.kubectl(*arguments)`."""
+    from dev.cluster import control_plane
+
+    with control_plane.alone(f"tests-{os.getpid()}-api") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """A real broker on the loopback, shared by the session; `.bootstrap`. Not to be stopped: see `dev.kafka.broker.running`."""
+    from dev.kafka import broker
+
+    with broker.running(f"tests-{os.getpid()}-kafka") as running:
+        yield running
