@@ -1,6 +1,6 @@
 """The AnomalyDetector resource: what a user asks for."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,14 @@ from anomaly_api.policy import Alerts, Budget, Fallback, PodSettings, Scaling, T
 from anomaly_api.schema import Contract, Empty, rule
 from anomaly_api.source import Entity, Features, Pipeline, Source, Time, Window, Windows
 from anomaly_api.status import DetectorStatus
+
+
+MAX_WINDOW_VALUES: Final = 16_384
+"""Values in a window, over all features: what goes into one network."""
+_ALERTS: Final = "(has(self.alerts.topic) ? self.alerts.topic : self.source.kafka.topic + '.alerts')"
+_DEAD_LETTERS: Final = (
+    "(has(self.alerts.deadLetterTopic) ? self.alerts.deadLetterTopic : self.source.kafka.topic + '.dead-letters')"
+)
 
 
 def _by_key() -> Entity:
@@ -41,8 +49,26 @@ def _config_maps() -> ModelStore:
     "alerts.deadLetterTopic must not be the source topic: what cannot be read would come back for ever",
 )
 @rule(
-    "!has(self.model.modelRef) || !has(self.threshold.value) || self.windows.size() == 1",
-    "threshold.value is one number and cannot serve several windows of a modelRef: use budget, quantile or standardDeviations",
+    f"{_ALERTS} != {_DEAD_LETTERS}",
+    "alerts.topic and alerts.deadLetterTopic must differ: who reads alerts would be sent what cannot be read",
+)
+@rule(
+    f"size({_ALERTS}) <= 249 && size({_DEAD_LETTERS}) <= 249",
+    "the source topic's name is too long to add .alerts or .dead-letters: set alerts.topic and alerts.deadLetterTopic",
+)
+@rule(
+    f"self.windows.all(window, window.size * self.features.size() <= {MAX_WINDOW_VALUES})",
+    f"a window's size times the number of features must not be greater than {MAX_WINDOW_VALUES}: "
+    "choose a smaller window or fewer features",
+)
+@rule(
+    "!has(self.threshold.value) || self.windows.size() == 1",
+    "threshold.value is one number and cannot serve several windows: use budget, quantile or standardDeviations",
+)
+@rule(
+    "!has(self.training.data.files) || !self.training.data.files.exists(file, file.startsWith('file://')) "
+    "|| (has(self.modelStore.uri) && has(self.modelStore.uri.claimName))",
+    "training.data.files with file:// needs modelStore.uri.claimName: the volume that holds the files",
 )
 class DetectorSpec(Contract):
     """What is watched, by what, and what is to be done about it."""

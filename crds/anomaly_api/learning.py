@@ -6,7 +6,20 @@ from typing import Annotated
 from pydantic import Field
 
 from anomaly_api.policy import LocalReference, Resources
-from anomaly_api.schema import Contract, Duration, Empty, exactly_one, rule
+from anomaly_api.schema import Contract, Duration, Empty, exactly_one, matching, rule
+
+
+Uri = Annotated[
+    str, Field(max_length=1024), matching("write a URI with its scheme, such as s3://models/pumps", "^[a-z][a-z0-9+.-]*://.+$")
+]
+FileUri = Annotated[
+    str,
+    Field(max_length=1024),
+    matching(
+        "write the URI of a CSV or Parquet file, such as s3://history/pumps.parquet or file:///pumps.csv.gz",
+        r"^[a-z][a-z0-9+.-]*://.+\.(csv|parquet)(\.gz|\.xz)?$",
+    ),
+]
 
 
 class Architecture(StrEnum):
@@ -52,7 +65,7 @@ class TrainingData(Contract):
     """The source topic."""
     files: (
         Annotated[
-            list[Annotated[str, Field(pattern=r"^[a-z0-9+]+://.+\.(csv|parquet)(\.gz|\.xz)?$", max_length=1024)]],
+            list[FileUri],
             Field(min_length=1, max_length=256),
         ]
         | None
@@ -83,6 +96,10 @@ def _topic_data() -> TrainingData:
     return TrainingData(topic=TopicData())
 
 
+@rule(
+    "self.minimum.windows <= self.maximum.windows",
+    "minimum.windows must not be greater than maximum.windows: training would wait for ever",
+)
 class Training(Contract):
     """How the model is made."""
 
@@ -110,7 +127,7 @@ class Training(Contract):
 class UriStore(Contract):
     """A folder anywhere that fsspec reaches."""
 
-    uri: Annotated[str, Field(pattern=r"^[a-z0-9+]+://.*$", max_length=1024)]
+    uri: Uri
     """For example `s3://models/pumps`, or `file:///pumps` for a folder of the claim."""
     secret_ref: LocalReference | None = None
     """Secret whose keys become environment variables of the pods (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on)."""

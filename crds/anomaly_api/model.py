@@ -5,21 +5,28 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from anomaly_api.calibration import Calibrations
-from anomaly_api.learning import Architecture
+from anomaly_api.learning import Architecture, Uri
 from anomaly_api.meta import API_VERSION
 from anomaly_api.policy import LocalReference
-from anomaly_api.schema import Contract, exactly_one, list_map, rule
-from anomaly_api.source import Name
+from anomaly_api.schema import Contract, exactly_one, list_map, matching, rule
+from anomaly_api.source import FeatureName, Name
 from anomaly_api.status import Conditions
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
+Digest = Annotated[
+    str,
+    Field(max_length=71),
+    matching("write sha256: and the 64 hexadecimal digits that sha256sum prints for the archive", "^sha256:[0-9a-f]{64}$"),
+]
 MAX_CONFIG_MAP_BYTES = 900 * 1024
 
 
+@rule(
+    "!self.url.startsWith('file://') || has(self.claimName)", "a file:// URL needs claimName: the volume that holds the archive"
+)
 class ArtifactUri(Contract):
     """An artifact somewhere that fsspec reaches."""
 
-    url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://.*$", max_length=1024)]
+    url: Uri
     """For example `s3://models/pumps/7d41c0.tar`."""
     secret_ref: LocalReference | None = None
     """Secret whose keys become environment variables of the pods that fetch it."""
@@ -49,7 +56,9 @@ class InterfaceWindow(Contract):
 class Interface(Contract):
     """What goes into the model."""
 
-    features: Annotated[list[Name], Field(min_length=1, max_length=128)]
+    features: Annotated[
+        list[FeatureName], Field(min_length=1, max_length=128, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ]
     """Features, in the order of the graph's input."""
     windows: Annotated[list[InterfaceWindow], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))]
     """Windows, a graph each."""
@@ -116,6 +125,11 @@ class Imported(Contract):
 
 @exactly_one("trained", "imported")
 @rule("self == oldSelf", "spec is immutable: a model version never changes; create another AnomalyModel instead")
+@rule(
+    "self.interface.windows.size() == self.calibration.size() "
+    "&& self.interface.windows.all(window, self.calibration.exists(held, held.window == window.name))",
+    "calibration must have one entry for each window of interface, by its name",
+)
 class ModelSpec(Contract):
     """One model version."""
 

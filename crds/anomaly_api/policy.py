@@ -1,14 +1,18 @@
 """When a score becomes an alert, where alerts go, and how the pods run: threshold, alerts, fallback, scaling, pod."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from anomaly_api.schema import Contract, Duration, exactly_one, list_map, rule
 from anomaly_api.source import Name, TopicName
 
-Quantity = Annotated[str | int, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
+Quantity = Annotated[str | int, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32})]
 """A Kubernetes quantity, such as 500m or 256Mi."""
+_QUANTITIES: Final = {
+    "rule": "self.all(name, isQuantity(string(self[name])))",
+    "message": "write Kubernetes quantities, such as cpu: 500m or memory: 256Mi",
+}
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """A value that Kubernetes itself checks when the pod is made."""
 
@@ -64,7 +68,14 @@ class Severity(Contract):
     """Score from which it applies."""
 
 
-Severities = Annotated[list[Severity], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))]
+_DISTINCT: Final = {
+    "rule": "self.all(one, self.exists_one(other, other.above == one.above))",
+    "message": "severities must differ in above: a score would have two of them",
+}
+Severities = Annotated[
+    list[Severity],
+    Field(min_length=1, max_length=8, json_schema_extra={**list_map("name"), "x-kubernetes-validations": [_DISTINCT]}),
+]
 
 
 def _severities() -> list[Severity]:
@@ -83,6 +94,10 @@ class AlertPolicy(Contract):
 
 
 @rule("self.close.below <= self.open.above", "close.below must not be above open.above: an episode would close as it opens")
+@rule(
+    "self.severities.exists(severity, severity.above <= self.open.above)",
+    "one severity must begin at or below open.above: an episode could open without any",
+)
 class Alerts(AlertPolicy):
     """What becomes an alert, and where alerts go."""
 
@@ -108,12 +123,21 @@ class Scaling(Contract):
     """Pods. More than the topic has partitions stand idle."""
 
 
+Quantities = Annotated[dict[str, Quantity], Field(max_length=16, json_schema_extra={"x-kubernetes-validations": [_QUANTITIES]})]
+
+
+@rule(
+    "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) "
+    "|| !isQuantity(string(self.requests[name])) || !isQuantity(string(self.limits[name])) "
+    "|| quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",
+    "requests must not be greater than limits: no node would take the pod",
+)
 class Resources(Contract):
     """Compute resources of a container."""
 
-    requests: dict[str, Quantity] | None = None
+    requests: Quantities | None = None
     """What the scheduler reserves."""
-    limits: dict[str, Quantity] | None = None
+    limits: Quantities | None = None
     """What the container may not exceed."""
 
 
@@ -126,6 +150,16 @@ class LocalReference(Contract):
 
 def _detector_resources() -> Resources:
     return Resources(requests={"cpu": "100m", "memory": "192Mi"}, limits={"memory": "512Mi"})
+
+
+_OWN_PREFIXES: Final = {
+    "rule": "self.all(name, !name.startsWith('anomaly-operator.dev/') && !name.startsWith('app.kubernetes.io/'))",
+    "message": "names beginning with anomaly-operator.dev/ or app.kubernetes.io/ are the operator's own: choose others",
+}
+PodTexts = Annotated[
+    dict[str, Annotated[str, Field(max_length=4096)]],
+    Field(max_length=64, json_schema_extra={"x-kubernetes-validations": [_OWN_PREFIXES]}),
+]
 
 
 class PodSettings(Contract):
@@ -143,9 +177,9 @@ class PodSettings(Contract):
     """Taints that are tolerated."""
     affinity: Opaque | None = None
     """Scheduling constraints."""
-    labels: dict[str, str] | None = None
+    labels: PodTexts | None = None
     """Further labels of the pods."""
-    annotations: dict[str, str] | None = None
+    annotations: PodTexts | None = None
     """Further annotations of the pods."""
     priority_class_name: Annotated[str, Field(max_length=253)] | None = None
     """PriorityClass of the pods."""

@@ -4,17 +4,57 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d|w)")
 DURATION_PATTERN: Final = r"^([0-9]+(ms|s|m|h|d|w))+$"
 
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
+
+@dataclass(frozen=True)
+class Matching:
+    """Text that matches all of `patterns`, which Python and RE2 read alike.
+
+    A bare pattern in a schema is answered by the API server with the pattern; this is answered with `sentence`.
+    """
+
+    sentence: str
+    patterns: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        cel = " && ".join(f"self.matches(r'{pattern}')" for pattern in self.patterns)
+        return {**handler(core), "x-kubernetes-validations": [{"rule": cel, "message": self.sentence}]}
+
+    def _checked(self, value: str) -> str:
+        if all(re.search(pattern, value) for pattern in self.patterns):
+            return value
+        raise ValueError(self.sentence)
+
+
+def matching(sentence: str, *patterns: str) -> Matching:
+    """Text of which each pattern is found in; `sentence` says how it is written."""
+    return Matching(sentence, patterns)
+
+
+Duration = Annotated[
+    str,
+    Field(max_length=32),
+    matching(
+        "write a length of time greater than zero, such as 30s, 5m, 1h30m or 7d (units: ms, s, m, h, d, w)",
+        DURATION_PATTERN,
+        "[1-9]",
+    ),
+]
 """A length of time such as `30s`, `1h30m`, `7d`. Units: ms, s, m, h, d, w."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from anomaly_api.schema import Contract, Duration, Empty, exactly_one, list_map, rule
+from anomaly_api.schema import Contract, Duration, Empty, exactly_one, list_map, matching, rule
 
 OWNED_PROPERTIES: Final = (
     "bootstrap.servers",
@@ -21,15 +21,50 @@ OWNED_PROPERTIES: Final = (
 )
 """librdkafka properties that the operator sets itself."""
 
+_HOST_PORT: Final = r"([^\s,:/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
+_FEATURE_NAME: Final = (r"^[-A-Za-z0-9_]+(\.[-A-Za-z0-9_]+)*$",)
+
 _OWNED_LIST: Final = ", ".join(f"'{name}'" for name in OWNED_PROPERTIES)
 _SECRET_WORDS: Final = ("password", "secret", "sasl.oauthbearer", "ssl.key", "jaas")
 _SECRETIVE: Final = " || ".join(f"name.contains('{word}')" for word in _SECRET_WORDS)
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Name = Annotated[
+    str,
+    Field(max_length=63),
+    matching(
+        "write lower-case letters, digits and dashes, with a letter or digit at both ends", "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+    ),
+]
 """A lower-case DNS label."""
-FieldPath = Annotated[str, Field(min_length=1, max_length=256)]
+FeatureName = Annotated[
+    str,
+    Field(max_length=63),
+    matching("write letters, digits, dashes, underscores and single dots, such as temperature or sensors.temp_1", *_FEATURE_NAME),
+]
+"""A field's name as producers write them, or a path into nested objects."""
+FieldPath = Annotated[
+    str,
+    Field(max_length=256),
+    matching("write the name of a field, or names joined by single dots, such as sensors.temperature", r"^[^.]+(\.[^.]+)*$"),
+]
 """Where a value stands in a reading; dots lead into nested objects: `sensors.temperature`."""
-TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
+TopicName = Annotated[
+    str,
+    Field(max_length=249),
+    matching(
+        "write the name of a Kafka topic: letters, digits, dots, underscores and dashes",
+        "^[a-zA-Z0-9._-]+$",
+        r"^\.?\.?[^.]|\.\.\.",  # . and .. are no topics
+    ),
+]
+BootstrapServers = Annotated[
+    str,
+    Field(max_length=1024),
+    matching(
+        "write host:port, several joined by commas, such as kafka-0.kafka:9092,kafka-1.kafka:9092",
+        rf"^{_HOST_PORT}( *, *{_HOST_PORT})*$",
+    ),
+]
 
 
 class StartFrom(StrEnum):
@@ -51,11 +86,11 @@ class StartFrom(StrEnum):
 class KafkaSource(Contract):
     """A Kafka topic, read by a consumer group."""
 
-    bootstrap_servers: Annotated[str, Field(min_length=1, max_length=1024)]
+    bootstrap_servers: BootstrapServers
     """Comma-separated `host:port` of some brokers, as the pods reach them."""
     topic: TopicName
     """Topic with the readings."""
-    group_id: Annotated[str, Field(max_length=249)] | None = None
+    group_id: Annotated[str, Field(min_length=1, max_length=249)] | None = None
     """Consumer group. Unset: `anomaly-operator.<namespace>.<name>`. Two detectors must not share one."""
     start_from: StartFrom = StartFrom.LATEST
     """Where to begin when the group has no committed offsets yet."""
@@ -90,6 +125,7 @@ class TimeFormat(StrEnum):
     UNIX_MILLIS = "UnixMillis"
 
 
+@rule("has(self.field) || self.format == 'Iso8601'", "time.format says how time.field is written: set time.field as well")
 class Time(Contract):
     """When a reading was taken (event time)."""
 
@@ -102,7 +138,7 @@ class Time(Contract):
 class Feature(Contract):
     """One number of a reading."""
 
-    name: Name
+    name: FeatureName
     """Name of the feature in models, alerts and reports."""
     field: FieldPath | None = None
     """Where it stands in the reading. Unset: the name."""
