@@ -11,7 +11,6 @@ from anomaly_api.schema import Contract, Empty, rule
 from anomaly_api.source import Entity, Features, Pipeline, Source, Time, Window, Windows
 from anomaly_api.status import DetectorStatus
 
-
 MAX_WINDOW_VALUES: Final = 16_384
 """Values in a window, over all features: what goes into one network."""
 _ALERTS: Final = "(has(self.alerts.topic) ? self.alerts.topic : self.source.kafka.topic + '.alerts')"

@@ -8,7 +8,6 @@ from pydantic import Field
 from anomaly_api.policy import LocalReference, Resources
 from anomaly_api.schema import Contract, Duration, Empty, exactly_one, matching, rule
 
-
 Uri = Annotated[
     str, Field(max_length=1024), matching("write a URI with its scheme, such as s3://models/pumps", "^[a-z][a-z0-9+.-]*://.+$")
 ]
