@@ -1,0 +1,36 @@
+"""Readings as columns: what every stage after decoding takes and returns. Holds data only; nothing is computed here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+MICROSECONDS = 1_000_000
+"""Event times are whole microseconds since 1970 UTC: exact to compare, exact to print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Readings in the order in which they were read.
+
+    A partition is one sequence: what happens to its readings depends on nothing that stands in another partition.
+    """
+
+    rows: Int64
+    """[n] Index of the message that each reading came in."""
+    partitions: Int64
+    """[n] Partition of each reading."""
+    entities: list[str]
+    """[n] What each reading is of."""
+    times: Int64
+    """[n] Event time, microseconds since 1970 UTC."""
+    values: Float32
+    """[n, features] In the readings' own units, always finite."""
+
+    def __len__(self) -> int:
+        return len(self.entities)

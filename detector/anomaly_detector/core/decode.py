@@ -1,0 +1,262 @@
+"""Messages to readings: JSON, nested paths, entity, event time. A batch in, columns and rejects out; it never raises on input.
+
+Two ways lead through it. The fast one is a msgspec Struct decoder made from the spec. A message that it refuses goes, alone,
+through `explain.py`, which either reads it exactly or says what is wrong with it. Which way a message takes depends on that
+message only, so the same bytes always give the same reading.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from anomaly_api.alert import DeadLetterReason
+from anomaly_api.source import Pipeline, TimeFormat
+from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Int64, Mask
+from anomaly_detector.core.explain import MAX_BYTES, MAX_ENTITY, Exact, Explainer, Flaw
+
+_EARLIEST: Final = -62_135_596_800 * MICROSECONDS
+_LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
+"""The years 1 to 9999: what an alert can write down."""
+_REFUSALS: Final = (msgspec.MsgspecError, RecursionError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A message that could not be read."""
+
+    row: int
+    """Index of the message in the batch."""
+    reason: DeadLetterReason
+    message: str
+    """What is wrong and where, for people; never the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What became of a batch of messages: each is either a reading or a reject."""
+
+    batch: Batch
+    rejects: list[Reject]
+    """By rising row."""
+
+
+class Decoder:
+    """Reads messages as a pipeline says. It has no state."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._width = len(pipeline.features)
+        self._explainer = Explainer(pipeline)
+        layout = _Layout()
+        kind = datetime if pipeline.time.format is TimeFormat.ISO8601 else float
+        self._entity = layout.leaf(pipeline.entity.field, str | int) if pipeline.entity.field else None
+        self._time = layout.leaf(pipeline.time.field, kind) if pipeline.time.field else None
+        self._features = [layout.leaf(feature.path, float) for feature in pipeline.features]
+        self._decode = layout.decoder()
+        self._getter = attrgetter(*self._features) if layout.sound else None
+
+    def decode(
+        self,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        timestamps_ms: Int64,
+        partitions: Int64 | None = None,
+    ) -> Decoded:
+        """Readings of [n] messages; `timestamps_ms` are the messages' own, -1 where there is none."""
+        where = np.zeros(len(values), np.int64) if partitions is None else partitions
+        records, refused = self._records(values)
+        rows = np.arange(len(values), dtype=np.int64)
+        if refused:
+            rows = np.delete(rows, refused)
+        batch = Batch(rows, where[rows], [], np.empty(0, np.int64), np.empty((0, self._width), np.float32))
+        rejects: list[Reject] = []
+        if records:
+            batch = self._columns(records, rows, keys, timestamps_ms, batch, rejects)
+        if refused:
+            batch = self._explained(refused, values, keys, timestamps_ms, where, batch, rejects)
+        rejects.sort(key=lambda reject: reject.row)
+        return Decoded(batch, rejects)
+
+    def _records(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[int]]:
+        """What the fast way reads, and the rows that it refuses. One pass, whatever the share of bad messages."""
+        records: list[Any] = []
+        refused: list[int] = []
+        if self._getter is None:
+            return records, list(range(len(values)))
+        if max(map(len, filter(None, values)), default=0) > MAX_BYTES:
+            values = [None if value is not None and len(value) > MAX_BYTES else value for value in values]
+        rest = iter(values)
+        while True:
+            try:
+                records.extend(map(self._decode, rest))  # type: ignore[arg-type]  # None is refused; the list keeps what came before
+                return records, refused
+            except _REFUSALS:
+                refused.append(len(records) + len(refused))
+
+    def _columns(
+        self,
+        records: list[Any],
+        rows: Int64,
+        keys: Sequence[bytes | None],
+        timestamps_ms: Int64,
+        batch: Batch,
+        rejects: list[Reject],
+    ) -> Batch:
+        assert self._getter is not None, "without it no message takes the fast way"
+        count = len(records) * self._width
+        found = map(self._getter, records)
+        flat = found if self._width == 1 else chain.from_iterable(found)
+        exact = np.fromiter(flat, np.float64, count).reshape(-1, self._width)
+        values, finite = _narrow(exact)
+        times, timed = self._times(records, timestamps_ms[rows])
+        entities, named = self._entities(records, rows, keys)
+        batch = replace(batch, entities=entities, times=times, values=values)
+        sound = finite & timed & named
+        if sound.all():
+            return batch
+        for place in np.flatnonzero(~sound).tolist():
+            flaw = self._flaw(bool(named[place]), bool(timed[place]), exact[place], keys[int(rows[place])])
+            rejects.append(Reject(int(rows[place]), flaw.reason, flaw.message))
+        return _select(batch, np.flatnonzero(sound))
+
+    def _entities(self, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
+        entity = self._pipeline.entity
+        if entity.constant is not None:
+            return [entity.constant] * len(records), np.ones(len(records), bool)
+        if self._entity is not None:
+            found = [name if type(name) is str else _whole(name) for name in map(attrgetter(self._entity), records)]
+        else:
+            mine = keys if len(keys) == len(rows) else [keys[row] for row in rows.tolist()]
+            try:
+                found = [key.decode() for key in mine]  # type: ignore[union-attr]  # a missing key raises, see below
+            except (AttributeError, UnicodeDecodeError):
+                found = [_text(key) for key in mine]
+        lengths = np.fromiter(map(len, found), np.int64, len(found))
+        return found, (lengths > 0) & (lengths <= MAX_ENTITY)
+
+    def _times(self, records: list[Any], timestamps_ms: Int64) -> tuple[Int64, Mask]:
+        """Event times, and whether each is one."""
+        if self._time is None:
+            return timestamps_ms * 1000, timestamps_ms >= 0
+        found = map(attrgetter(self._time), records)
+        if self._pipeline.time.format is TimeFormat.ISO8601:
+            seconds = [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in found]
+            exact, factor = np.array(seconds), MICROSECONDS
+        else:
+            factor = 1000 if self._pipeline.time.format is TimeFormat.UNIX_MILLIS else MICROSECONDS
+            exact = np.fromiter(found, np.float64, len(records))
+        with np.errstate(over="ignore"):
+            micros = np.rint(exact * factor)
+        within = (micros >= _EARLIEST) & (micros <= _LATEST)
+        return np.where(within, micros, 0).astype(np.int64), within
+
+    def _flaw(self, named: bool, timed: bool, values: Any, key: bytes | None) -> Flaw:  # noqa: FBT001 - what was found
+        if not named:
+            return self._explainer.entity_flaw(key)
+        if not timed:
+            return self._explainer.time_flaw()
+        _, finite = _narrow(values[:, None])
+        return self._explainer.range_flaw(int(np.flatnonzero(~finite)[0]))
+
+    def _explained(
+        self,
+        refused: list[int],
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        timestamps_ms: Int64,
+        partitions: Int64,
+        batch: Batch,
+        rejects: list[Reject],
+    ) -> Batch:
+        """Adds what the exact way makes of the messages that the fast one refused."""
+        read: list[tuple[int, Exact]] = []
+        for row in refused:
+            found = self._explainer.read(values[row], keys[row], int(timestamps_ms[row]))
+            if isinstance(found, Exact):
+                read.append((row, found))
+            else:
+                rejects.append(Reject(row, found.reason, found.message))
+        if not read:
+            return batch
+        rows = np.concatenate([batch.rows, np.array([row for row, _ in read], np.int64)])
+        times = np.array([exact.time for _, exact in read], np.int64)
+        numbers = np.array([exact.values for _, exact in read], np.float32)
+        merged = Batch(
+            rows,
+            partitions[rows],
+            batch.entities + [exact.entity for _, exact in read],
+            np.concatenate([batch.times, times]),
+            np.concatenate([batch.values, numbers]),
+        )
+        return _select(merged, np.argsort(rows, kind="stable"))
+
+
+class _Layout:
+    """The nested Structs that a set of paths asks for."""
+
+    def __init__(self) -> None:
+        self._tree: dict[str, Any] = {}
+        self.sound = True
+        """Whether every place has one type; if not, messages are read the exact way."""
+
+    def leaf(self, path: str, kind: Any) -> str:
+        """Adds a value and returns the dotted attribute that holds it."""
+        *nodes, last = path.split(".")
+        tree, names = self._tree, []
+        for node in nodes:
+            names.append(self._attribute(tree, node))
+            inner = tree.setdefault(node, {})
+            if not isinstance(inner, dict):
+                self.sound = False
+                return ""
+            tree = inner
+        names.append(self._attribute(tree, last))
+        if tree.setdefault(last, kind) != kind:
+            self.sound = False
+        return ".".join(names)
+
+    def decoder(self) -> Callable[[bytes], Any]:
+        """Decodes one message."""
+        return msgspec.json.Decoder(self._struct(self._tree) if self.sound else Any).decode
+
+    @staticmethod
+    def _attribute(tree: dict[str, Any], key: str) -> str:
+        return f"a{list(tree).index(key) if key in tree else len(tree)}"
+
+    def _struct(self, tree: dict[str, Any]) -> Any:
+        kinds = [self._struct(kind) if isinstance(kind, dict) else kind for kind in tree.values()]
+        fields = [(f"a{place}", kind) for place, kind in enumerate(kinds)]
+        # gc=False: records hold no cycles, and the collector would walk each of them otherwise
+        return msgspec.defstruct("Record", fields, rename={f"a{place}": key for place, key in enumerate(tree)}, gc=False)
+
+
+def _narrow(exact: Any) -> tuple[Float32, Mask]:
+    """As float32, and whether all of a row survives that: 1e300 does not."""
+    with np.errstate(over="ignore"):
+        narrow: Float32 = np.asarray(exact, np.float32)
+    finite = np.isfinite(narrow).all(axis=1)
+    return narrow, np.asarray(finite)
+
+
+def _whole(number: int) -> str:
+    """A whole number as text; one beyond any sensible id counts as empty, and is rejected as such."""
+    return str(number) if abs(number) < 10**MAX_ENTITY else ""
+
+
+def _text(key: bytes | None) -> str:
+    """A key as text; empty where it is none."""
+    try:
+        return key.decode() if key else ""
+    except UnicodeDecodeError:
+        return ""
+
+
+def _select(batch: Batch, keep: Int64) -> Batch:
+    entities = [batch.entities[place] for place in keep.tolist()]
+    return Batch(batch.rows[keep], batch.partitions[keep], entities, batch.times[keep], batch.values[keep])

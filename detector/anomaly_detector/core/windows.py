@@ -1,0 +1,266 @@
+"""Windows: the last `size` readings of an entity, for several sizes over one buffer. It neither scores nor reorders.
+
+    readings of one entity   1 2 3 4 5 . . . . 6 7 8 9      size 3, every 2, maxGap shorter than the pause
+    windows               [1 2 3]
+                              [3 4 5]
+                                                [6 7 8]     the run begins again after the pause
+
+A reading that is not newer than the newest one of its entity is late: it is counted and left out. What comes out depends on the
+readings of each entity and their order, not on how they were cut into batches or mixed with those of others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from anomaly_api.schema import seconds
+from anomaly_api.source import Pipeline, Window
+from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Int64, Mask
+from anomaly_detector.core.entities import Entities, grown
+
+_NEVER: Final = np.iinfo(np.int64).min
+_FOR_EVER: Final = np.iinfo(np.int64).max
+_MOST_NUMBERS: Final = 4_000_000
+"""Of a batch's windows: 16 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The readings of a batch that were taken, entity by entity, each entity's in order."""
+
+    rows: Int64
+    """[n] Index of the message."""
+    slots: Int64
+    """[n] Slot of the entity, rising."""
+    times: Int64
+    """[n] Event time, microseconds since 1970 UTC."""
+    values: Float32
+    """[n, features]"""
+    first: Mask
+    """[n] Whether it is its entity's first in the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBatch:
+    """Windows of one size, entity by entity, each entity's in order."""
+
+    name: str
+    places: Int64
+    """[n] Where the newest reading of each window stands in `Readings`."""
+    slots: Int64
+    """[n] Slot of the entity: `Windows.entities.names[slot]` is its name."""
+    times: Int64
+    """[n] Event time of the newest reading, microseconds since 1970 UTC."""
+    values: Float32
+    """[n, size, features] Oldest reading first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a batch led to."""
+
+    readings: Readings
+    windows: list[WindowBatch]
+    """One for each window of the pipeline, in its order."""
+    late: int
+    """Readings left out, because a newer one of their entity had been seen."""
+
+
+class Windows:
+    """Buffers of all entities. State: the newest readings of each, and how long its present run is."""
+
+    def __init__(self, pipeline: Pipeline, entities: Entities | None = None) -> None:
+        self.entities = entities or Entities()
+        self._windows = pipeline.windows
+        self._width = len(pipeline.features)
+        self._depth = _depth(pipeline.windows)
+        self._newest = np.empty(0, np.int64)
+        self._next = np.empty(0, np.int64)
+        self._ring = np.empty((0, self._depth, self._width), np.float32)
+        self._runs = {gap: np.empty(0, np.int64) for gap in _gaps(pipeline.windows)}
+        self.entities.attach(self)
+
+    @property
+    def most_readings(self) -> int:
+        """Readings that a batch should have at most, so that its windows take a bounded amount of memory."""
+        return max(1, _MOST_NUMBERS // ((self._depth + 1) * self._width))
+
+    def push(self, batch: Batch) -> Pushed:
+        """Takes in readings and gives the windows that they complete."""
+        readings, late = self._order(batch)
+        since = self._since(readings)
+        emitted = []
+        runs = {gap: self._advance(gap, since, readings) for gap in self._runs}
+        for window in self._windows:
+            run = runs[_gap(window)]
+            emit = run >= window.size
+            if window.every > 1:
+                emit &= (run - window.size) % window.every == 0
+            emitted.append(np.flatnonzero(emit))
+        windows = self._gather(readings, emitted)
+        self._keep(readings)
+        return Pushed(readings, windows, late)
+
+    def adapt(self, windows: Sequence[Window]) -> None:
+        """Goes over to other windows of the same readings; what is in the buffers stays."""
+        depth = _depth(windows)
+        if depth > self._depth:
+            order = (self._next[:, None] + np.arange(self._depth)) % self._depth
+            ring = np.zeros((len(self._ring), depth, self._width), np.float32)
+            ring[:, depth - self._depth :] = np.take_along_axis(self._ring, order[:, :, None], axis=1)
+            for gap, run in self._runs.items():
+                self._runs[gap] = np.minimum(run, self._depth)  # older readings are gone
+            self._ring, self._depth = ring, depth
+            self._next[:] = 0
+        self._runs = {gap: self._runs.get(gap, np.zeros(len(self._newest), np.int64)) for gap in _gaps(windows)}
+        self._windows = list(windows)
+
+    def resize(self, capacity: int) -> None:
+        """Room for so many entities."""
+        before = len(self._newest)
+        self._newest = grown(self._newest, capacity)
+        self._newest[before:] = _NEVER
+        self._next = grown(self._next, capacity)
+        self._ring = grown(self._ring, capacity)
+        self._runs = {gap: grown(run, capacity) for gap, run in self._runs.items()}
+
+    def clear(self, slots: Int64) -> None:
+        """Forgets these entities' readings."""
+        self._newest[slots] = _NEVER
+        self._next[slots] = 0
+        for run in self._runs.values():
+            run[slots] = 0
+
+    def take(self, slots: Int64) -> dict[str, Any]:
+        """State of these entities."""
+        runs = {str(gap): run[slots] for gap, run in self._runs.items()}
+        return {"newest": self._newest[slots], "next": self._next[slots], "ring": self._ring[slots], "runs": runs}
+
+    def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
+        """Sets the state of these entities; it must have been taken with the same pipeline."""
+        self._newest[slots], self._next[slots], self._ring[slots] = rows["newest"], rows["next"], rows["ring"]
+        for gap, run in self._runs.items():
+            run[slots] = rows["runs"][str(gap)]
+
+    def _order(self, batch: Batch) -> tuple[Readings, int]:
+        """Entity by entity, without what is late."""
+        slots = self.entities.slots(batch)
+        order = np.argsort(slots, kind="stable")
+        slots, times = slots[order], batch.times[order]
+        late = self._late(slots, times)
+        if late.any():
+            order, slots, times = order[~late], slots[~late], times[~late]
+        readings = Readings(batch.rows[order], slots, times, batch.values[order], _first(slots))
+        return readings, int(np.count_nonzero(late))
+
+    def _late(self, slots: Int64, times: Int64) -> Mask:
+        """Which readings are not newer than all before them; in order of arrival the first of two with the same time stays."""
+        first = _first(slots)
+        before = np.roll(times, 1)
+        before[first] = self._newest[slots[first]]
+        late: Mask = times <= before
+        if not late.any():
+            return late
+        late = times <= self._newest[slots]
+        moments, rank = np.unique(times, return_inverse=True)
+        floor = (np.cumsum(first) - 1) * (len(moments) + 1)  # ranks of different entities never overlap
+        height = floor + np.where(late, 0, rank + 1)
+        reached = np.roll(np.maximum.accumulate(height), 1)
+        return late | (height <= np.where(first, floor, reached))
+
+    def _since(self, readings: Readings) -> Int64:
+        """[n] Microseconds since the entity's reading before."""
+        first = readings.first
+        before = np.roll(readings.times, 1)
+        newest = self._newest[readings.slots[first]]
+        before[first] = np.where(newest == _NEVER, readings.times[first], newest)
+        since = readings.times - before
+        since[np.flatnonzero(first)[newest == _NEVER]] = _FOR_EVER
+        return since
+
+    def _advance(self, gap: int, since: Int64, readings: Readings) -> Int64:
+        """[n] How many readings in a row, this one included, had no gap between them."""
+        restart = since > gap
+        place = np.arange(len(since))
+        anchor = np.maximum.accumulate(np.where(restart | readings.first, place, 0))
+        run = place - anchor + 1 + np.where(restart[anchor], 0, self._runs[gap][readings.slots])
+        last = _last(readings.first)
+        self._runs[gap][readings.slots[last]] = run[last]
+        return run
+
+    def _gather(self, readings: Readings, emitted: list[Int64]) -> list[WindowBatch]:
+        """Copies windows out of a tape on which each entity's buffer is followed by its new readings."""
+        group = np.cumsum(readings.first) - 1
+        starts = np.flatnonzero(readings.first)
+        needed = np.zeros(len(starts), bool)
+        for places in emitted:
+            needed[group[places]] = True
+        counts = np.diff(np.append(starts, len(group)))
+        lengths = np.where(needed, counts + self._depth, 0)
+        offsets = np.cumsum(lengths) - lengths
+        tape = np.empty((int(lengths.sum()), self._width), np.float32)
+        back = np.arange(self._depth)
+        owners = readings.slots[starts[needed]][:, None]
+        ring = self._ring.reshape(-1, self._width)
+        tape[offsets[needed][:, None] + back] = ring[owners * self._depth + (self._next[owners] + back) % self._depth]
+        spot = offsets[group] + self._depth + np.arange(len(group)) - starts[group]
+        copied = needed[group]
+        tape[spot[copied]] = readings.values[copied]
+        return [
+            WindowBatch(
+                window.name, places, readings.slots[places], readings.times[places], _cut(tape, spot[places], window.size)
+            )
+            for window, places in zip(self._windows, emitted, strict=True)
+        ]
+
+    def _keep(self, readings: Readings) -> None:
+        """Writes the newest readings into the buffers."""
+        if not len(readings.slots):
+            return
+        starts = np.flatnonzero(readings.first)
+        counts = np.diff(np.append(starts, len(readings.slots)))
+        place = np.arange(len(readings.slots)) - np.repeat(starts, counts)
+        kept = np.repeat(counts, counts) - place <= self._depth
+        owners = readings.slots[kept]
+        spots = (self._next[owners] + place[kept]) % self._depth
+        self._ring[owners, spots] = readings.values[kept]
+        entities = readings.slots[starts]
+        self._next[entities] = (self._next[entities] + counts) % self._depth
+        self._newest[entities] = readings.times[_last(readings.first)]
+
+
+def _cut(tape: Float32, ends: Int64, size: int) -> Float32:
+    """[n, size, features] What ends at each of `ends`."""
+    width = tape.shape[1]
+    if not len(ends):
+        return np.empty((0, size, width), np.float32)
+    row, number = tape.strides
+    every = as_strided(tape, (len(tape) - size + 1, size * width), (row, number), writeable=False)
+    return every[ends - size + 1].reshape(-1, size, width)
+
+
+def _first(slots: Int64) -> Mask:
+    """Where the slot differs from the one before."""
+    first = np.ones(len(slots), bool)
+    first[1:] = slots[1:] != slots[:-1]
+    return first
+
+
+def _last(first: Mask) -> Int64:
+    """Where each group ends."""
+    return np.append(np.flatnonzero(first)[1:], len(first))[: int(first.sum())] - 1
+
+
+def _depth(windows: Sequence[Window]) -> int:
+    return max(window.size for window in windows) - 1
+
+
+def _gap(window: Window) -> int:
+    return round(seconds(window.max_gap) * MICROSECONDS)
+
+
+def _gaps(windows: Sequence[Window]) -> dict[int, None]:
+    return dict.fromkeys(_gap(window) for window in windows)
