@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from dev import ports
 from dev.cluster import binaries
+from dev.cluster.access import Cluster
 from dev.cluster.binaries import Binaries
 from dev.cluster.credentials import Credentials
 from dev.progress import Tell, silent, telling
@@ -19,26 +19,6 @@ from dev.supervision.plan import Component, Plan, State
 SERVICE_RANGE = "10.96.0.0/16"
 FIRST_SERVICE = "10.96.0.1"
 LOOPBACK = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A running API server, and how a person or a test talks to it."""
-
-    kubeconfig: str
-    binaries: Binaries
-
-    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """kubectl, whatever comes of it."""
-        command = [self.binaries["kubectl"], "--kubeconfig", self.kubeconfig, *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """What kubectl prints; RuntimeError with what it said when it fails."""
-        done = self.run(*arguments, stdin=stdin)
-        if done.returncode != 0:
-            raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
 
 
 @dataclass(frozen=True)
@@ -118,15 +98,10 @@ def alone(name: str, tell: Tell = silent) -> Iterator[Cluster]:
     if not group.start(state, plan, leashed=True):
         raise RuntimeError(f"a control plane named {name!r} is running already")
     try:
-        cluster = Cluster(keys.path("admin.kubeconfig"), programs)
+        cluster = Cluster(keys.path("admin.kubeconfig"), programs["kubectl"], programs["helm"])
         group.wait_ready(state, ["etcd", "kube-apiserver", "kube-controller-manager"], tell)
         with telling(tell, "waiting for the controllers"):
-            wait_for_controllers(cluster)
+            cluster.wait_for_controllers()
         yield cluster
     finally:
         group.down(state)
-
-
-def wait_for_controllers(cluster: Cluster) -> None:
-    """Until the first namespace has its service account, without which no pod is admitted."""
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace=default", "--timeout=60s")

@@ -1,0 +1,117 @@
+"""The whole cluster where no Docker engine runs: one node, built from Go modules, in namespaces of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from dev import debian, ports
+from dev.cluster import binaries, control_plane, node, pause
+from dev.cluster.access import Cluster
+from dev.cluster.binaries import Binaries
+from dev.cluster.control_plane import FIRST_SERVICE, LOOPBACK, Addresses
+from dev.cluster.credentials import Credentials
+from dev.images import engine, layout
+from dev.images.context import Image
+from dev.progress import Tell, telling
+from dev.supervision import group
+from dev.supervision.plan import CLONE, Component, Plan, State
+
+API, ETCD, ETCD_PEERS = 6443, 2379, 2380  # inside; each cluster has its own network
+INSIDE = f"https://{LOOPBACK}:{API}"
+_BROKER_PORT = "broker-port"
+
+
+def state_of(name: str) -> State:
+    return State.of(f"cluster-{name}")
+
+
+def up(name: str, tell: Tell, *, leashed: bool) -> Cluster:
+    """Starts it, or takes the one that is there; returns when its node is ready."""
+    if os.geteuid() != 0:
+        raise RuntimeError("a cluster without a Docker engine needs root: run this with sudo, or start Docker")
+    debian.need(node.PACKAGES, tell)
+    programs = binaries.built(tell)
+    state = state_of(name)
+    with ports.listening() as api, ports.listening() as broker:
+
+        def plan() -> Plan:
+            outside = broker.getsockname()[1]
+            (state.folder / _BROKER_PORT).write_text(str(outside))
+            forwards = {api.fileno(): API, broker.fileno(): outside}
+            return _plan(programs, state, forwards, api.getsockname()[1])
+
+        group.start(state, plan, leashed=leashed, fds=[api.fileno(), broker.fileno()])
+    names = [c.name for c in Plan.read(state.plan.read_text()).components]
+    group.wait_ready(state, names, tell)
+    cluster = Cluster(str(state.folder / "keys" / "admin.kubeconfig"), programs["kubectl"], programs["helm"])
+    with telling(tell, "waiting for the node"):
+        pause.write_image(Path(programs["pause"]), state.folder / "pause.tar")
+        _import(state, state.folder / "pause.tar")
+        cluster.wait_for_controllers()
+        cluster.kubectl("wait", "--for=create", f"node/{node.NAME}", "--timeout=60s")
+        cluster.kubectl("wait", "--for=condition=Ready", f"node/{node.NAME}", "--timeout=60s")
+    return cluster
+
+
+def _plan(programs: Binaries, state: State, forwards: dict[int, int], api_port: int) -> Plan:
+    """`forwards`: from listening sockets outside to ports inside."""
+    keys = Credentials(state.folder / "keys")
+    keys.make([LOOPBACK, FIRST_SERVICE, node.ADDRESS])
+    keys.kubeconfig("admin", f"https://{LOOPBACK}:{api_port}", "admin", "system:masters")
+    at = Addresses(bind="0.0.0.0", advertised=node.ADDRESS, api=API, etcd=ETCD, etcd_peers=ETCD_PEERS)
+    cgroup = f"anomaly-{state.id}"
+    targets = [f"{number}={LOOPBACK}:{port}" for number, port in forwards.items()]
+    forward = Component(
+        "forward",
+        ("python3", "-m", "dev.supervision.forward", *targets),
+        env={"PYTHONPATH": str(CLONE)},
+        fds=tuple(forwards),
+    )
+    return Plan(
+        (
+            forward,
+            *control_plane.components(programs, keys, state.folder, at, nodes=True),
+            *node.components(programs, keys, state.folder, INSIDE, cgroup),
+        ),
+        namespaces=True,
+        prepare=node.preparation(state.folder),
+        cgroup=cgroup,
+    )
+
+
+def broker_port(state: State) -> int:
+    """The port of this machine's loopback that is carried to the same port inside, for the broker."""
+    return int((state.folder / _BROKER_PORT).read_text())
+
+
+def load(name: str, images: Sequence[Image], tell: Tell) -> None:
+    """Builds what is not built and imports what is not there; layers that are there are not sent again."""
+    state = state_of(name)
+    for image in images:
+        folder = engine.buildah_build(image, tell)
+        if layout.full_name(image.name) in _ctr(state, "images", "list", "--quiet").split():
+            continue
+        with telling(tell, f"loading {image.name} into the cluster"), (state.folder / "image.tar").open("wb") as tar:
+            layout.write_archive(folder, [image.name], _ctr(state, "content", "list", "--quiet").split(), tar)
+            tar.close()
+            _import(state, state.folder / "image.tar")
+
+
+def _import(state: State, archive: Path) -> None:
+    _ctr(state, "images", "import", str(archive))
+    archive.unlink()
+
+
+def _ctr(state: State, *arguments: str) -> str:
+    command = ["ctr", "--address", str(node.containerd_socket(state.folder)), "--namespace", "k8s.io", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def down(name: str) -> bool:
+    return group.down(state_of(name))

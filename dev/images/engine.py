@@ -1,0 +1,101 @@
+"""Runs the Dockerfile: Docker where an engine answers, else buildah on a base made by debootstrap.
+
+buildah keeps its layers in the cache folder, so a change of the source costs seconds, also in another clone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dev import cache, debian
+from dev.images import layout
+from dev.images.context import Image, lay_out
+from dev.progress import Tell, telling
+
+BASE = "debian:trixie-slim"
+_BASE_NAME = f"docker.io/library/{BASE}"
+LAYOUT = "images"  # an OCI layout: one folder for all images, whose common layers are kept once
+PACKAGES = ("buildah", "debootstrap")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+def docker_build(image: Image, tell: Tell) -> None:
+    with telling(tell, f"building {image.name}"), _context() as context:
+        recipe = ["--file", str(context / "Dockerfile"), "--target", image.target, "--tag", image.name]
+        _checked(["docker", "build", "--quiet", *recipe, *_authorities(), str(context)], DOCKER_BUILDKIT="1")
+
+
+def buildah_build(image: Image, tell: Tell) -> Path:
+    """The OCI layout that holds the image."""
+    folder = cache.root() / LAYOUT
+    folder.mkdir(parents=True, exist_ok=True)
+    with (cache.root() / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if layout.holds(folder, image.name):
+            return folder
+        debian.need(PACKAGES, tell)
+        _have_base(tell)
+        with telling(tell, f"building {image.name}"), _context() as context:
+            recipe = ["--file", str(context / "Dockerfile"), "--target", image.target, "--tag", image.name]
+            build = ["bud", "--layers", "--isolation", "chroot", "--pull-never", *recipe, *_authorities(), str(context)]
+            _buildah(*build)
+            _buildah("push", "--disable-compression", image.name, f"oci:{folder}:{layout.full_name(image.name)}")
+            layout.prune(folder)
+    return folder
+
+
+def _have_base(tell: Tell) -> None:
+    if _BASE_NAME in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+        return
+    with telling(tell, f"making {BASE} with debootstrap (under a minute, once)"), tempfile.TemporaryDirectory() as work:
+        root = Path(work) / "root"
+        _checked(["debootstrap", "--variant=minbase", "trixie", str(root), "http://deb.debian.org/debian"])
+        for emptied in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+            shutil.rmtree(root / emptied, ignore_errors=True)
+        container = _buildah("from", "scratch").strip()
+        _buildah("copy", container, str(root), "/")
+        _buildah("config", "--cmd", "bash", "--env", f"PATH={_PATH}", container)
+        _buildah("commit", "--rm", container, _BASE_NAME)
+        _buildah("tag", _BASE_NAME, f"localhost/{BASE}")  # which of the two is meant depends on the machine's settings
+
+
+def _authorities() -> list[str]:
+    """The certificates that this machine trusts, as a build secret."""
+    for path in (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile):
+        if path and Path(path).is_file():
+            return ["--secret", f"id=ca,src={path}"]
+    return []
+
+
+@contextmanager
+def _context() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        lay_out(Path(folder))
+        yield Path(folder)
+
+
+def _buildah(*arguments: str) -> str:
+    """In mounts of its own, so that one that is interrupted leaves none behind."""
+    storage = ["--root", str(cache.root() / "buildah"), "--runroot", "/var/tmp/anomaly-operator-buildah"]
+    return _checked(["unshare", "--mount", "buildah", *storage, "--storage-driver", "overlay", *arguments])
+
+
+def _checked(command: list[str], **environment: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+    return done.stdout

@@ -1,0 +1,61 @@
+"""The broker beside a cluster: pods reach it at kafka.kafka.svc:9092, this machine at a port of its loopback.
+
+It runs inside the network of a cluster of our own, and as a pod in kind, whose users have the public image.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dev.cluster import node, own
+from dev.cluster.access import Cluster
+from dev.kafka import broker, jars
+from dev.kafka.broker import Broker, Listener
+from dev.progress import Tell
+from dev.supervision import group
+
+NAMESPACE = SERVICE = "kafka"
+PORT = 9092
+BOOTSTRAP = f"{SERVICE}.{NAMESPACE}.svc:{PORT}"
+_CONTROLLER = 9093
+
+
+def up(cluster: Cluster, name: str, tell: Tell) -> Broker:
+    """Adds the broker to a cluster of our own; the one that is there already, if it is."""
+    state = own.state_of(name)
+    port = own.broker_port(state)
+    outside = f"127.0.0.1:{port}"
+    if broker.NAME not in group.status(state):
+        inside = f"{node.ADDRESS}:{PORT}"
+        listeners = [Listener("CLUSTER", inside, inside), Listener("MACHINE", outside, outside)]
+        programs = jars.fetched(tell)
+        folder = state.folder / broker.NAME
+        group.add(state, broker.component(programs, folder, listeners, _CONTROLLER, {}))
+    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(_service(node.ADDRESS)))
+    group.wait_ready(state, [broker.NAME], tell)
+    return Broker(state, outside)
+
+
+def _service(address: str) -> dict[str, Any]:
+    """A service whose endpoint is not a pod."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": SERVICE, "namespace": NAMESPACE},
+        "spec": {"ports": [{"name": "kafka", "port": PORT}]},
+    }
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": SERVICE,
+            "namespace": NAMESPACE,
+            "labels": {"kubernetes.io/service-name": SERVICE},
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "kafka", "port": PORT}],
+        "endpoints": [{"addresses": [address]}],
+    }
+    return {"apiVersion": "v1", "kind": "List", "items": [namespace, service, endpoints]}
