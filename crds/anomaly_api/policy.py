@@ -171,7 +171,7 @@ class PodSettings(Contract):
     """Secrets for pulling the image."""
     resources: Resources = Field(default_factory=_detector_resources)
     """Compute resources of a scoring pod."""
-    node_selector: dict[str, str] | None = None
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=64)] | None = None
     """Labels a node must have."""
     tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = None
     """Taints that are tolerated."""

@@ -1,0 +1,183 @@
+"""What is wrong with which document, and the sentence that the API server must answer: a row for each rule. No test."""
+
+from dataclasses import dataclass
+
+from tests.contract.documents import Document, changed, example, trained_model
+
+DURATION = "write a length of time greater than zero, such as 30s, 5m, 1h30m or 7d (units: ms, s, m, h, d, w)"
+NAME = "write lower-case letters, digits and dashes, with a letter or digit at both ends"
+FEATURE = "write letters, digits, dashes, underscores and single dots, such as temperature or sensors.temp_1"
+PATH = "write the name of a field, or names joined by single dots, such as sensors.temperature"
+TOPIC = "write the name of a Kafka topic: letters, digits, dots, underscores and dashes"
+BROKERS = "write host:port, several joined by commas, such as kafka-0.kafka:9092,kafka-1.kafka:9092"
+URI = "write a URI with its scheme, such as s3://models/pumps"
+FILE = "write the URI of a CSV or Parquet file, such as s3://history/pumps.parquet or file:///pumps.csv.gz"
+QUANTITIES = "write Kubernetes quantities, such as cpu: 500m or memory: 256Mi"
+REQUESTS = "requests must not be greater than limits: no node would take the pod"
+OWN = "names beginning with anomaly-operator.dev/ or app.kubernetes.io/ are the operator's own: choose others"
+DIGEST = "write sha256: and the 64 hexadecimal digits that sha256sum prints for the archive"
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A good document with something wrong at `field`."""
+
+    field: str
+    """As the API server writes it."""
+    sentence: str
+    document: Document
+
+    @property
+    def title(self) -> str:
+        """Unique enough for a test's name."""
+        return f"{self.document['kind']} {self.field}: {self.sentence[:50]}"
+
+
+def _detector(field: str, sentence: str, **spec: object) -> Wrong:
+    return Wrong(field, sentence, changed(example("shortest.yaml"), {"spec": spec}))
+
+
+def _named(name: str, sentence: str) -> Wrong:
+    return Wrong("", sentence, changed(example("shortest.yaml"), {"metadata": {"name": name}}))
+
+
+def _model(field: str, sentence: str, **spec: object) -> Wrong:
+    return Wrong(field, sentence, changed(trained_model(), {"spec": spec}))
+
+
+def _kafka(field: str, sentence: str, **kafka: object) -> Wrong:
+    return _detector(f"spec.source.kafka{field}", sentence, source={"kafka": kafka})
+
+
+_KEPT_PROPERTIES = (
+    "properties must not set what the operator owns (bootstrap.servers, group.id, offsets, commits, transactions): "
+    "use the fields of source.kafka"
+)
+_CREDENTIALS = "properties must not hold credentials: they would be readable by everyone who can read this resource"
+_EXACTLY_ONE_MODEL = "set exactly one of: autoencoder, statistical, modelRef"
+_EXACTLY_ONE_THRESHOLD = "set exactly one of: budget, quantile, standardDeviations, value"
+_ONE_VALUE = "threshold.value is one number and cannot serve several windows: use budget, quantile or standardDeviations"
+_FILE_CLAIM = "training.data.files with file:// needs modelStore.uri.claimName: the volume that holds the files"
+_SAME_TOPICS = "alerts.topic and alerts.deadLetterTopic must differ: who reads alerts would be sent what cannot be read"
+_OWN_ALERTS = "alerts.topic must not be the source topic: the detector would read its own alerts"
+_FOR_EVER = "alerts.deadLetterTopic must not be the source topic: what cannot be read would come back for ever"
+_LONG_TOPIC = "the source topic's name is too long to add .alerts or .dead-letters: set alerts.topic and alerts.deadLetterTopic"
+_WIDE = "a window's size times the number of features must not be greater than 16384: choose a smaller window or fewer features"
+_TWO_WINDOWS = [{"name": "short"}, {"name": "long", "size": 60}]
+
+DETECTORS = [
+    _named("p" * 41, "metadata.name must have at most 40 characters: the names of its pods, Jobs and models are made from it"),
+    _named("pumps.north", "metadata.name must consist of lower-case letters, digits and dashes: it becomes part of host names"),
+    _kafka(".bootstrapServers", BROKERS, bootstrapServers="kafka"),
+    _kafka(".bootstrapServers", BROKERS, bootstrapServers="http://kafka:9092"),
+    _kafka(".bootstrapServers", BROKERS, bootstrapServers=""),
+    _kafka(".bootstrapServers", BROKERS, bootstrapServers="kafka-0:9092,,kafka-1:9092"),
+    _kafka(".topic", TOPIC, topic="pump readings"),
+    _kafka(".topic", TOPIC, topic=""),
+    _kafka(".topic", TOPIC, topic=".."),
+    _kafka("", _KEPT_PROPERTIES, properties={"group.id": "mine"}),
+    _kafka("", _CREDENTIALS, properties={"sasl.password": "hunter2"}),
+    _detector("spec.entity", "set exactly one of: key, field, constant", entity={"key": {}, "field": "pump"}),
+    _detector("spec.entity", "set exactly one of: key, field, constant", entity={}),
+    _detector("spec.entity.field", PATH, entity={"field": "device..id"}),
+    _detector("spec.time", "time.format says how time.field is written: set time.field as well", time={"format": "UnixMillis"}),
+    _detector("spec.time.field", PATH, time={"field": ""}),
+    _detector("spec.features[0].name", FEATURE, features=[{"name": "oil temperature"}]),
+    _detector("spec.features[0].name", FEATURE, features=[{"name": ".load"}]),
+    _detector("spec.features[0].field", PATH, features=[{"name": "load", "field": "sensors."}]),
+    _detector("spec.windows[0].name", NAME, windows=[{"name": "Short"}]),
+    _detector("spec.windows[0].maxGap", DURATION, windows=[{"name": "short", "maxGap": "0s"}]),
+    _detector("spec.windows[0].maxGap", DURATION, windows=[{"name": "short", "maxGap": "5 minutes"}]),
+    _detector(
+        "spec.windows[0]",
+        "every must not be greater than size: readings would be skipped unseen",
+        windows=[{"name": "short", "size": 12, "every": 13}],
+    ),
+    _detector("spec", _WIDE, windows=[{"name": "huge", "size": 1024}], features=[{"name": f"f{n}"} for n in range(17)]),
+    _detector(
+        "spec.model", "set exactly one of: autoencoder, statistical, modelRef", model={"autoencoder": {}, "statistical": {}}
+    ),
+    _detector("spec.training.data", "set exactly one of: topic, files", training={"data": {}}),
+    _detector("spec.training.data.topic.last", DURATION, training={"data": {"topic": {"last": "0d"}}}),
+    _detector("spec.training.data.files[0]", FILE, training={"data": {"files": ["s3://history/pumps.json"]}}),
+    _detector("spec", _FILE_CLAIM, training={"data": {"files": ["file:///history/pumps.csv"]}}),
+    _detector(
+        "spec.training",
+        "minimum.windows must not be greater than maximum.windows: training would wait for ever",
+        training={"minimum": {"windows": 5000}, "maximum": {"windows": 1000}},
+    ),
+    _detector("spec.training.resources.requests", QUANTITIES, training={"resources": {"requests": {"cpu": "half"}}}),
+    _detector("spec.training.resources.limits", QUANTITIES, training={"resources": {"limits": {"memory": "2 Gi"}}}),
+    _detector("spec.training.resources", REQUESTS, training={"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}}),
+    _detector("spec.threshold", _EXACTLY_ONE_THRESHOLD, threshold={"quantile": 0.99, "value": 0.1}),
+    _detector("spec.threshold.budget.per", DURATION, threshold={"budget": {"per": "0w"}}),
+    _detector("spec", _ONE_VALUE, threshold={"value": 0.1}, windows=_TWO_WINDOWS),
+    _detector("spec.alerts.topic", TOPIC, alerts={"topic": "alerts!"}),
+    _detector("spec.alerts.deadLetterTopic", TOPIC, alerts={"deadLetterTopic": "dead letters"}),
+    _detector("spec", _OWN_ALERTS, alerts={"topic": "pump-readings"}),
+    _detector("spec", _FOR_EVER, alerts={"deadLetterTopic": "pump-readings"}),
+    _detector("spec", _SAME_TOPICS, alerts={"topic": "both", "deadLetterTopic": "both"}),
+    _detector("spec", _SAME_TOPICS, alerts={"topic": "pump-readings.dead-letters"}),
+    _detector("spec", _LONG_TOPIC, source={"kafka": {"topic": "t" * 240}}),
+    _detector(
+        "spec.alerts",
+        "close.below must not be above open.above: an episode would close as it opens",
+        alerts={"open": {"above": 1}, "close": {"below": 1.1}},
+    ),
+    _detector(
+        "spec.alerts",
+        "one severity must begin at or below open.above: an episode could open without any",
+        alerts={"severities": [{"name": "critical", "above": 3}]},
+    ),
+    _detector("spec.alerts.severities[0].name", NAME, alerts={"severities": [{"name": "Warning", "above": 1}]}),
+    _detector(
+        "spec.alerts.severities",
+        "severities must differ in above: a score would have two of them",
+        alerts={"severities": [{"name": "warning", "above": 1}, {"name": "critical", "above": 1}]},
+    ),
+    _detector("spec.pod.resources.requests", QUANTITIES, pod={"resources": {"requests": {"cpu": "a lot"}}}),
+    _detector("spec.pod.resources.limits", QUANTITIES, pod={"resources": {"limits": {"memory": "512MB"}}}),
+    _detector("spec.pod.resources", REQUESTS, pod={"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}}),
+    _detector("spec.pod.labels", OWN, pod={"labels": {"app.kubernetes.io/name": "mine"}}),
+    _detector("spec.pod.annotations", OWN, pod={"annotations": {"anomaly-operator.dev/runtime": "mine"}}),
+    _detector("spec.modelStore", "set exactly one of: configMap, uri", modelStore={}),
+    _detector("spec.modelStore.uri.uri", URI, modelStore={"uri": {"uri": "/models"}}),
+    _detector(
+        "spec.modelStore.uri",
+        "a file:// URI needs claimName: the volume that holds the models",
+        modelStore={"uri": {"uri": "file:///models"}},
+    ),
+]
+
+MODELS = [
+    _model("spec", "set exactly one of: trained, imported", imported={"origin": "elsewhere"}),
+    _model(
+        "spec",
+        "calibration must have one entry for each window of interface, by its name",
+        interface={"windows": [{"name": "long", "size": 12}]},
+    ),
+    _model("spec.digest", DIGEST, digest="7d41c0e2"),
+    _model("spec.artifact", "set exactly one of: configMapRef, uri", artifact={"uri": {"url": "s3://models/v3.tar"}}),
+    _model("spec.artifact.uri.url", URI, artifact={"configMapRef": None, "uri": {"url": "models/v3.tar"}}),
+    _model(
+        "spec.artifact.uri",
+        "a file:// URL needs claimName: the volume that holds the archive",
+        artifact={"configMapRef": None, "uri": {"url": "file:///v3.tar"}},
+    ),
+    _model("spec.interface.features[1]", FEATURE, interface={"features": ["force", "oil temperature"]}),
+    *(
+        _model(
+            field,
+            NAME,
+            interface={"windows": [{"name": "short one", "size": 12}]},
+            calibration=[{**trained_model()["spec"]["calibration"][0], "window": "short one"}],
+        )
+        for field in ("spec.interface.windows[0].name", "spec.calibration[0].window")
+    ),
+    _model(
+        "spec.trained.heldOut[0].window",
+        NAME,
+        trained={"heldOut": [{"window": "short one", "windows": 1, "loss": 0.1, "p99": 0.2}]},
+    ),
+]
+ROWS = [*DETECTORS, *MODELS]

@@ -1,0 +1,117 @@
+"""The resources as people meet them on a real API server: defaults, columns, names, explain, status, every example."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from anomaly_api.detector import AnomalyDetector
+from anomaly_api.status import Condition, DetectorStatus, SourceStatus, StableStatus
+from tests.contract.documents import EXAMPLES, Document, changed, example, examples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dev.cluster.control_plane import Cluster
+    from tests.contract.conftest import Admission
+
+pytestmark = pytest.mark.integration
+NOW = "2026-01-01T10:00:00Z"
+STATUS = DetectorStatus(
+    observed_generation=1,
+    conditions=[
+        Condition(
+            type="Ready",
+            status="True",
+            reason="Scoring",
+            message="scores 20 entities",
+            observed_generation=1,
+            last_transition_time=NOW,
+        )
+    ],
+    stable=StableStatus(revision="3f2a91c0", model="pumps-7d41c0e2", since=NOW),
+    source=SourceStatus(partitions=4, lag=12, last_scored=NOW, last_alert=NOW, last_score=0.4),
+)
+
+
+@pytest.fixture(scope="module")
+def plant(with_crds: Cluster) -> Iterator[Cluster]:
+    """The API server with a namespace of these tests' own."""
+    with_crds.kubectl("create", "namespace", "plant")
+    yield with_crds
+    with_crds.kubectl("delete", "namespace", "plant", "--wait=false")
+
+
+@pytest.fixture
+def pumps(plant: Cluster) -> Iterator[Cluster]:
+    """The shortest detector, with a status as the operator writes it."""
+    plant.kubectl("apply", "--namespace=plant", "-f", "-", stdin=yaml.safe_dump(example("shortest.yaml")))
+    patch = json.dumps({"status": STATUS.document()})
+    plant.kubectl("patch", "adet/pumps", "--namespace=plant", "--subresource=status", "--type=merge", "-p", patch)
+    yield plant
+    plant.kubectl("delete", "adet/pumps", "--namespace=plant")
+
+
+def _admitted(admission: Admission, document: Document) -> Any:
+    return admission.admitted(document)["spec"]
+
+
+def test_the_shortest_detector_is_admitted_with_the_defaults_that_the_models_have(admission: Admission) -> None:
+    shortest = example("shortest.yaml")
+    assert _admitted(admission, shortest) == AnomalyDetector.model_validate(shortest).document()["spec"]
+
+
+def test_the_example_with_its_defaults_is_what_the_shortest_becomes(admission: Admission) -> None:
+    assert _admitted(admission, example("shortest.yaml")) == example("shortest-with-its-defaults.yaml")["spec"]
+
+
+@pytest.mark.parametrize("file", examples())
+def test_every_example_applies(with_crds: Cluster, file: str) -> None:
+    documents = examples()[file]
+    assert documents, f"{file} is empty"
+    namespaces = {document.get("metadata", {}).get("namespace", "default") for document in documents}
+    for namespace in namespaces - {"default"}:  # a dry run does not make it
+        with_crds.run("create", "namespace", namespace)
+    with_crds.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(documents))
+
+
+@pytest.mark.parametrize("file", examples())
+def test_every_example_says_in_its_first_line_what_it_shows(file: str) -> None:
+    assert (EXAMPLES / file).read_text(encoding="utf-8").startswith("# ")
+
+
+def test_a_list_says_in_columns_how_detectors_are_doing(pumps: Cluster) -> None:
+    header, line = pumps.kubectl("get", "adet", "--namespace=plant").splitlines()
+    assert header.split() == ["NAME", "READY", "MODEL", "CANDIDATE", "TRAINING", "LAG", "AGE"]
+    assert line.split()[:4] == ["pumps", "True", "pumps-7d41c0e2", "12"]
+
+
+def test_a_wide_list_says_more(pumps: Cluster) -> None:
+    header = pumps.kubectl("get", "adet", "--namespace=plant", "-o", "wide").splitlines()[0]
+    assert header.split()[-5:] == ["STATUS", "TOPIC", "THRESHOLD", "LAST-ALERT", "AGE"]
+
+
+def test_short_names_and_the_category_find_both_resources(pumps: Cluster) -> None:
+    found = pumps.kubectl("api-resources", "--categories=anomaly-operator", "--no-headers")
+    assert {tuple(line.split()[:2]) for line in found.splitlines()} == {("anomalydetectors", "adet"), ("anomalymodels", "amodel")}
+
+
+def test_the_status_is_a_subresource_that_an_edit_of_the_spec_cannot_touch(pumps: Cluster) -> None:
+    edited = changed(example("shortest.yaml"), {"spec": {"paused": True}, "status": {"replicas": 9}})
+    pumps.kubectl("replace", "--namespace=plant", "-f", "-", stdin=yaml.safe_dump(edited))
+    kept = json.loads(pumps.kubectl("get", "adet/pumps", "--namespace=plant", "-o", "json"))
+    assert (kept["spec"]["paused"], kept["status"]) == (True, STATUS.document())
+
+
+def test_kubectl_wait_understands_the_conditions(pumps: Cluster) -> None:
+    pumps.kubectl("wait", "--for=condition=Ready", "adet/pumps", "--namespace=plant", "--timeout=5s")
+
+
+@pytest.mark.parametrize("field", ["anomalydetector.spec.threshold.budget.per", "anomalymodel.spec.digest"])
+def test_kubectl_explains_every_field(with_crds: Cluster, field: str) -> None:
+    explained = with_crds.kubectl("explain", field)
+    assert "<empty>" not in explained
+    assert "DESCRIPTION:" in explained
