@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 
 from dev.progress import Tell, telling
 
+_PATIENCE = ("--option", "DPkg::Lock::Timeout=300")  # where the machine updates itself just now
+_one_at_a_time = threading.Lock()
+
 
 def need(packages: Sequence[str], tell: Tell) -> None:
     """Does nothing where all are there; RuntimeError with the command to type where this process may not install."""
-    missing = [name for name in packages if not _installed(name)]
-    if not missing:
-        return
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    with _one_at_a_time:
+        missing = [name for name in packages if not _installed(name)]
+        if missing:
+            _install(missing, tell)
+
+
+def _install(missing: list[str], tell: Tell) -> None:
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *_PATIENCE, *missing]
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise RuntimeError(
             f"these programs are missing: {', '.join(missing)}. "

@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from dev.cluster.control_plane import Cluster
     from dev.kafka.broker import Broker
+    from dev.surroundings import Surroundings
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +28,21 @@ def api_server() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
-    """A real broker on the loopback, shared by the session; `.bootstrap`. Not to be stopped: see `dev.kafka.broker.running`."""
+    """A real broker on the loopback, shared by the session: `.bootstrap`. To kill one, use `dev.kafka.broker.running`."""
     from dev.kafka import broker
 
     with broker.running(f"tests-{os.getpid()}-kafka") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Surroundings]:
+    """A whole cluster with a broker and the images: `.cluster.kubectl(...)`, `.cluster.helm(...)`, `.bootstrap`, `.images`."""
+    from dev import surroundings
+    from dev.progress import plain
+
+    name = f"tests-{os.getpid()}"
+    try:
+        yield surroundings.up(name, plain, leashed=True)
+    finally:
+        surroundings.down(name, plain)

@@ -46,6 +46,15 @@ def _build(into: Path, tell: Tell) -> None:
         (into / name).symlink_to("kubebox")
 
 
+def clients(tell: Tell) -> tuple[str, str]:
+    """The paths of kubectl and Helm: those on PATH, else built with Kubernetes."""
+    kubectl, helm = shutil.which("kubectl"), shutil.which("helm")
+    if kubectl and helm:
+        return kubectl, helm
+    programs = built(tell)
+    return programs["kubectl"], programs["helm"]
+
+
 def kind(tell: Tell) -> str:
     """The path of kind: the one on PATH, else built."""
     found = shutil.which("kind")

@@ -71,9 +71,7 @@ def components(programs: Binaries, keys: Credentials, folder: Path, server: str,
             ready="http://127.0.0.1:10248/healthz",
         ),
         Component("kube-proxy", (programs["kube-proxy"], "--config", _proxy(folder, proxy))),
-        Component(
-            "coredns", (programs["coredns"], "-conf", _coredns(folder, dns)), ready="http://127.0.0.1:8181/ready"
-        ),
+        Component("coredns", (programs["coredns"], "-conf", _coredns(folder, dns)), ready="http://127.0.0.1:8181/ready"),
     ]
 
 

@@ -91,11 +91,11 @@ def load(name: str, images: Sequence[Image], tell: Tell) -> None:
     """Builds what is not built and imports what is not there; layers that are there are not sent again."""
     state = state_of(name)
     for image in images:
-        folder = engine.buildah_build(image, tell)
+        engine.buildah_build(image, tell)
         if layout.full_name(image.name) in _ctr(state, "images", "list", "--quiet").split():
             continue
         with telling(tell, f"loading {image.name} into the cluster"), (state.folder / "image.tar").open("wb") as tar:
-            layout.write_archive(folder, [image.name], _ctr(state, "content", "list", "--quiet").split(), tar)
+            layout.write_archive(engine.layout_folder(), [image.name], _ctr(state, "content", "list", "--quiet").split(), tar)
             tar.close()
             _import(state, state.folder / "image.tar")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dev.images import engine
 from dev.images.context import SOURCES, Image, image
 from dev.progress import Tell
@@ -11,9 +13,8 @@ TARGETS = tuple(SOURCES)
 __all__ = ["TARGETS", "Image", "build", "image"]
 
 
-def build(image: Image, tell: Tell) -> None:
-    """Does nothing where the image is there already."""
-    if engine.docker_answers():
-        engine.docker_build(image, tell)
-    else:
-        engine.buildah_build(image, tell)
+def build(wanted: Sequence[Image], tell: Tell) -> None:
+    """Does nothing for those that are there already."""
+    one = engine.docker_build if engine.docker_answers() else engine.buildah_build
+    for each in wanted:
+        one(each, tell)

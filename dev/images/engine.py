@@ -39,14 +39,18 @@ def docker_build(image: Image, tell: Tell) -> None:
         _checked(["docker", "build", "--quiet", *recipe, *_authorities(), str(context)], DOCKER_BUILDKIT="1")
 
 
-def buildah_build(image: Image, tell: Tell) -> Path:
-    """The OCI layout that holds the image."""
-    folder = cache.root() / LAYOUT
+def layout_folder() -> Path:
+    """Where buildah's images wait, as an OCI layout."""
+    return cache.root() / LAYOUT
+
+
+def buildah_build(image: Image, tell: Tell) -> None:
+    folder = layout_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with (cache.root() / "images.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if layout.holds(folder, image.name):
-            return folder
+            return
         debian.need(PACKAGES, tell)
         _have_base(tell)
         with telling(tell, f"building {image.name}"), _context() as context:
@@ -55,7 +59,6 @@ def buildah_build(image: Image, tell: Tell) -> Path:
             _buildah(*build)
             _buildah("push", "--disable-compression", image.name, f"oci:{folder}:{layout.full_name(image.name)}")
             layout.prune(folder)
-    return folder
 
 
 def _have_base(tell: Tell) -> None:

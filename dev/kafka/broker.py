@@ -65,18 +65,28 @@ class Broker:
 def component(
     programs: Jars, folder: Path, listeners: list[Listener], controller: int, overrides: Mapping[str, str]
 ) -> Component:
-    """Writes the settings and an empty store into `folder`; the first listener is the broker's own, too."""
+    """Writes the settings and an empty store into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     programs.copy_store(folder / "data")
+    made = settings(listeners, controller, str(folder / "data"), overrides)
+    (folder / "server.properties").write_text(jars.text(made))
+    return Component(
+        NAME,
+        programs.java("kafka.Kafka", str(folder / "server.properties")),
+        ready=f"tcp://{listeners[0].bind}",
+    )
+
+
+def settings(listeners: list[Listener], controller: int, data: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    """Those of a broker alone; the first listener is its own, too."""
     protocols = [f"{item.name}:{item.protocol}" for item in listeners]
-    own = listeners[0]
-    settings = {
+    return {
         **jars.quorum(controller),
         "listeners": ",".join([*(f"{i.name}://{i.bind}" for i in listeners), f"CONTROLLER://127.0.0.1:{controller}"]),
         "advertised.listeners": ",".join(f"{item.name}://{item.advertised}" for item in listeners),
         "listener.security.protocol.map": ",".join([*protocols, "CONTROLLER:PLAINTEXT"]),
-        "inter.broker.listener.name": own.name,
-        "log.dirs": str(folder / "data"),
+        "inter.broker.listener.name": listeners[0].name,
+        "log.dirs": data,
         # A topic that is misspelt must be missing, not made.
         "auto.create.topics.enable": "false",
         "offsets.topic.replication.factor": "1",
@@ -92,12 +102,6 @@ def component(
         "broker.session.timeout.ms": "3000",
         **overrides,
     }
-    (folder / "server.properties").write_text(jars.text(settings))
-    return Component(
-        NAME,
-        programs.java("kafka.Kafka", str(folder / "server.properties")),
-        ready=f"tcp://{own.bind}",
-    )
 
 
 def up(name: str, *, leashed: bool, tell: Tell = silent, overrides: Mapping[str, str] | None = None) -> Broker:

@@ -8,21 +8,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dev.cluster import node, own
+from dev.cluster import node, own, uses_kind
 from dev.cluster.access import Cluster
-from dev.kafka import broker, jars
+from dev.kafka import broker, in_kind, jars
 from dev.kafka.broker import Broker, Listener
-from dev.progress import Tell
+from dev.progress import Tell, silent
 from dev.supervision import group
 
-NAMESPACE = SERVICE = "kafka"
-PORT = 9092
-BOOTSTRAP = f"{SERVICE}.{NAMESPACE}.svc:{PORT}"
+NAMESPACE = SERVICE = in_kind.NAME
+PORT = in_kind.PORT
+BOOTSTRAP = in_kind.BOOTSTRAP
 _CONTROLLER = 9093
 
 
-def up(cluster: Cluster, name: str, tell: Tell) -> Broker:
-    """Adds the broker to a cluster of our own; the one that is there already, if it is."""
+def up(cluster: Cluster, name: str, tell: Tell) -> str:
+    """Starts the broker, or takes the one that is there; returns its address for this machine."""
+    return in_kind.up(cluster, name, tell) if uses_kind() else own_broker(cluster, name, tell).bootstrap
+
+
+def own_broker(cluster: Cluster, name: str, tell: Tell = silent) -> Broker:
+    """The broker in the network of a cluster of our own, which can be killed and started again."""
     state = own.state_of(name)
     port = own.broker_port(state)
     outside = f"127.0.0.1:{port}"

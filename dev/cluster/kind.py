@@ -1,0 +1,110 @@
+"""The whole cluster where a Docker engine answers: kind, with Kafka as a pod. Leftovers are kind's to avoid."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dev import ports
+from dev.cluster import binaries
+from dev.cluster.access import Cluster
+from dev.images import engine
+from dev.images.context import Image
+from dev.progress import Tell, telling
+from dev.supervision.plan import State
+
+NODE_IMAGE = "kindest/node:v1.34.0"
+BROKER_NODE_PORT = 30092
+_LEASH = """
+import subprocess, sys
+sys.stdin.read()
+subprocess.run(sys.argv[1:], capture_output=True)
+"""
+
+
+def _kind_name(name: str) -> str:
+    return f"anomaly-{State.of(f'cluster-{name}').id}"
+
+
+def _folder(name: str) -> Path:
+    return State.of(f"cluster-{name}").folder
+
+
+def up(name: str, tell: Tell, *, leashed: bool) -> Cluster:
+    """Makes it, or takes the one that is there; its node is ready."""
+    kind, folder = binaries.kind(tell), _folder(name)
+    kubeconfig = folder / "kubeconfig"
+    if _kind_name(name) not in _checked(kind, "get", "clusters").split():
+        folder.mkdir(parents=True, exist_ok=True)
+        broker = ports.free()[0]
+        (folder / "broker-port").write_text(str(broker))
+        if leashed:
+            _hold_leash(kind, name)
+        with telling(tell, "creating a kind cluster"):
+            _checked(
+                *(kind, "create", "cluster", "--name", _kind_name(name), "--image", NODE_IMAGE, "--wait", "120s"),
+                *("--kubeconfig", str(kubeconfig), "--config", "-"),
+                stdin=json.dumps(_config(broker)),
+            )
+    _checked(kind, "export", "kubeconfig", "--name", _kind_name(name), "--kubeconfig", str(kubeconfig))
+    programs = binaries.clients(tell)
+    return Cluster(str(kubeconfig), *programs)
+
+
+def _config(broker_port: int) -> dict[str, Any]:
+    mapping = {"containerPort": BROKER_NODE_PORT, "hostPort": broker_port, "listenAddress": "127.0.0.1"}
+    return {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "nodes": [{"role": "control-plane", "extraPortMappings": [mapping]}],
+    }
+
+
+_leashes: list[subprocess.Popen[bytes]] = []
+
+
+def _hold_leash(kind: str, name: str) -> None:
+    """A process that deletes the cluster once our end of its input is closed, by us or by our death."""
+    command = [sys.executable, "-c", _LEASH, kind, "delete", "cluster", "--name", _kind_name(name)]
+    _leashes.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))
+
+
+def broker_port(name: str) -> int:
+    """The port of this machine's loopback that leads to the broker's node port."""
+    return int((_folder(name) / "broker-port").read_text())
+
+
+def load(name: str, images: Sequence[Image], tell: Tell) -> None:
+    kind = binaries.kind(tell)
+    for image in images:
+        engine.docker_build(image, tell)
+        with telling(tell, f"loading {image.name} into the cluster"):
+            _checked(kind, "load", "docker-image", "--name", _kind_name(name), image.name)
+
+
+def is_up(name: str) -> bool:
+    return (_folder(name) / "kubeconfig").exists()
+
+
+def down(name: str, tell: Tell) -> bool:
+    was_up = _folder(name).exists()
+    if was_up:
+        _checked(binaries.kind(tell), "delete", "cluster", "--name", _kind_name(name))
+        for file in _folder(name).iterdir():
+            file.unlink()
+        with contextlib.suppress(OSError):
+            _folder(name).rmdir()
+    return was_up
+
+
+def _checked(*command: str, stdin: str | None = None) -> str:
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=dict(os.environ), check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return done.stdout
