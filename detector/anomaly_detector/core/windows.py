@@ -73,7 +73,7 @@ class Windows:
     """Buffers of all entities. State: the newest readings of each, and how long its present run is."""
 
     def __init__(self, pipeline: Pipeline, entities: Entities | None = None) -> None:
-        self.entities = entities or Entities()
+        self.entities = Entities() if entities is None else entities
         self._windows = pipeline.windows
         self._width = len(pipeline.features)
         self._depth = _depth(pipeline.windows)
