@@ -26,7 +26,7 @@ _NOISE: Final = np.array([0.12, 0.03, 0.04, 0.45, 0.06, 6.0])
 def record(pumps: int, ticks: int, begin: float, seed: int) -> Recording:
     """Readings of healthy pumps from `begin` (Unix seconds) on, one every ten seconds."""
     rng = np.random.default_rng(seed)
-    seconds = begin + STEP * np.arange(ticks)
+    seconds = begin + STEP * np.arange(ticks, dtype=np.float64)
     load = _load(rng, seconds, pumps)
     values = _sensors(rng, seconds, load)
     values += rng.normal(0.0, 1.0, values.shape) * _NOISE

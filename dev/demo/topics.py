@@ -38,7 +38,8 @@ def _made(admin: AdminClient, topic: NewTopic) -> bool:
     try:
         admin.create_topics([topic])[topic.topic].result(_SECONDS)
     except KafkaException as refused:
-        if refused.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+        error = refused.args[0]
+        if isinstance(error, KafkaError) and error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
         raise
     return True

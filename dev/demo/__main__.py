@@ -1,0 +1,62 @@
+"""`make demo [DATA=pumps|servers]`: everything from nothing to the verdict. Exit status 1 when it did not work."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from dev.demo.outcome import PROMISES
+from dev.demo.scenario import ROOT, SCENARIOS, Scenario
+from dev.demo.screen import Screen, suitable
+from dev.demo.story import NAMESPACE, DemoFailed, Story
+from dev.progress import telling
+from dev.up import up
+
+
+def main() -> int:
+    """Exit status 1: it did not work, or not as well as promised."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--data", choices=sorted(SCENARIOS), default="pumps", help="default: %(default)s")
+    data = parser.parse_args().data
+    os.chdir(ROOT)
+    screen = suitable()
+    try:
+        return _demo(data, screen)
+    except (DemoFailed, RuntimeError, OSError) as failure:
+        screen.close()
+        print(f"\nIt did not work: {failure}\n`make down` takes everything away; `make demo` tries again.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        screen.close()
+        print("\nInterrupted. What is up stays up: `make demo` goes on from there, `make down` takes it away.", file=sys.stderr)
+        return 130
+
+
+def _demo(data: str, screen: Screen) -> int:
+    began = time.time()
+    around = up(screen.tell)
+    with telling(screen.tell, "recording the stream"):
+        scenario = SCENARIOS[data](began)
+    outcome = Story(around, scenario, screen, began).run()
+    shortfalls = outcome.shortfalls(PROMISES[data])
+    screen.end(outcome, shortfalls)
+    print(_next_steps(scenario))
+    return int(bool(shortfalls))
+
+
+def _next_steps(scenario: Scenario) -> str:
+    return f"""
+The stream has ended; the detector waits for more. To look around:
+
+  set -a; . .run/env; set +a; PATH=$PWD/.run/bin:$PATH
+  kubectl get adet --namespace {NAMESPACE} -o wide
+  kubectl describe adet {scenario.name} --namespace {NAMESPACE}
+  kubectl get amodel --namespace {NAMESPACE}
+  topic read {scenario.topic}.alerts --no-follow
+  make down"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
