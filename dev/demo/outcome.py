@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -90,15 +89,13 @@ class Outcome:
 
     def _row(self, kind: str, findings: tuple[Finding, ...]) -> tuple[str, ...]:
         delays = sorted(finding.delay for finding in findings if finding.delay is not None)
-        median = delays[len(delays) // 2] if delays else math.nan
+        median = delays[len(delays) // 2] if delays else None
         return (
             kind,
             str(len(findings)),
             str(len(delays)),
             str(len(findings) - len(delays)),
-            f"{median:g}",
-            f"{median * self.step:g} s",
-            f"{median / self.rate:.1f} s",
+            *(("-", "-", "-") if median is None else (f"{median}", f"{median * self.step:g} s", f"{median / self.rate:.1f} s")),
         )
 
     def lines(self) -> list[str]:
