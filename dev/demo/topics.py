@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from anomaly_api.alert import Alert
 
@@ -32,6 +32,23 @@ def make_anew(bootstrap: str, topics: Iterable[str], partitions: int = 4) -> Non
             if time.monotonic() > give_up:
                 raise TimeoutError(f"the broker at {bootstrap} did not delete topic {topic} within {_SECONDS:.0f} s")
             time.sleep(0.1)
+    while not _led(admin, wanted, partitions):
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"the broker at {bootstrap} did not open its new topics within {_SECONDS:.0f} s")
+        time.sleep(0.1)
+
+
+def _led(admin: AdminClient, wanted: list[str], partitions: int) -> bool:
+    """Whether each partition takes readings; right after a topic was made, it may not yet."""
+    latest: dict[TopicPartition, OffsetSpec] = {
+        TopicPartition(topic, number): OffsetSpec.latest() for topic in wanted for number in range(partitions)
+    }
+    try:
+        for told in admin.list_offsets(latest).values():
+            told.result(_SECONDS)
+    except KafkaException:
+        return False
+    return True
 
 
 def _made(admin: AdminClient, topic: NewTopic) -> bool:

@@ -1,6 +1,7 @@
 """The streams of the demo: what is in them, and that the ledger tells the truth."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_faults_of_a_pump_lie_so_far_apart_that_one_episode_can_end_before_the_n
 
     for entity in healthy.entities:
         mine = [anomaly for anomaly in ledger if anomaly.entity == entity]
-        assert all(later.start - earlier.end >= 60 for earlier, later in zip(mine, mine[1:], strict=False))
+        assert all(later.start - earlier.end >= 60 for earlier, later in pairwise(mine))
 
 
 def test_the_first_fault_comes_at_once(healthy: Recording) -> None:
