@@ -1,0 +1,103 @@
+"""A fitted network as an ONNX graph, checked against torch. It fits nothing."""
+
+import logging
+import warnings
+from typing import Final
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from anomaly_detector.core.artifact import GRAPH_INPUT, GRAPH_OUTPUTS
+from anomaly_detector.training.failures import TrainingError
+from anomaly_detector.training.network import WindowScorer
+
+OPSET: Final = 18
+TOLERANCE: Final = 1e-5
+_CHUNK: Final = 4096
+
+
+class Graph:
+    """An ONNX graph, and what it makes of windows on one thread of ONNX Runtime, as in the detector."""
+
+    opset = OPSET
+
+    def __init__(self, content: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.content = content
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(self, windows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Score [n], feature errors [n, features], expected reading [n, features] of `windows` [n, size, features]."""
+        outputs: list[NDArray[np.float32]] = self._session.run(list(GRAPH_OUTPUTS), {GRAPH_INPUT: windows})
+        return outputs
+
+    def scores(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores [n]."""
+        found = np.empty(len(windows))
+        for start in range(0, len(windows), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            found[chunk] = self.run(windows[chunk])[0]
+        return found
+
+
+def export(scorer: WindowScorer, sample: NDArray[np.float32]) -> Graph:
+    """The ONNX graph of `scorer`, weights inside; checked on `sample` [n, size, features].
+
+    Raises TrainingError when ONNX Runtime and torch differ by more than `TOLERANCE`, relative to the size of the values.
+    """
+    example = torch.from_numpy(sample[:2].copy() if len(sample) > 1 else np.repeat(sample, 2, axis=0))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        program = torch.onnx.export(
+            scorer,
+            (example,),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=[GRAPH_INPUT],
+            output_names=list(GRAPH_OUTPUTS),
+            dynamic_shapes={"windows": {0: torch.export.Dim("n", min=1)}},
+            verbose=False,
+        )
+    assert program is not None, "the dynamo exporter returns a program"
+    model = program.model_proto
+    _strip(model)
+    onnx.checker.check_model(model, full_check=True)
+    graph = Graph(model.SerializeToString(deterministic=True))
+    difference = difference_to_torch(graph, scorer, sample)
+    if not difference <= TOLERANCE:
+        raise TrainingError(
+            f"the exported graph differs from the network by {difference:.2g} (allowed {TOLERANCE:.0e}): "
+            "the versions of torch, onnxscript and onnxruntime do not fit together; use the trainer image of this release"
+        )
+    return graph
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Without the exporter's notes: source lines and stack traces of the machine that trained, which only make it larger."""
+    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        item.doc_string = ""
+        if hasattr(item, "metadata_props"):
+            del item.metadata_props[:]
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+
+
+def difference_to_torch(graph: Graph, scorer: WindowScorer, sample: NDArray[np.float32]) -> float:
+    """Largest difference between ONNX Runtime and torch on `sample`, relative to the largest value of each column."""
+    sample = sample[:_CHUNK]
+    found = graph.run(sample)
+    with torch.no_grad():
+        meant = [output.numpy() for output in scorer(torch.from_numpy(sample))]
+    worst = 0.0
+    for there, here in zip(found, meant, strict=True):
+        if there.shape != here.shape or not np.isfinite(there).all():
+            return float("inf")
+        scale = np.maximum(np.abs(here).max(axis=0), 1.0)
+        worst = max(worst, float((np.abs(there - here).max(axis=0) / scale).max()))
+    return worst

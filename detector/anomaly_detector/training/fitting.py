@@ -1,0 +1,103 @@
+"""Fitting a network to windows: deterministic for a seed, one thread, early stopping. It knows no files and no Kafka."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anomaly_detector.training.network import INPUT_LIMIT, WindowScorer
+from anomaly_detector.training.scaling import robust_scaling
+
+_BATCH: Final = 128
+_RATE: Final = 2e-3
+_PATIENCE: Final = 6
+_WORTHWHILE: Final = 0.002
+_NOISE: Final = 0.1
+_RESIDUAL_FLOOR: Final = 1e-3
+
+
+class FittingError(Exception):
+    """The network could not be fitted; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to fit."""
+
+    layers: list[int]
+    epochs: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network that is done."""
+
+    scorer: WindowScorer
+    constant: NDArray[np.bool_]
+    epochs: int
+    seconds: float
+
+
+def fit(train: NDArray[np.float32], validation: NDArray[np.float32], plan: Plan, progress: Callable[[float], None]) -> Fitted:
+    """An autoencoder of `train` [n, size, features] that does best on `validation`, which is newer.
+
+    `progress` is told the share done, after each epoch. Raises FittingError when the loss is not a number.
+    """
+    started = time.monotonic()
+    torch.manual_seed(plan.seed)
+    scaling = robust_scaling(train.reshape(-1, train.shape[2]))
+    scorer = WindowScorer(train.shape[1], scaling, plan.layers)
+    with torch.no_grad():
+        learned = scorer.scaled(torch.from_numpy(train)).flatten(1).clamp_(-INPUT_LIMIT, INPUT_LIMIT)
+        checked = scorer.scaled(torch.from_numpy(validation)).flatten(1).clamp_(-INPUT_LIMIT, INPUT_LIMIT)
+    epochs = _descend(scorer, learned, checked, plan, progress)
+    with torch.no_grad():
+        scorer.weight.copy_(_weights(scorer, checked))
+    return Fitted(scorer=scorer.eval(), constant=scaling.constant, epochs=epochs, seconds=time.monotonic() - started)
+
+
+def _descend(
+    scorer: WindowScorer, learned: torch.Tensor, checked: torch.Tensor, plan: Plan, progress: Callable[[float], None]
+) -> int:
+    """Adam over slices of one shuffled tensor until the validation loss no longer falls; the best weights are kept."""
+    shuffle = torch.Generator().manual_seed(plan.seed)
+    optimiser = torch.optim.Adam(scorer.network.parameters(), lr=_RATE, fused=True)
+    calm = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.3, patience=2, threshold=_WORTHWHILE)
+    best, best_epoch = float("inf"), 0
+    kept = {name: value.clone() for name, value in scorer.network.state_dict().items()}
+    epoch = 0
+    for epoch in range(1, plan.epochs + 1):
+        order = torch.randperm(len(learned), generator=shuffle)
+        for start in range(0, len(learned), _BATCH):
+            batch = learned[order[start : start + _BATCH]]
+            noisy = batch + _NOISE * torch.randn(batch.shape, generator=shuffle)
+            loss = (scorer.network(noisy) - batch).square().mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+        with torch.no_grad():
+            current = float((scorer.reconstruct(checked) - checked).square().mean())
+        if not np.isfinite(current):
+            raise FittingError(f"the loss became {current} in epoch {epoch}: the readings are beyond what float32 holds")
+        if current < best * (1 - _WORTHWHILE):
+            best_epoch = epoch
+        if current < best:
+            best = current
+            kept = {name: value.clone() for name, value in scorer.network.state_dict().items()}
+        calm.step(current)
+        progress(epoch / plan.epochs)
+        if epoch - best_epoch >= _PATIENCE:
+            break
+    scorer.network.load_state_dict(kept)
+    return epoch
+
+
+def _weights(scorer: WindowScorer, checked: torch.Tensor) -> torch.Tensor:
+    """One over the usual squared error of each feature, so that one which the others predict well speaks louder."""
+    errors = (scorer.reconstruct(checked) - checked).square().reshape(-1, scorer.size, scorer.features).mean(dim=1)
+    return 1.0 / errors.mean(dim=0).clamp_min(_RESIDUAL_FLOOR)

@@ -1,0 +1,50 @@
+"""What every source of readings gives: messages as Kafka has them, whatever they were kept in. Holds data only."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Some messages, in order."""
+
+    values: list[bytes | None]
+    keys: list[bytes | None]
+    timestamps_ms: NDArray[np.int64]
+    """[n] The messages' own time; -1 where there is none."""
+    partitions: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def cut(self, most: int) -> Iterator["Messages"]:
+        """The same in pieces of at most so many."""
+        for start in range(0, len(self), most):
+            part = slice(start, start + most)
+            yield Messages(self.values[part], self.keys[part], self.timestamps_ms[part], self.partitions[part])
+
+
+class MessageSource(Protocol):
+    """Readings to learn from."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people: `topic pump-readings`."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether more may come."""
+
+    @property
+    def share_read(self) -> float:
+        """How much of what was there at the start has been read, 0 to 1."""
+
+    def read(self) -> Iterator[Messages | None]:
+        """Everything there is, in order; then None, each time there is nothing more for now, if more may come."""
+
+    def again(self) -> Iterator[Messages]:
+        """What `read` gave, once more. For when it was too much to be kept."""

@@ -1,0 +1,76 @@
+"""The autoencoder and what surrounds it in the graph: scaling, errors, score. Nothing here fits or exports it."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+import torch
+from torch import nn
+
+from anomaly_detector.training.scaling import Scaling
+
+INPUT_LIMIT: Final = 6.0
+"""What the network is shown of a scaled value, on both sides; the error is taken from the whole value."""
+_ERROR_LIMIT: Final = 1e9
+"""Scaled values are cut back to this, so that squares of finite readings stay finite in float32."""
+_LARGEST_LAYER: Final = 256
+_PARAMETERS: Final = 200_000
+
+
+def derived_layers(size: int, features: int, windows: int = 1) -> list[int]:
+    """Widths from the first hidden layer to the bottleneck for windows of `size` readings of so many features.
+
+    The first is the largest power of two within the input, the next half of it, the bottleneck about a ninth of the input
+    and never above a quarter of the first. All `windows` networks together stay within 200,000 parameters, which is what fits
+    into a ConfigMap.
+
+    >>> derived_layers(12, 6)
+    [64, 32, 8]
+    >>> derived_layers(12, 19)
+    [128, 64, 25]
+    >>> derived_layers(2, 1)
+    [2, 1]
+    """
+    inputs = size * features
+    first = min(_LARGEST_LAYER, 1 << int(math.log2(inputs)))
+    while first > 8 and 2 * first * inputs + first * first > _PARAMETERS / windows:
+        first //= 2
+    bottleneck = max(1, min(round(inputs / 9), first // 4))
+    return [width for width in (first, first // 2) if width > bottleneck] + [bottleneck]
+
+
+class WindowScorer(nn.Module):
+    """From windows in the readings' own units to score, feature errors and expected reading; see `core.artifact` for shapes."""
+
+    center: torch.Tensor
+    scale: torch.Tensor
+    weight: torch.Tensor
+
+    def __init__(self, size: int, scaling: Scaling, layers: Sequence[int]) -> None:
+        super().__init__()
+        features = len(scaling.center)
+        self.size, self.features = size, features
+        self.register_buffer("center", torch.tensor(scaling.center, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(scaling.scale, dtype=torch.float32))
+        self.register_buffer("weight", torch.ones(features))
+        widths = [size * features, *layers, *reversed(layers[:-1]), size * features]
+        steps: list[nn.Module] = []
+        for entering, leaving in pairwise(widths):
+            steps += [nn.Linear(entering, leaving), nn.SiLU()]
+        self.network = nn.Sequential(*steps[:-1])
+
+    def scaled(self, windows: torch.Tensor) -> torch.Tensor:
+        """Windows [n, size, features] in units of each feature's range."""
+        return ((windows - self.center) / self.scale).clamp(-_ERROR_LIMIT, _ERROR_LIMIT)
+
+    def reconstruct(self, scaled: torch.Tensor) -> torch.Tensor:
+        """What the network makes of flat scaled windows [n, size * features]."""
+        rebuilt: torch.Tensor = self.network(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        return rebuilt
+
+    def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        scaled = self.scaled(windows)
+        rebuilt = self.reconstruct(scaled.flatten(1)).reshape(-1, self.size, self.features)
+        feature_errors = (scaled - rebuilt).square().mean(dim=1) * self.weight
+        return feature_errors.mean(dim=1), feature_errors, rebuilt[:, -1] * self.scale + self.center

@@ -1,0 +1,80 @@
+"""What the training pod tells about itself over HTTP: /evidence for the operator, /metrics, /healthz, /readyz."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from anomaly_api.evidence import TrainingEvidence
+
+
+class Progress:
+    """The latest evidence; written by the training, read by the server's threads."""
+
+    def __init__(self, pod: str) -> None:
+        self._evidence = TrainingEvidence(pod=pod, state="Waiting")
+        self._lock = threading.Lock()
+
+    @property
+    def evidence(self) -> TrainingEvidence:
+        """What is so now."""
+        with self._lock:
+            return self._evidence
+
+    def update(self, **changes: Any) -> None:
+        """Replaces some fields."""
+        with self._lock:
+            self._evidence = self._evidence.model_copy(update=changes)
+
+
+class _Metrics:
+    """The evidence as numbers."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._gauges = {
+            "progress": Gauge("anomaly_detector_training_progress_percent", "Of the present state.", registry=self.registry),
+            "readings": Gauge("anomaly_detector_training_readings", "Readings found.", registry=self.registry),
+            "rejected": Gauge("anomaly_detector_training_rejected", "Messages that could not be read.", registry=self.registry),
+            "windows": Gauge("anomaly_detector_training_windows", "Windows found.", registry=self.registry),
+            "needed": Gauge("anomaly_detector_training_windows_needed", "Windows needed to begin.", registry=self.registry),
+        }
+
+    def text(self, evidence: TrainingEvidence) -> bytes:
+        for name, gauge in self._gauges.items():
+            gauge.set(getattr(evidence, name))
+        return generate_latest(self.registry)
+
+
+def serve(progress: Progress, port: int) -> ThreadingHTTPServer:
+    """Answers on `port` of all addresses, from threads of its own, until the process ends."""
+    metrics = _Metrics()
+
+    class Handler(BaseHTTPRequestHandler):
+        """One request."""
+
+        def do_GET(self) -> None:
+            if self.path == "/evidence":
+                self._answer(200, "application/json", progress.evidence.model_dump_json().encode())
+            elif self.path == "/metrics":
+                self._answer(200, CONTENT_TYPE_LATEST, metrics.text(progress.evidence))
+            elif self.path in ("/healthz", "/readyz"):
+                self._answer(200, "text/plain", b"ok\n")
+            else:
+                self._answer(404, "text/plain", b"there are /evidence, /metrics, /healthz and /readyz\n")
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+            """Requests are not logged: the last lines of the log are what the user is shown."""
+
+    server = ThreadingHTTPServer(("", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server

@@ -1,0 +1,171 @@
+"""What is kept of the readings to learn from: windows, thinned out evenly when there are too many. No I/O, no torch."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly_api.source import Pipeline, Window
+from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.core.decode import Decoder
+from anomaly_detector.core.windows import Readings, WindowBatch, Windows
+from anomaly_detector.training.messages import Messages
+
+_MOST_BYTES: Final = 384 * 1024 * 1024
+"""Of kept windows, all sizes together."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Windows of one size."""
+
+    values: NDArray[np.float32]
+    """[n, size, features]"""
+    slots: NDArray[np.int64]
+    """[n] Number of the entity."""
+    times: NDArray[np.int64]
+    """[n] Event time of the newest reading, microseconds."""
+    complete: bool
+    """Whether nothing was thinned out."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def where(self, mask: NDArray[np.bool_]) -> "Sample":
+        """Those windows alone."""
+        return Sample(self.values[mask], self.slots[mask], self.times[mask], self.complete)
+
+
+class _Thinned:
+    """Keeps each window with the same chance, which is halved whenever there are too many: even over time and entities."""
+
+    def __init__(self, capacity: int, random: np.random.Generator) -> None:
+        self._capacity, self._random = capacity, random
+        self._chance = 1.0
+        self._parts: list[tuple[WindowBatch, NDArray[np.float64]]] = []
+        self.seen = self._kept = 0
+
+    def add(self, batch: WindowBatch) -> None:
+        self.seen += len(batch.times)
+        lots = self._random.random(len(batch.times))  # one a window, however they come in batches
+        self._parts.append(_drawn(batch, lots, self._chance))
+        self._kept += len(self._parts[-1][1])
+        while self._kept > self._capacity:
+            self._chance /= 2
+            self._parts = [_drawn(part, lots, self._chance) for part, lots in self._parts]
+            self._kept = sum(len(lots) for _, lots in self._parts)
+
+    def sample(self) -> Sample:
+        parts = [part for part, _ in self._parts]
+        return Sample(
+            values=np.concatenate([part.values for part in parts]),
+            slots=np.concatenate([part.slots for part in parts]),
+            times=np.concatenate([part.times for part in parts]),
+            complete=self._chance == 1.0,
+        )
+
+
+def _drawn(batch: WindowBatch, lots: NDArray[np.float64], chance: float) -> tuple[WindowBatch, NDArray[np.float64]]:
+    drawn = lots < chance
+    if drawn.all():
+        return batch, lots
+    kept = WindowBatch(batch.name, batch.places[drawn], batch.slots[drawn], batch.times[drawn], batch.values[drawn])
+    return kept, lots[drawn]
+
+
+class Gathering:
+    """Takes messages and keeps windows. Memory is bounded by the number of windows and of entities, not of messages."""
+
+    def __init__(self, pipeline: Pipeline, most_windows: int, seed: int) -> None:
+        self._decoder, self._windows = Decoder(pipeline), Windows(pipeline)
+        width = len(pipeline.features)
+        affordable = _MOST_BYTES // sum(window.size * width * 4 for window in pipeline.windows)
+        random = np.random.default_rng(seed)
+        self._kept = {
+            window.name: _Thinned(max(10, min(most_windows, affordable)), seeded)
+            for window, seeded in zip(pipeline.windows, random.spawn(len(pipeline.windows)), strict=True)
+        }
+        self.readings = self.rejected = self.late = 0
+        self.last_reject = ""
+        self.first_time: int | None = None
+        self.last_time: int | None = None
+        self._interval = 0.0
+
+    @property
+    def entities(self) -> int:
+        """Entities seen."""
+        return len(set(self._windows.entities.names))
+
+    @property
+    def interval(self) -> float:
+        """Usual time between two readings of an entity, in seconds; 0 while unknown."""
+        return self._interval / MICROSECONDS
+
+    @property
+    def windows(self) -> int:
+        """Windows found, of the size that has the fewest."""
+        return min(kept.seen for kept in self._kept.values())
+
+    def take(self, messages: Messages) -> None:
+        """Reads some messages."""
+        for part in messages.cut(self._windows.most_readings):
+            decoded = self._decoder.decode(part.values, part.keys, part.timestamps_ms, part.partitions)
+            pushed = self._windows.push(decoded.batch)
+            self.readings += len(decoded.batch)
+            self.rejected += len(decoded.rejects)
+            self.late += pushed.late
+            if decoded.rejects:
+                self.last_reject = f"{decoded.rejects[-1].reason}: {decoded.rejects[-1].message}"
+            self._note(pushed.readings)
+            for batch in pushed.windows:
+                self._kept[batch.name].add(batch)
+
+    def _note(self, readings: Readings) -> None:
+        if not len(readings.times):
+            return
+        oldest, newest = int(readings.times.min()), int(readings.times.max())
+        self.first_time = oldest if self.first_time is None else min(self.first_time, oldest)
+        self.last_time = newest if self.last_time is None else max(self.last_time, newest)
+        steps = np.diff(readings.times)[~readings.first[1:]]
+        if len(steps):
+            self._interval = float(np.median(steps))
+
+    def samples(self) -> dict[str, Sample]:
+        """What was kept, by window."""
+        return {name: kept.sample() for name, kept in self._kept.items()}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Event times, microseconds, at which the data is divided: the newest part is held out."""
+
+    validate_after: int
+    hold_out_after: int
+    overlap: int
+    """Time that a window covers; windows that reach over a border belong to neither side."""
+
+    def train(self, sample: Sample) -> Sample:
+        """What the network learns from."""
+        return sample.where(sample.times <= self.validate_after)
+
+    def validation(self, sample: Sample) -> Sample:
+        """What says when to stop."""
+        return sample.where((sample.times > self.validate_after + self.overlap) & (sample.times <= self.hold_out_after))
+
+    def held_out(self, sample: Sample) -> Sample:
+        """What thresholds and figures come from."""
+        return sample.where(sample.times > self.hold_out_after + self.overlap)
+
+
+_VALIDATION_SHARE: Final = 0.1
+
+
+def split(sample: Sample, window: Window, interval: float, holdout_percent: int) -> Split:
+    """Divides by time so that the newest `holdout_percent` of the windows are held out, and a tenth of the rest validates."""
+    learned = 1 - holdout_percent / 100
+    borders = np.quantile(sample.times, [learned * (1 - _VALIDATION_SHARE), learned], method="lower")
+    validate_after, hold_out_after = (int(border) for border in borders)
+    overlap = round((window.size - 1) * interval * MICROSECONDS)
+    shortest = min(hold_out_after - validate_after, int(sample.times.max()) - hold_out_after)
+    return Split(validate_after, hold_out_after, overlap if overlap * 4 < shortest else 0)
