@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from dev import cluster, surroundings
-from dev.demo.scenario import ROOT
 from dev.progress import Tell, plain, telling
+from dev.supervision.plan import CLONE
 from dev.surroundings import RUN, Surroundings
 
 OPERATOR_NAMESPACE: Final = "anomaly-operator"
 RELEASE: Final = "anomaly-operator"
-CHART: Final = ROOT / "helm" / "anomaly-operator"
+CHART: Final = CLONE / "helm" / "anomaly-operator"
 _ROLLED_OUT: Final = "180s"
 
 
@@ -50,8 +50,8 @@ _WHY: Final = (("get", "pods", "-o", "wide"), ("get", "events"), ("logs", f"depl
 
 def _write_topic_command(path: Path) -> None:
     """Kafka's own command-line tools are seldom at hand; this one is."""
-    python = shlex.quote(str(ROOT / ".venv/bin/python"))
-    path.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {python} -m dev.topic "$@"\n')
+    python = shlex.quote(str(CLONE / ".venv/bin/python"))
+    path.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(CLONE))} exec {python} -m dev.topic "$@"\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
 
 
@@ -82,7 +82,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make up", description=__doc__)
     parser.add_argument("--data", help="ignored: `make demo` has a stream of its own")
     parser.parse_args()
-    os.chdir(ROOT)
+    os.chdir(CLONE)
     try:
         around = up(plain)
     except (RuntimeError, OSError) as failure:

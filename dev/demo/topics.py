@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from anomaly_api.alert import Alert
@@ -44,7 +44,7 @@ def _led(admin: AdminClient, wanted: list[str], partitions: int) -> bool:
         TopicPartition(topic, number): OffsetSpec.latest() for topic in wanted for number in range(partitions)
     }
     try:
-        for told in admin.list_offsets(latest).values():
+        for told in admin.list_offsets(latest, isolation_level=IsolationLevel.READ_UNCOMMITTED).values():
             told.result(_SECONDS)
     except KafkaException:
         return False
