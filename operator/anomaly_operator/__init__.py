@@ -1,1 +1,1 @@
-"""."""
+"""The operator: turns AnomalyDetectors into models, pods and statuses. It scores nothing itself."""

@@ -1,0 +1,73 @@
+"""What a plan consists of. Values only: the cluster adapter carries them out, in order."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from anomaly_operator.core.names import Kind
+from anomaly_operator.core.observed import Manifest
+from anomaly_operator.core.registry import PatchModel
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Server-side apply with our field manager, forced."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class FillSlot:
+    """Copy an artifact from the ConfigMap `source` into the slot, whose manifest lacks the content."""
+
+    manifest: Manifest
+    source: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete, with what belongs to it, in the background; only the object with this uid."""
+
+    kind: Kind
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class Nudge:
+    """Annotate a pod with the assignment's digest: kubelet then refreshes its mounts at once instead of within minutes."""
+
+    pod: str
+    digest: str
+
+
+Action = Apply | FillSlot | Delete | Nudge | PatchModel
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An Event. Its key names what happened, so that it is said once, whoever says it."""
+
+    key: str
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done now, and when to look again."""
+
+    actions: tuple[Action, ...]
+    status: dict[str, Any]
+    """Merge patch for the status; empty when nothing changed."""
+    notices: tuple[Notice, ...]
+    look_again_in: float
+    """Seconds."""
+    ready: bool = False
+    scoring: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return not (self.actions or self.status or self.notices)

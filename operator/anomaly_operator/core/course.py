@@ -1,0 +1,60 @@
+"""What is to be for a detector, before it is compared with what is: revision, runtime, training, delivery."""
+
+from dataclasses import dataclass
+
+from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder
+from anomaly_operator.core import delivery, revisions, training
+from anomaly_operator.core.findings import Finding, Standing
+from anomaly_operator.core.observed import Detector, Observed
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is to be."""
+
+    asked: TrainingOrder | None
+    """The training that the spec asks for."""
+    choice: revisions.Choice
+    fate: training.Training | None
+    """Of the training; None when no model is awaited."""
+    runtime: Runtime
+    assignment: Assignment
+    delivery: delivery.Delivery
+    prevented: Finding | None
+    """Why nothing is to run at all."""
+
+
+def course(observed: Observed, now: float) -> Course:
+    """What follows from the spec and the models there are."""
+    detector = observed.detector
+    prevented = _prevented(observed)
+    asked = training.order(detector)
+    choice = revisions.choose(observed, asked.key if asked else None)
+    fate = training.judge(observed, asked, now) if asked and choice.awaited else None
+    needed = {choice.revision.model: choice.model} if choice.revision.model else {}
+    carried = delivery.deliver(observed, needed)
+    assignment = Assignment(stable=choice.revision, artifacts=carried.artifacts)
+    return Course(asked, choice, fate, _runtime(detector), assignment, carried, prevented)
+
+
+def _runtime(detector: Detector) -> Runtime:
+    return Runtime(
+        detector=Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid),
+        kafka=detector.spec.source.kafka,
+        group_id=detector.group_id,
+        alerts_topic=detector.spec.alerts_topic,
+        dead_letter_topic=detector.spec.dead_letter_topic,
+    )
+
+
+def _prevented(observed: Observed) -> Finding | None:
+    detector, rival = observed.detector, observed.rival
+    if detector.spec.paused:
+        return Finding("False", "Paused", "spec.paused is set: nothing is scored or trained", Standing.RESTING)
+    if rival is not None:
+        message = (
+            f"AnomalyDetector {rival.namespace}/{rival.name}, which is older, reads these brokers with the same consumer group "
+            f"{detector.group_id}: they would take each other's readings. Set another source.kafka.groupId here, or delete one."
+        )
+        return Finding("False", "GroupConflict", message, Standing.STALLED)
+    return None

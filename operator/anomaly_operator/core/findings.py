@@ -1,0 +1,149 @@
+"""What is the matter with the stream and the scoring: facts from pods and their evidence, judged, in words for people.
+
+A finding becomes a condition. `Standing` says whether anything goes on: kstatus tells "in progress" from "stalled" by it.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal
+
+from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFailure, SourceState
+from anomaly_operator.core.names import DETECTOR
+from anomaly_operator.core.observed import Observed
+from anomaly_operator.core.pods import Pod, Trouble
+
+SILENCE: Final = 45.0
+"""Seconds without a scored window after which a detector is said not to score: with the time that asking takes, a minute."""
+_GRACE: Final = 60.0
+"""Seconds that a pod is given to start, connect and score."""
+
+
+class Standing(Enum):
+    """Whether it goes on by itself."""
+
+    MOVING = "moving"
+    STALLED = "stalled"
+    RESTING = "resting"
+    """Neither under way nor stuck: paused, or a topic without readings."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A condition without its times."""
+
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    standing: Standing = Standing.MOVING
+
+
+def troubled(observed: Observed) -> Finding | None:
+    """The first scoring pod that does not run, worst first."""
+    troubles = [pod.trouble for pod in scoring_pods(observed) if pod.trouble]
+    worst = max(troubles, key=lambda trouble: trouble.waits_for_people, default=None)
+    return _of_trouble(worst) if worst else None
+
+
+def scoring_pods(observed: Observed) -> list[Pod]:
+    """Those that are not on their way out."""
+    return [pod for pod in observed.pods if pod.component == DETECTOR and not pod.leaving and pod.phase != "Succeeded"]
+
+
+def source(observed: Observed) -> Finding:
+    """SourceReachable: the worst that a pod says."""
+    states = [evidence.source for evidence in observed.evidence_by_pod.values()]
+    bad = next((each for each in states if each.state not in (SourceState.READING, SourceState.CONNECTING)), None)
+    topic = observed.detector.spec.source.kafka.topic
+    if bad:
+        standing = Standing.MOVING if bad.state is SourceState.BROKER_UNREACHABLE else Standing.STALLED
+        return Finding("False", bad.state.value, bad.message or f"topic {topic} cannot be read", standing)
+    if any(each.state is SourceState.READING for each in states):
+        return Finding("True", SourceState.READING.value, f"topic {topic} is being read")
+    if states:
+        return Finding("Unknown", SourceState.CONNECTING.value, "the pods connect to the brokers")
+    return Finding("Unknown", "PodsUnavailable", "no scoring pod has reported yet")
+
+
+def scoring(observed: Observed, now: float) -> Finding:
+    """Scoring: whether windows are being scored, by whatever scorer."""
+    evidence = list(observed.evidence_by_pod.values())
+    if not evidence:
+        return _without_evidence(observed, now)
+    reachable = source(observed)
+    if reachable.status == "False":
+        return Finding("False", reachable.reason, reachable.message, reachable.standing)
+    readings, unreadable = sum(each.recent_readings for each in evidence), sum(each.recent_dead_letters for each in evidence)
+    if readings and unreadable * 2 > readings:
+        return _unreadable(observed, evidence)
+    if any(_recent(observed, each, each.last_scored, now) for each in evidence):
+        return Finding("True", "Scoring", "windows are being scored")
+    arriving = any(_recent(observed, each, each.last_reading, now) for each in evidence)
+    if arriving and any(each.warming for each in evidence):
+        return Finding("False", "WarmingUp", "readings arrive, but no entity has enough of them yet to be scored")
+    started = min((pod.created for pod in scoring_pods(observed)), default=now)
+    if now - started < _GRACE:
+        return Finding("Unknown", "Starting", "the scoring pods have just started")
+    if not arriving:
+        topic = observed.detector.spec.source.kafka.topic
+        message = f"no reading has arrived on topic {topic} for a minute: is anything being produced to it?"
+        return Finding("False", "NoReadings", message, Standing.RESTING)
+    message = "readings arrive, but none has been scored for a minute: see the logs of the scoring pods"
+    return Finding("False", "NotScoring", message, Standing.STALLED)
+
+
+def stable_failure(observed: Observed, revision: str) -> RevisionEvidence | None:
+    """What a pod says is wrong with the stable revision."""
+    said = [each for evidence in observed.evidence_by_pod.values() for each in evidence.revisions]
+    return next((each for each in said if each.revision == revision and each.failure is not None), None)
+
+
+def of_failure(failure: RevisionEvidence, model: str) -> Finding:
+    """ModelAvailable, when a pod cannot run the revision."""
+    assert failure.failure is not None, "the caller has looked"
+    what = failure.message or f"AnomalyModel {model} cannot be used"
+    moving = failure.failure is RevisionFailure.ARTIFACT_MISSING  # it may still be on its way to the pod
+    standing = Standing.MOVING if moving else Standing.STALLED
+    return Finding("False", failure.failure.value, f"{what}. Until then another scorer stands in.", standing)
+
+
+def verified(observed: Observed, revision: str) -> bool | None:
+    """Whether pods have loaded the revision's model with the right digest; None when none has said."""
+    if observed.refused is not None and observed.refused.reason == "DigestMismatch":
+        return False
+    said = [each for evidence in observed.evidence_by_pod.values() for each in evidence.revisions if each.revision == revision]
+    if any(each.failure in (RevisionFailure.DIGEST_MISMATCH, RevisionFailure.ARTIFACT_INVALID) for each in said):
+        return False
+    return True if any(each.loaded for each in said) else None
+
+
+def _without_evidence(observed: Observed, now: float) -> Finding:
+    stuck = troubled(observed)
+    if stuck:
+        return stuck
+    pods = scoring_pods(observed)
+    if not pods or now - min(pod.created for pod in pods) < _GRACE:
+        return Finding("Unknown", "PodsStarting", "the scoring pods start")
+    if any(pod.ready for pod in pods):
+        message = "the scoring pods are ready, but the operator cannot reach them on port 8080: does a NetworkPolicy forbid it?"
+        return Finding("Unknown", "EvidenceUnavailable", message, Standing.STALLED)
+    names = ", ".join(sorted(pod.name for pod in pods)[:3])
+    return Finding("False", "PodsUnavailable", f"the scoring pods do not become ready ({names}): see their logs")
+
+
+def _unreadable(observed: Observed, evidence: list[DetectorEvidence]) -> Finding:
+    example = next((each.recent_dead_letter for each in evidence if each.recent_dead_letter), "no example")
+    message = (
+        f"most messages of the last minute could not be read, the last one: {example}. "
+        f"Correct the producers or the spec; they are kept on topic {observed.detector.spec.dead_letter_topic}."
+    )
+    return Finding("False", "MostlyUnreadable", message, Standing.STALLED)
+
+
+def _recent(observed: Observed, evidence: DetectorEvidence, moment: float | None, now: float) -> bool:
+    """Whether `moment` of the pod's clock is less than `SILENCE` ago; clocks of two machines are never compared."""
+    since_asked = max(0.0, now - observed.evidence.asked.get(evidence.pod, now))
+    return moment is not None and evidence.now - moment + since_asked <= SILENCE
+
+
+def _of_trouble(trouble: Trouble) -> Finding:
+    return Finding("False", trouble.reason, trouble.message, Standing.STALLED if trouble.waits_for_people else Standing.MOVING)

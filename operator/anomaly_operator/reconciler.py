@@ -1,0 +1,146 @@
+"""One reconciliation: observe, plan, carry out, tell, write the status. The decision itself is `core.plan`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from anomaly_api.status import Condition
+from anomaly_operator import telemetry
+from anomaly_operator.adapters.api import ApiError
+from anomaly_operator.adapters.cache import Cache, InvalidSpecError, Key
+from anomaly_operator.adapters.cluster import Cluster
+from anomaly_operator.adapters.evidence import EvidenceReader
+from anomaly_operator.core import registry
+from anomaly_operator.core.actions import Plan
+from anomaly_operator.core.clock import rfc3339
+from anomaly_operator.core.manifests import Installation
+from anomaly_operator.core.observed import Evidence, Refusal
+from anomaly_operator.core.plan import plan
+from anomaly_operator.queue import Queue
+
+logger = logging.getLogger(__name__)
+
+
+class RefusedError(Exception):
+    """Something was refused; it is tried again after a pause."""
+
+
+@dataclass
+class _Memory:
+    """What is known of a detector besides the watches. Losing it changes nothing but when figures are written next."""
+
+    evidence: Evidence = field(default_factory=Evidence)
+    refused: Refusal | None = None
+    figures_written: float = 0.0
+
+
+class Reconciler:
+    """Acts for detectors, one at a time each."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        cluster: Cluster,
+        reader: EvidenceReader,
+        queue: Queue,
+        installation: Installation,
+        synced: asyncio.Event,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._cache, self._cluster, self._reader, self._queue = cache, cluster, reader, queue
+        self._installation, self._synced, self._clock = installation, synced, clock
+        self._memories: dict[Key, _Memory] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def act(self, workers: int) -> None:
+        """Reconcile all detectors, and then whatever is asked for, until cancelled."""
+        await self._synced.wait()
+        for key in self._cache.detectors():
+            self._queue.add(key)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._queue.work(self.reconcile, (ApiError, RefusedError)))
+        finally:
+            for key in self._memories:
+                self._queue.cancel(key)
+            for task in self._asking:
+                task.cancel()
+            self._memories.clear()
+
+    async def reconcile(self, key: Key) -> None:
+        """Bring one detector closer to what its spec says. Raises ApiError or RefusedError."""
+        memory = self._memories.setdefault(key, _Memory())
+        try:
+            observed = self._cache.observe(key, memory.refused, memory.figures_written, memory.evidence)
+        except InvalidSpecError as error:
+            await self._cluster.patch_status(key, _invalid(str(error), self._clock()))
+            return
+        if observed is None:
+            await self._forget(key)
+            return
+        with telemetry.RECONCILE_SECONDS.time():
+            todo = plan(observed, self._installation, self._clock())
+            refused = await self._cluster.carry_out(observed.detector, todo.actions)
+            for notice in todo.notices:
+                await self._cluster.tell(observed.detector, notice)
+            if todo.status:
+                await self._cluster.patch_status(key, todo.status)
+        self._remember(key, memory, todo, refused)
+        if refused:
+            raise RefusedError(refused.message)
+        self._queue.later(key, 0.0 if not memory.evidence.asked and observed.pods else todo.look_again_in, self._ask)
+
+    def _remember(self, key: Key, memory: _Memory, todo: Plan, refused: Refusal | None) -> None:
+        telemetry.READY.labels(*key).set(todo.ready)
+        telemetry.SCORING.labels(*key).set(todo.scoring)
+        if "source" in todo.status:
+            memory.figures_written = self._clock()
+        if memory.refused != refused:  # the status does not tell of it yet
+            memory.refused = refused
+            self._queue.add(key)
+
+    def _ask(self, key: Key) -> None:
+        """Look again: ask the pods, then reconcile. Not part of the reconciliation, which must not wait for slow pods."""
+        task = asyncio.ensure_future(self._refresh(key))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _refresh(self, key: Key) -> None:
+        memory = self._memories.get(key)
+        if memory is not None:
+            memory.evidence = await self._reader.ask(self._cache.pods(key), memory.evidence, self._clock())
+            self._queue.add(key)
+
+    async def _forget(self, key: Key) -> None:
+        """A detector is gone: its children go by owner reference, only models that it shared are to be told."""
+        namespace, name = key
+        self._queue.cancel(key)
+        self._memories.pop(key, None)
+        telemetry.forget(namespace, name)
+        for model in list(self._cache.models(namespace).values()):
+            if name in (model.status.used_by or []) and not model.owner:
+                remaining = [user for user in model.status.used_by or [] if user != name]
+                await self._cluster.patch_model(namespace, registry.PatchModel(model.name, {"usedBy": remaining}))
+
+
+def _invalid(why: str, now: float) -> dict[str, object]:
+    """A status for a spec that the API server admitted and this version cannot read: the CRDs are of another version."""
+    message = f"the operator cannot read the spec ({why}): do the CRDs and the operator have the same version?"
+    statuses = {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
+    conditions = [
+        Condition.model_validate(
+            {
+                "type": name,
+                "status": status,
+                "reason": "InvalidSpec",
+                "message": message,
+                "observedGeneration": 0,
+                "lastTransitionTime": rfc3339(now),
+            }
+        ).document()
+        for name, status in statuses.items()
+    ]
+    return {"conditions": conditions}

@@ -1,0 +1,30 @@
+"""Metrics of the operator, `anomaly_operator_*`. Declared here, set where things happen."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+API_REQUESTS: Final = Counter(
+    "anomaly_operator_api_requests_total", "Requests to the API server, without watches", ["verb", "resource", "code"]
+)
+API_WRITES: Final = Counter(
+    "anomaly_operator_api_writes_total", "Requests that write, without Lease renewals", ["verb", "resource"]
+)
+LEASE_WRITES: Final = Counter("anomaly_operator_lease_writes_total", "Writes of the Lease")
+RECONCILES: Final = Counter("anomaly_operator_reconciles_total", "Reconciliations by outcome", ["outcome"])
+RECONCILE_SECONDS: Final = Histogram("anomaly_operator_reconcile_seconds", "Duration of a reconciliation in seconds")
+QUEUED: Final = Gauge("anomaly_operator_queue_detectors", "Detectors waiting to be reconciled")
+LEADING: Final = Gauge("anomaly_operator_leader", "1 while this process acts, 0 while it waits")
+WATCH_AGE: Final = Gauge("anomaly_operator_watch_age_seconds", "Age of the watch that was renewed longest ago, in seconds")
+READY: Final = Gauge("anomaly_operator_detector_ready", "1 when the detector scores as its spec says", ["namespace", "detector"])
+SCORING: Final = Gauge("anomaly_operator_detector_scoring", "1 when windows are being scored", ["namespace", "detector"])
+TRANSITIONS: Final = Counter("anomaly_operator_transitions_total", "Events, by reason", ["reason"])
+
+
+def forget(namespace: str, detector: str) -> None:
+    """Of a detector that is gone."""
+    for gauge in (READY, SCORING):
+        try:
+            gauge.remove(namespace, detector)
+        except KeyError:
+            continue
