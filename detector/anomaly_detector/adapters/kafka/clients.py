@@ -1,0 +1,53 @@
+"""How librdkafka is set up. Each setting that differs from its default says why."""
+
+from typing import Any, Final
+
+from anomaly_api.assignment import Runtime
+
+_BOTH: Final[dict[str, Any]] = {
+    "reconnect.backoff.max.ms": 2_000,  # 10 s by default: a broker that is back should be noticed at once
+    "socket.keepalive.enable": True,  # connections through a cluster's address translation die in silence otherwise
+    "log_level": 2,  # what goes wrong comes as errors, and is said once
+}
+
+
+def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
+    """Settings of the consumer of the source topic."""
+    kafka = runtime.kafka
+    return {
+        **_BOTH,
+        "fetch.queue.backoff.ms": 1,  # 1 s by default: starves a consumer that keeps up
+        "queued.max.messages.kbytes": 16_384,  # 64 MiB by default: more than the rest of the process takes
+        "fetch.max.bytes": 8_388_608,
+        "topic.metadata.refresh.interval.ms": 10_000,  # 5 min by default: a topic or partition that appears waits as long
+        "session.timeout.ms": 10_000,  # 45 s by default: that is how long a killed pod's partitions would be silent
+        "heartbeat.interval.ms": 2_000,
+        **(kafka.properties or {}),
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "group.id": runtime.group_id,
+        "client.id": pod,
+        "enable.auto.commit": False,  # offsets are committed when what follows from them has been written
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": kafka.start_from.value.lower(),
+        "isolation.level": "read_committed",
+        "partition.assignment.strategy": "cooperative-sticky",  # a rebalance stops only what moves
+        "allow.auto.create.topics": False,  # a topic that is misspelt must be missing, not made
+    }
+
+
+def producer(runtime: Runtime, pod: str) -> dict[str, Any]:
+    """Settings of the producer of alerts and dead letters."""
+    kafka = runtime.kafka
+    return {
+        **_BOTH,
+        "linger.ms": 5,
+        "acks": "all",
+        "message.timeout.ms": 0,  # 5 min by default, then the record is lost: while the broker is away, it waits
+        "max.in.flight.requests.per.connection": 1,  # a retry must not overtake: the order per entity stays
+        "message.max.bytes": 10_485_760,  # dead letters are as large as what was sent; the broker decides
+        "queue.buffering.max.kbytes": 32_768,
+        "topic.metadata.propagation.max.ms": 5_000,
+        **(kafka.properties or {}),
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "client.id": pod,
+    }

@@ -1,0 +1,163 @@
+"""Reads the source topic as a member of its consumer group, in batches of columns. It commits what it is told to."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.core.columns import Int64
+from anomaly_detector.core.stream import Messages
+
+log: Final = logging.getLogger(__name__)
+_NO_TIMESTAMP: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A batch, and where its messages stood."""
+
+    messages: Messages
+    offsets: Int64
+    """[n]"""
+
+
+class Reader:
+    """The consumer. All calls but `lists` belong to one thread."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        pod: str,
+        on_error: Callable[[KafkaError], None],
+        settle: Callable[[], bool],
+        forget: Callable[[int], None],
+    ) -> None:
+        """`settle` says whether all that was decided has been written, `forget` drops a partition's state."""
+        self._topic = runtime.kafka.topic
+        callbacks = {"error_cb": on_error, "on_commit": self._on_commit}
+        self._consumer = Consumer(clients.consumer(runtime, pod) | callbacks)
+        self._on_error = on_error
+        self._settle = settle
+        self._forget = forget
+        self._next: dict[int, int] = {}
+        self._committed: dict[int, int] = {}
+        self._owned: set[int] = set()
+        self.joined = False
+        """Whether the group has said which partitions are ours, be it none."""
+
+    @property
+    def client(self) -> Consumer:
+        """The librdkafka client, for looking at the cluster."""
+        return self._consumer
+
+    @property
+    def partitions(self) -> int:
+        """Partitions that are ours."""
+        return len(self._owned)
+
+    def join(self) -> None:
+        """Joins the group."""
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    def read(self, most: int, seconds: float) -> Read | None:
+        """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
+        found = self._consumer.consume(most, 0)
+        if not found:
+            first = self._consumer.poll(seconds)
+            if first is None:
+                return None
+            found = [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
+        return self._columns(found)
+
+    def unfinished(self) -> bool:
+        """Whether there is something to commit."""
+        return any(self._committed.get(partition) != offset for partition, offset in self._next.items())
+
+    def commit(self, *, wait: bool) -> None:
+        """Commits up to what has been read; the caller has written what follows from it."""
+        offsets = [
+            TopicPartition(self._topic, partition, offset)
+            for partition, offset in self._next.items()
+            if self._committed.get(partition) != offset
+        ]
+        if not offsets:
+            return
+        try:
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:  # they are read again later: at least once
+            log.warning("offsets could not be committed: %s", error)
+            return
+        self._committed |= {each.partition: each.offset for each in offsets}
+
+    def lag(self) -> int:
+        """Messages of our partitions that were not read yet, as far as known without asking the broker."""
+        total = 0
+        for partition in self._owned:
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
+            if partition in self._next and high >= 0:
+                total += max(0, high - self._next[partition])
+        return total
+
+    def close(self) -> None:
+        """Leaves the group."""
+        self._consumer.close()
+
+    def _columns(self, found: Sequence[Message]) -> Read | None:
+        good = [message for message in found if message.error() is None]
+        if len(good) < len(found):
+            for message in found:
+                error = message.error()
+                if error is not None:
+                    self._on_error(error)
+        partitions = np.array([message.partition() for message in good], np.int64)
+        foreign = set(np.unique(partitions).tolist()) - self._owned
+        if foreign:  # they moved on while this batch was being fetched
+            good = [message for message in good if message.partition() not in foreign]
+            partitions = np.array([message.partition() for message in good], np.int64)
+        if not good:
+            return None
+        offsets = np.array([message.offset() for message in good], np.int64)
+        for partition in np.unique(partitions).tolist():
+            self._next[partition] = int(offsets[partitions == partition].max()) + 1
+        stamps = [stamp if kind else _NO_TIMESTAMP for kind, stamp in [message.timestamp() for message in good]]
+        values = [message.value() for message in good]
+        keys = [message.key() for message in good]
+        return Read(Messages(values, keys, np.array(stamps, np.int64), partitions), offsets)
+
+    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.joined = True
+        self._owned |= {each.partition for each in partitions}
+        log.info("partitions assigned: %s", sorted(each.partition for each in partitions) or "none")
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._settle():
+            self.commit(wait=True)
+        self._drop(partitions)
+        log.info("partitions given up: %s", sorted(each.partition for each in partitions))
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._drop(partitions)
+        log.warning(
+            "partitions lost: %s; whoever has them reads on from the last commit", sorted(p.partition for p in partitions)
+        )
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """What could not be committed is committed again with the next ones."""
+        for each in partitions:
+            if error is not None or each.error is not None:
+                self._committed.pop(each.partition, None)
+
+    def _drop(self, partitions: list[TopicPartition]) -> None:
+        for each in partitions:
+            self._owned.discard(each.partition)
+            self._next.pop(each.partition, None)
+            self._committed.pop(each.partition, None)
+            self._forget(each.partition)

@@ -1,0 +1,141 @@
+"""Whether the broker answers and the topics are there, asked again and again by a thread of its own. Says what to do if not."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+
+from anomaly_api.assignment import Runtime
+from anomaly_api.evidence import SourceState
+
+log: Final = logging.getLogger(__name__)
+_ASK_SECONDS: Final = 3.0
+_AGAIN_SECONDS: Final = 1.0
+_AGAIN_WHEN_WELL_SECONDS: Final = 10.0
+_REFUSAL_SECONDS: Final = 15.0
+_REFUSED: Final = (
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+)
+_UNREACHABLE: Final = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
+_MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How things stand."""
+
+    state: SourceState
+    """READING: everything is there."""
+    message: str = ""
+
+
+class Surroundings:
+    """Asks the source topic of the consumer's client and the others of the producer's, as each will use them."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._finding = Finding(SourceState.CONNECTING, f"asking {runtime.kafka.bootstrap_servers}")
+        self._last_error = ""
+        self._refusal: KafkaError | None = None
+        self._refused_at = 0.0
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def finding(self) -> Finding:
+        """The latest one."""
+        return self._finding
+
+    def watch(self, consumer: Consumer, producer: Producer) -> None:
+        """Begins."""
+        self._thread = threading.Thread(target=self._watch, args=(consumer, producer), name="surroundings", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends, before the clients are closed."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def on_error(self, error: KafkaError) -> None:
+        """An error that a client met: a reason to look at once."""
+        self._last_error = error.str()
+        if error.code() in _REFUSED:
+            self._refusal, self._refused_at = error, time.monotonic()
+        self._wake.set()
+
+    def _watch(self, consumer: Consumer, producer: Producer) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                found = self._look(consumer, producer)
+            except Exception as error:  # the outer loop of this thread
+                log.exception("looking at the broker failed; it is tried again")
+                found = Finding(SourceState.FAILED, f"looking at the broker failed: {error}")
+            if found != self._finding:
+                log.info("source: %s %s", found.state.value, found.message)
+            self._finding = found
+            well = found.state is SourceState.READING
+            if self._wake.wait(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS) and not self._stopping:
+                self._settle()
+
+    @property
+    def _denied(self) -> KafkaError | None:
+        """A refusal that is still news; it is met again for as long as it lasts."""
+        return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
+
+    def _settle(self) -> None:
+        """Errors come in swarms: look a moment later, once."""
+        threading.Event().wait(0.2)
+
+    def _look(self, consumer: Consumer, producer: Producer) -> Finding:
+        source = self._runtime.kafka.topic
+        places: list[tuple[Consumer | Producer, str, SourceState, str]] = [
+            (consumer, source, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic"),
+            (producer, self._runtime.alerts_topic, SourceState.ALERTS_TOPIC_NOT_FOUND, "spec.alerts.topic"),
+            (producer, self._runtime.dead_letter_topic, SourceState.DEAD_LETTER_TOPIC_NOT_FOUND, "spec.alerts.deadLetterTopic"),
+        ]
+        for client, topic, missing, field in places:
+            try:
+                error = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic].error
+            except KafkaException as failure:
+                error = failure.args[0]
+            if error is not None:
+                return self._finding_of(error, topic, missing, field)
+        if self._denied is not None:
+            return self._refused(self._denied, source)
+        return Finding(SourceState.READING)
+
+    def _refused(self, error: KafkaError, topic: str) -> Finding:
+        what = f"topic {topic}, group {self._runtime.group_id}"
+        text = f"{self._runtime.kafka.bootstrap_servers} refuses access ({what}): {error.str()}; check credentials and ACLs"
+        return Finding(SourceState.NOT_AUTHORIZED, text)
+
+    def _finding_of(self, error: KafkaError, topic: str, missing: SourceState, field: str) -> Finding:
+        servers = self._runtime.kafka.bootstrap_servers
+        if self._denied is not None or error.code() in _REFUSED:
+            reason = (self._denied or error).str()
+            text = (
+                f"{servers} refuses access (topic {topic}, group {self._runtime.group_id}): {reason}; check credentials and ACLs"
+            )
+            return Finding(SourceState.NOT_AUTHORIZED, text)
+        if error.code() in _UNREACHABLE:
+            text = (
+                f"no broker answers at {servers}: check spec.source.kafka.bootstrapServers (as the pods reach it), that the "
+                "broker runs and that no NetworkPolicy is in between; it is tried again all the time "
+                f"({self._last_error or error.str()})"
+            )
+            return Finding(SourceState.BROKER_UNREACHABLE, text)
+        if error.code() in _MISSING:
+            text = f"topic {topic} does not exist at {servers}: create it or change {field}; it is looked for all the time"
+            return Finding(missing, text)
+        return Finding(SourceState.FAILED, f"topic {topic} at {servers}: {error.str()}")

@@ -1,0 +1,47 @@
+"""A small HTTP server in threads of its own: paths to functions. What it answers is decided elsewhere."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request gets."""
+
+    status: int
+    kind: str
+    body: bytes
+
+
+Routes = Mapping[str, Callable[[], Answer]]
+
+
+def health(sound: bool, why: str = "") -> Answer:  # noqa: FBT001 - the word says it
+    """200 or 503, and a line for people."""
+    return Answer(200, "text/plain", b"ok\n") if sound else Answer(503, "text/plain", f"{why}\n".encode())
+
+
+def serve(host: str, port: int, routes: Routes) -> ThreadingHTTPServer:
+    """Answers until the process ends, or `shutdown` is called."""
+
+    class Handler(BaseHTTPRequestHandler):
+        """One request."""
+
+        def do_GET(self) -> None:
+            route = routes.get(self.path.split("?", 1)[0])
+            answer = route() if route else Answer(404, "text/plain", f"there are {', '.join(routes)}\n".encode())
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+            """Probes come every few seconds: they are not logged."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server

@@ -1,0 +1,105 @@
+"""What a scoring pod counts: for Prometheus, and for the evidence that the operator reads. No entity is ever a label."""
+
+import time
+from collections import deque
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from anomaly_detector.core.stream import Outcome
+
+_RECENT_SECONDS: Final = 60
+
+
+class Telemetry:
+    """Counts since the start. Written by the loop, read by the HTTP threads."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.readings = self.windows = self.alerts = self.late = 0
+        self.dead_letters: dict[str, int] = {}
+        self.recent_dead_letter = ""
+        self.last_reading: float | None = None
+        self.last_scored: float | None = None
+        self.last_alert: float | None = None
+        self.last_score: float | None = None
+        self._recent: deque[tuple[int, int, int]] = deque()  # second, messages, dead letters
+        self._metrics()
+
+    def batch(self, messages: int, outcome: Outcome, seconds: float) -> None:
+        """A batch has been worked on."""
+        now = time.time()
+        self.readings += messages
+        self.late += outcome.late
+        self.windows += outcome.windows
+        self.alerts += len(outcome.alerts)
+        self.last_reading = now
+        if outcome.top is not None:
+            self.last_scored, self.last_score = now, outcome.top
+        if outcome.alerts:
+            self.last_alert = now
+        for reject in outcome.rejects:
+            reason = reject.reason.value
+            self.dead_letters[reason] = self.dead_letters.get(reason, 0) + 1
+            self._dead_letters.labels(reason).inc()
+        self._remember(int(now), messages, len(outcome.rejects))
+        self._readings.inc(messages)
+        self._late.inc(outcome.late)
+        self._windows.inc(outcome.windows)
+        self._alerts.inc(len(outcome.alerts))
+        self._seconds.observe(seconds)
+
+    def state(self, *, reading: bool, partitions: int, lag: int, entities: int, warming: int) -> None:
+        """How things stand, now and then."""
+        self._up.set(reading)
+        self._partitions.set(partitions)
+        self._lag.set(lag)
+        self._entities.set(entities)
+        self._warming.set(warming)
+        for gauge, at in ((self._last_reading, self.last_reading), (self._last_scored, self.last_scored)):
+            if at is not None:
+                gauge.set(at)
+
+    def recent(self) -> tuple[int, int]:
+        """Messages and dead letters of the last minute."""
+        oldest = int(time.time()) - _RECENT_SECONDS
+        kept = [entry for entry in list(self._recent) if entry[0] > oldest]
+        return sum(entry[1] for entry in kept), sum(entry[2] for entry in kept)
+
+    def text(self) -> bytes:
+        """All metrics as Prometheus reads them."""
+        return generate_latest(self.registry)
+
+    def _remember(self, second: int, messages: int, dead: int) -> None:
+        if self._recent and self._recent[-1][0] == second:
+            _, before, dead_before = self._recent.pop()
+            messages, dead = messages + before, dead + dead_before
+        self._recent.append((second, messages, dead))
+        while self._recent[0][0] <= second - _RECENT_SECONDS:
+            self._recent.popleft()
+
+    def _metrics(self) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"anomaly_detector_{name}", text, labels, registry=self.registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"anomaly_detector_{name}", text, registry=self.registry)
+
+        self._readings = counter("readings_total", "Messages read, good and bad.")
+        self._late = counter("late_readings_total", "Readings left out because a newer one of their entity had been seen.")
+        self._windows = counter("windows_total", "Windows decided.")
+        self._alerts = counter("alerts_total", "Alerts sent.")
+        self._dead_letters = counter("dead_letters_total", "Messages that could not be read.", "reason")
+        self._up = gauge("source_up", "Whether the topic is being read: 1 or 0.")
+        self._partitions = gauge("partitions", "Partitions assigned to this pod.")
+        self._lag = gauge("lag_messages", "Messages of these partitions not read yet.")
+        self._entities = gauge("entities", "Entities known.")
+        self._warming = gauge("warming_entities", "Of them, those not scored yet for lack of readings.")
+        self._last_reading = gauge("last_reading_timestamp_seconds", "When a message was read last.")
+        self._last_scored = gauge("last_scored_timestamp_seconds", "When a window was scored last.")
+        self._seconds = Histogram(
+            "anomaly_detector_batch_seconds",
+            "Time from a batch's messages to its alerts.",
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
+            registry=self.registry,
+        )

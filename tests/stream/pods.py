@@ -1,0 +1,189 @@
+"""A scoring pod as a process, its orders, and topics to read and write: what every test of the service needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
+from anomaly_api.calibration import ThresholdSource, WindowThreshold
+from anomaly_api.evidence import DetectorEvidence
+from anomaly_api.policy import AlertPolicy, Fallback
+from anomaly_api.schema import Empty
+from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
+from dev import ports
+
+FEATURES = ["temperature", "pressure"]
+PIPELINE = Pipeline(
+    entity=Entity(key=Empty()),
+    time=Time(field="at", format=TimeFormat.UNIX_SECONDS),
+    features=[Feature(name=name) for name in FEATURES],
+    windows=[Window(name="short", size=4)],
+)
+
+
+def revision(pipeline: Pipeline = PIPELINE, model: str | None = None, threshold: float = 8.0, warmup: int = 12) -> Revision:
+    source = ThresholdSource.VALUE if model else ThresholdSource.FALLBACK
+    asked = {"value": threshold, "source": source, "asked": f"{threshold:g}"}
+    thresholds = [WindowThreshold(window=window.name, **asked) for window in pipeline.windows]
+    return Revision(
+        model=model,
+        model_name=None,
+        pipeline=pipeline,
+        thresholds=thresholds,
+        fallback=Fallback(warmup=warmup),
+        alerts=AlertPolicy(),
+    )
+
+
+@dataclass
+class Topics:
+    """Topics of one test's own."""
+
+    bootstrap: str
+    name: str = field(default_factory=lambda: f"readings-{uuid4().hex[:8]}")
+
+    def __post_init__(self) -> None:
+        self.producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 1})
+
+    @property
+    def alerts(self) -> str:
+        return f"{self.name}.alerts"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.name}.dead-letters"
+
+    def create(self, *names: str, partitions: int = 2) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        wanted = names or (self.name, self.alerts, self.dead_letters)
+        for future in admin.create_topics([NewTopic(name, partitions, 1) for name in wanted]).values():
+            future.result(30)
+
+    def send(self, value: bytes | None, key: bytes | None = b"pump-1", partition: int = 0) -> None:
+        self.producer.produce(self.name, value=value, key=key, partition=partition)
+
+    def readings(self, times: range, values: Callable[[int], list[float]], key: bytes = b"pump-1") -> None:
+        for at in times:
+            reading = dict(zip(FEATURES, values(at), strict=True))
+            self.send(json.dumps({"at": at, **reading}).encode(), key)
+        self.producer.flush(30)
+
+    def received(self, topic: str, count: int, seconds: float = 30.0) -> list[Message]:
+        """The first `count` records of a topic; fewer when they do not come in time."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": uuid4().hex, "enable.auto.commit": False})
+        try:
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+            found: list[Message] = []
+            deadline = time.monotonic() + seconds
+            while len(found) < count and time.monotonic() < deadline:
+                message = consumer.poll(0.2)
+                if message is not None and message.error() is None:
+                    found.append(message)
+            return found
+        finally:
+            consumer.close()
+
+
+@dataclass
+class Pod:
+    """A running scoring pod."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    port: int
+    log: Path
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def evidence(self) -> DetectorEvidence:
+        return DetectorEvidence.model_validate_json(self.get("/evidence")[1])
+
+    def until(self, holds: Callable[[DetectorEvidence], Any], seconds: float = 30.0) -> DetectorEvidence:
+        """Waits until the evidence is so."""
+        deadline = time.monotonic() + seconds
+        last: object = "no answer"
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"the pod ended: {self.log.read_text()}"
+            try:
+                evidence = self.evidence()
+            except (OSError, ValueError) as error:
+                last = error
+            else:
+                if holds(evidence):
+                    return evidence
+                last = evidence
+            time.sleep(0.02)
+        raise AssertionError(f"it did not come so within {seconds} s: {last}\n{self.log.read_text()}")
+
+    def assign(self, assignment: Assignment) -> None:
+        """As kubelet does it: the file is replaced at once."""
+        write(self.folder / "assignment.json", assignment)
+
+    def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+def runtime(topics: Topics, group: str = "") -> Runtime:
+    kafka = KafkaSource(bootstrap_servers=topics.bootstrap, topic=topics.name, start_from=StartFrom.EARLIEST)
+    return Runtime(
+        detector=Identity(namespace="plant", name="pumps", uid="1"),
+        kafka=kafka,
+        group_id=group or f"group-{topics.name}",
+        alerts_topic=topics.alerts,
+        dead_letter_topic=topics.dead_letters,
+    )
+
+
+def write(path: Path, document: Runtime | Assignment) -> None:
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(document.model_dump_json())
+    unfinished.replace(path)
+
+
+@contextmanager
+def pod(folder: Path, order: Runtime, assignment: Assignment) -> Iterator[Pod]:
+    """A scoring pod for as long as the context lives."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "runtime.json", order)
+    write(folder / "assignment.json", assignment)
+    [port] = ports.free(1)
+    environment = {
+        **os.environ,
+        "ANOMALY_CONFIG_FOLDER": str(folder),
+        "ANOMALY_HTTP_HOST": "127.0.0.1",
+        "ANOMALY_HTTP_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+        "POD_NAME": folder.name,
+    }
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "anomaly_detector"], env=environment, stdout=output, stderr=output)
+    try:
+        yield Pod(process, folder, port, log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(30)
