@@ -89,15 +89,20 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def difference_to_torch(graph: Graph, scorer: WindowScorer, sample: NDArray[np.float32]) -> float:
-    """Largest difference between ONNX Runtime and torch on `sample`, relative to the largest value of each column."""
+    """Largest difference between ONNX Runtime and torch on `sample`, relative to the largest value of each column.
+
+    Columns with small values are held to the unit that the network computes in: a scaled value or error of 1. Errors are
+    multiplied by the features' weights, and so is their rounding.
+    """
     sample = sample[:_CHUNK]
     found = graph.run(sample)
     with torch.no_grad():
         meant = [output.numpy() for output in scorer(torch.from_numpy(sample))]
+    units = [scorer.weight.mean().numpy(), scorer.weight.numpy(), scorer.scale.numpy()]
     worst = 0.0
-    for there, here in zip(found, meant, strict=True):
+    for there, here, unit in zip(found, meant, units, strict=True):
         if there.shape != here.shape or not np.isfinite(there).all():
             return float("inf")
-        scale = np.maximum(np.abs(here).max(axis=0), 1.0)
+        scale = np.maximum(np.abs(here).max(axis=0), unit)
         worst = max(worst, float((np.abs(there - here).max(axis=0) / scale).max()))
     return worst
