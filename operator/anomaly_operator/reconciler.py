@@ -34,6 +34,8 @@ class _Memory:
     evidence: Evidence = field(default_factory=Evidence)
     refused: Refusal | None = None
     figures_written: float = 0.0
+    asked: bool = False
+    """Whether the pods have been asked since this process began to act."""
 
 
 class Reconciler:
@@ -91,7 +93,7 @@ class Reconciler:
         self._remember(key, memory, todo, refused)
         if refused:
             raise RefusedError(refused.message)
-        self._queue.later(key, 0.0 if not memory.evidence.asked and observed.pods else todo.look_again_in, self._ask)
+        self._queue.later(key, todo.look_again_in if memory.asked else 0.0, self._ask)
 
     def _remember(self, key: Key, memory: _Memory, todo: Plan, refused: Refusal | None) -> None:
         telemetry.READY.labels(*key).set(todo.ready)
@@ -111,6 +113,7 @@ class Reconciler:
     async def _refresh(self, key: Key) -> None:
         memory = self._memories.get(key)
         if memory is not None:
+            memory.asked = True
             memory.evidence = await self._reader.ask(self._cache.pods(key), memory.evidence, self._clock())
             self._queue.add(key)
 
