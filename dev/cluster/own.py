@@ -94,10 +94,15 @@ def load(name: str, images: Sequence[Image], tell: Tell) -> None:
         engine.buildah_build(image, tell)
         if layout.full_name(image.name) in _ctr(state, "images", "list", "--quiet").split():
             continue
-        with telling(tell, f"loading {image.name} into the cluster"), (state.folder / "image.tar").open("wb") as tar:
-            layout.write_archive(engine.layout_folder(), [image.name], _ctr(state, "content", "list", "--quiet").split(), tar)
-            tar.close()
-            _import(state, state.folder / "image.tar")
+        with telling(tell, f"loading {image.name} into the cluster"):
+            archive = state.folder / "image.tar"
+            with layout.locked(engine.layout_folder()), archive.open("wb") as tar:
+                layout.write_archive(engine.layout_folder(), [image.name], _blobs(state), tar)
+            _import(state, archive)
+
+
+def _blobs(state: State) -> list[str]:
+    return _ctr(state, "content", "list", "--quiet").split()
 
 
 def _import(state: State, archive: Path) -> None:

@@ -1,9 +1,12 @@
-"""What goes into an image: the files, always with the same times, and their digest, which is the image's tag."""
+"""What goes into an image: the files, always with the same times, and their digests, which are the images' tags."""
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +14,12 @@ from dev import cache
 from dev.supervision.plan import CLONE
 
 HERE = Path(__file__).parent
-RECIPE = (HERE / "Dockerfile", HERE / "packages", CLONE / "pyproject.toml", CLONE / "uv.lock")
+INSTALLED = "opt/anomaly-operator"  # where the Dockerfile puts our source
 _API = CLONE / "crds" / "anomaly_api"
 _OPERATOR = CLONE / "operator" / "anomaly_operator"
 _DETECTOR = CLONE / "detector" / "anomaly_detector"
 SOURCES = {"operator": (_API, _OPERATOR), "detector": (_API, _DETECTOR), "trainer": (_API, _DETECTOR)}
+_NOT_SOURCE = shutil.ignore_patterns("__pycache__")
 
 
 @dataclass(frozen=True)
@@ -23,25 +27,61 @@ class Image:
     """A target of the Dockerfile as the files are now."""
 
     target: str
-    digest: str
+    recipe: str  # the digest of everything but our source
+    source: str  # and of that
 
     @property
     def name(self) -> str:
-        return f"anomaly-operator/{self.target}:dev-{self.digest}"
+        return f"anomaly-operator/{self.target}:dev-{cache.digest(self.recipe, self.source)}"
+
+    @property
+    def without_source(self) -> str:
+        """The name of the image before our source was added: the part that takes minutes to make."""
+        return f"anomaly-operator/{self.target}:recipe-{self.recipe}"
 
 
 def image(target: str) -> Image:
-    return Image(target, cache.digest(target, *RECIPE, *SOURCES[target]))
+    recipe = cache.digest(HERE / "Dockerfile", HERE / "packages", CLONE / "uv.lock", _project())
+    return Image(target, recipe, cache.digest(*SOURCES[target]))
 
 
-def lay_out(folder: Path) -> None:
+def _project() -> str:
+    """The tables of pyproject.toml that decide about packages; how we lint makes no new image."""
+    tables = re.split(r"^(?=\[)", (CLONE / "pyproject.toml").read_text(), flags=re.MULTILINE)
+    return "".join(table for table in tables if table.startswith("[project"))
+
+
+def lay_out(folder: Path, *, sources: bool) -> None:
     """Fills an empty folder for the build; equal files make equal layers, so times and permissions are made equal."""
-    for file in RECIPE:
+    for file in (HERE / "Dockerfile", HERE / "packages", CLONE / "uv.lock"):
         shutil.copy(file, folder)
-    for source in (_API, _OPERATOR, _DETECTOR):
-        if source.is_dir():
-            shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "pyproject.toml").write_text(_project())
+    for target, packages in SOURCES.items():
+        (folder / "sources" / target).mkdir(parents=True)
+        for package in packages if sources else ():
+            shutil.copytree(package, folder / "sources" / target / package.name, ignore=_NOT_SOURCE)
     for path in [folder, *folder.rglob("*")]:
-        executable = path.is_dir() or path.name == "packages"
-        path.chmod(0o755 if executable else 0o644)
+        path.chmod(0o755 if path.is_dir() or path.name == "packages" else 0o644)
         os.utime(path, (0, 0))
+
+
+def source_layer(target: str) -> bytes:
+    """A tar of the target's source, as the Dockerfile's last line would add it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for package in SOURCES[target]:
+            for path in sorted([package, *package.rglob("*")]):
+                if "__pycache__" not in path.parts:
+                    _add(tar, path, f"{INSTALLED}/{path.relative_to(package.parent)}")
+    return packed.getvalue()
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    entry = tarfile.TarInfo(name)
+    if path.is_dir():
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(entry)
+    else:
+        content = path.read_bytes()
+        entry.size, entry.mode = len(content), 0o644
+        tar.addfile(entry, io.BytesIO(content))
