@@ -1,0 +1,58 @@
+"""What the chart lets the operator, trainers and people do: no more than they need, as written and as the API server sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chart.conftest import of_kind
+
+if TYPE_CHECKING:
+    from tests.chart.conftest import Helm, Object, Values
+
+pytestmark = pytest.mark.integration
+SCOPES: dict[str, Values] = {"the whole cluster": {}, "two namespaces": {"watchNamespaces": ["plant", "lab"]}}
+
+
+def _roles(objects: list[Object]) -> list[Object]:
+    return of_kind(objects, "Role", "ClusterRole")
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_no_role_has_a_wildcard_or_reads_secrets(helm: Helm, scope: str) -> None:
+    for role in _roles(helm.rendered(SCOPES[scope])):
+        for rule in role["rules"]:
+            granted = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert "*" not in granted
+            assert "secrets" not in granted
+            assert not {"escalate", "impersonate"} & set(rule["verbs"])
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_operator_may_hand_out_the_trainers_role_only(helm: Helm, scope: str) -> None:
+    binding = [rule for role in _roles(helm.rendered(SCOPES[scope])) for rule in role["rules"] if "bind" in rule["verbs"]]
+    assert binding
+    assert all(rule["resourceNames"] == ["anomaly-operator-trainer"] for rule in binding)
+
+
+def test_with_namespaces_nothing_is_granted_beyond_them(helm: Helm) -> None:
+    objects = helm.rendered({"watchNamespaces": ["plant", "lab"]})
+    assert of_kind(objects, "ClusterRoleBinding") == []
+    unbound = {role["metadata"]["name"] for role in of_kind(objects, "ClusterRole")}
+    assert unbound == {"anomaly-operator-trainer", "anomaly-operator-view", "anomaly-operator-edit"}
+    bound = {(one["metadata"]["namespace"], one["roleRef"]["name"]) for one in of_kind(objects, "RoleBinding")}
+    assert bound == {("plant", "anomaly-operator"), ("lab", "anomaly-operator"), ("watch", "anomaly-operator-lease")}
+
+
+def test_the_account_hands_its_token_to_the_operators_pod_only(helm: Helm) -> None:
+    objects = helm.rendered()
+    (account,) = of_kind(objects, "ServiceAccount")
+    (deployment,) = of_kind(objects, "Deployment")
+    assert account["automountServiceAccountToken"] is False
+    assert deployment["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+
+
+def test_roles_of_ones_own_replace_the_charts(helm: Helm) -> None:
+    objects = helm.rendered({"rbac": {"create": False}})
+    assert of_kind(objects, "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding") == []

@@ -1,0 +1,149 @@
+"""What the chart makes of values: images, replicas, monitors; and which values it refuses, with what words."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.chart.conftest import CHART, of_kind
+
+if TYPE_CHECKING:
+    from tests.chart.conftest import Helm, Object, Values
+
+pytestmark = pytest.mark.integration
+DIGEST = "sha256:" + "7d41c0e2" * 8
+SENSIBLE: dict[str, Values] = {
+    "defaults": {},
+    "namespaced": {"watchNamespaces": ["plant", "lab"]},
+    "high availability": {"replicas": 3},
+    "monitored": {
+        "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}, "rules": {"enabled": True}}
+    },
+    "own account and roles": {"serviceAccount": {"create": False, "name": "mine"}, "rbac": {"create": False}},
+    "crds by other means": {"crds": {"install": False}},
+    "pinned images": {"image": {"registry": "registry.example.com/mirror", "operator": {"digest": DIGEST}}},
+    "scheduled": {
+        "pod": {
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "tolerations": [{"key": "infra", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "priorityClassName": "system-cluster-critical",
+            "labels": {"team": "reliability"},
+            "annotations": {"example.com/runbook": "operator"},
+        }
+    },
+}
+WRONG: dict[str, tuple[Values, str, str]] = {
+    "misspelt": ({"watchNamespace": ["plant"]}, "''", "additional properties 'watchNamespace' not allowed"),
+    "misspelt inside": ({"image": {"operator": {"tags": "1"}}}, "/image/operator", "additional properties 'tags' not allowed"),
+    "text for a number": ({"replicas": "two"}, "/replicas", "got string, want integer"),
+    "no replica": ({"replicas": 0}, "/replicas", "minimum: got 0, want 1"),
+    "one namespace as text": ({"watchNamespaces": "plant"}, "/watchNamespaces", "got string, want array"),
+    "not a namespace": ({"watchNamespaces": ["Plant 1"]}, "/watchNamespaces/0", "does not match pattern"),
+    "a namespace twice": ({"watchNamespaces": ["plant", "plant"]}, "/watchNamespaces", "items at 0 and 1 are equal"),
+    "not a level": ({"logLevel": "chatty"}, "/logLevel", "value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
+    "not a digest": ({"image": {"trainer": {"digest": "latest"}}}, "/image/trainer/digest", "does not match pattern"),
+    "a registry with a slash": ({"image": {"registry": "registry.example.com/"}}, "/image/registry", "does not match pattern"),
+    "no account": ({"serviceAccount": {"create": False}}, "/serviceAccount/name", "minLength: got 0, want 1"),
+    "a number for a label": ({"pod": {"labels": {"team": 7}}}, "/pod/labels/team", "got number, want string"),
+}
+
+
+def _operator(objects: list[Object]) -> Object:
+    (deployment,) = of_kind(objects, "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def _environment(objects: list[Object]) -> dict[str, str | None]:
+    return {one["name"]: one.get("value") for one in _operator(objects)["env"]}
+
+
+@pytest.mark.parametrize("case", SENSIBLE)
+def test_lint_finds_nothing(helm: Helm, case: str) -> None:
+    done = helm.run("lint", "--strict", str(CHART), values=SENSIBLE[case])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("case", SENSIBLE)
+def test_every_object_is_named_labelled_and_placed(helm: Helm, case: str) -> None:
+    everywhere = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    for one in helm.rendered(SENSIBLE[case]):
+        assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "anomaly-operator"
+        assert ("namespace" in one["metadata"]) == (one["kind"] not in everywhere), one["metadata"]["name"]
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_value_is_refused_and_the_answer_says_where_and_why(helm: Helm, case: str) -> None:
+    values, where, why = WRONG[case]
+    done = helm.run("template", "anomaly-operator", str(CHART), values=values)
+    assert done.returncode != 0
+    assert where in done.stderr
+    assert why in done.stderr
+
+
+def test_the_schema_has_every_value_and_values_yaml_a_comment_for_each() -> None:
+    text = (CHART / "values.yaml").read_text(encoding="utf-8")
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert set(yaml.safe_load(text)) == set(schema["properties"]) - {"global"}
+    lines = text.splitlines()
+    uncommented = [line for before, line in pairwise(lines) if line[:1].isalpha() and line[-1] != ":" and before[:1] != "#"]
+    assert uncommented == []
+
+
+def test_images_are_the_charts_version_unless_said_otherwise(helm: Helm) -> None:
+    objects = helm.rendered()
+    assert _operator(objects)["image"] == "anomaly-operator/operator:0.1.0"
+    environment = _environment(objects)
+    assert environment["DETECTOR_IMAGE"] == "anomaly-operator/detector:0.1.0"
+    assert environment["TRAINER_IMAGE"] == "anomaly-operator/trainer:0.1.0"
+
+
+def test_a_registry_goes_before_every_image_and_a_digest_wins_over_a_tag(helm: Helm) -> None:
+    image = {"registry": "registry.example.com/mirror", "operator": {"digest": DIGEST, "tag": "1.0"}, "detector": {"tag": "1.1"}}
+    objects = helm.rendered({"image": image})
+    assert _operator(objects)["image"] == f"registry.example.com/mirror/anomaly-operator/operator@{DIGEST}"
+    assert _environment(objects)["DETECTOR_IMAGE"] == "registry.example.com/mirror/anomaly-operator/detector:1.1"
+
+
+def test_two_releases_share_no_name(helm: Helm) -> None:
+    first, second = (helm.rendered({"crds": {"install": False}}, release=name) for name in ("anomaly-operator", "north"))
+    names = [{(one["kind"], one["metadata"]["name"]) for one in objects} for objects in (first, second)]
+    assert names[0] & names[1] == set()
+
+
+def test_one_replica_has_no_disruption_budget_that_would_block_a_drain(helm: Helm) -> None:
+    assert of_kind(helm.rendered({"replicas": 1}), "PodDisruptionBudget") == []
+
+
+def test_several_replicas_keep_apart_and_go_one_at_a_time(helm: Helm) -> None:
+    objects = helm.rendered({"replicas": 2})
+    (budget,) = of_kind(objects, "PodDisruptionBudget")
+    (deployment,) = of_kind(objects, "Deployment")
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+    assert "podAntiAffinity" in deployment["spec"]["template"]["spec"]["affinity"]
+
+
+def test_crds_are_kept_unless_said_otherwise(helm: Helm) -> None:
+    for keep in (True, False):
+        for crd in of_kind(helm.rendered({"crds": {"keep": keep}}), "CustomResourceDefinition"):
+            kept = crd["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+            assert kept == keep
+
+
+def test_crds_are_the_generated_ones(helm: Helm) -> None:
+    from anomaly_api.crd import detector_crd, model_crd
+
+    rendered = of_kind(helm.rendered(), "CustomResourceDefinition")
+    assert [crd["spec"] for crd in rendered] == [detector_crd()["spec"], model_crd()["spec"]]
+
+
+def test_a_monitor_without_the_service_is_refused_with_the_reason(helm: Helm) -> None:
+    values = {"metrics": {"service": False, "serviceMonitor": {"enabled": True}}}
+    done = helm.run("template", "anomaly-operator", str(CHART), values=values)
+    assert "metrics.serviceMonitor.enabled needs metrics.service" in done.stderr
