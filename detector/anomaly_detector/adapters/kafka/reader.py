@@ -9,12 +9,14 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from anomaly_api.assignment import Runtime
+from anomaly_api.source import StartFrom
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.core.columns import Int64
 from anomaly_detector.core.stream import Messages
 
 log: Final = logging.getLogger(__name__)
 _NO_TIMESTAMP: Final = -1
+_ASK_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Reader:
         self._consumer = Consumer(clients.consumer(runtime, pod) | callbacks)
         self._on_error = on_error
         self._settle = settle
+        self._latest = runtime.kafka.start_from is StartFrom.LATEST
         self._forget = forget
         self._next: dict[int, int] = {}
         self._committed: dict[int, int] = {}
@@ -132,10 +135,29 @@ class Reader:
         keys = [message.key() for message in good]
         return Read(Messages(values, keys, np.array(stamps, np.int64), partitions), offsets)
 
-    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            starts = [self._start(consumer, each) for each in consumer.committed(partitions, _ASK_SECONDS)]
+        except KafkaException as error:
+            log.warning("where to begin is left to the client, as the broker does not say: %s", error)
+            starts = partitions
+        consumer.incremental_assign(starts)
         self.joined = True
         self._owned |= {each.partition for each in partitions}
         log.info("partitions assigned: %s", sorted(each.partition for each in partitions) or "none")
+
+    def _start(self, consumer: Consumer, committed: TopicPartition) -> TopicPartition:
+        """Where a partition begins. The first position of a new group is committed like any other.
+
+        So `Latest` means the end as it was when the partition was first seen, whatever restarts come before the first reading.
+        """
+        number = committed.partition
+        if committed.offset >= 0:
+            self._next[number] = self._committed[number] = committed.offset
+            return TopicPartition(self._topic, number, committed.offset)
+        low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, number), _ASK_SECONDS)
+        self._next[number] = high if self._latest else low
+        return TopicPartition(self._topic, number, self._next[number])
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         if self._settle():
