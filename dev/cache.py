@@ -6,11 +6,10 @@ import fcntl
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-UNUSED_DAYS = 30
+KEPT = 3  # of a kind, the most recently used; older ones can be made again
 
 
 def root() -> Path:
@@ -58,7 +57,6 @@ def made(kind: str, key: str, make: Callable[[Path], None]) -> Path:
 
 
 def _drop_unused(kind: str) -> None:
-    oldest = time.time() - UNUSED_DAYS * 86400
-    for folder in root().glob(f"{kind}-*"):
-        if folder.stat().st_mtime < oldest:
-            shutil.rmtree(folder, ignore_errors=True)
+    folders = [folder for folder in root().glob(f"{kind}-*") if folder.is_dir()]
+    for folder in sorted(folders, key=lambda one: one.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)

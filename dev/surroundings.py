@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +37,10 @@ class Surroundings:
 
 
 def up(name: str, tell: Tell, *, leashed: bool = False) -> Surroundings:
-    """Starts what is not there. The images are built while Kubernetes is, which the first time takes minutes each."""
+    """Starts what is not there; `leashed`: it goes down when this process ends, however it ends."""
     wanted = [images.image(target) for target in images.TARGETS]
-    with ThreadPoolExecutor(1) as beside:
-        built = beside.submit(images.build, wanted, tell)
-        there = cluster.up(name, tell, leashed=leashed)
-        bootstrap = in_cluster.up(there, name, tell)
-        built.result()
-    cluster.load(name, wanted, tell)
+    there = cluster.up(name, tell, images=wanted, leashed=leashed)
+    bootstrap = in_cluster.up(there, name, tell)
     names = {image.target: image.name for image in wanted}
     return Surroundings(name, there, bootstrap, in_cluster.BOOTSTRAP, names)
 

@@ -25,12 +25,13 @@ def uses_kind() -> bool:
     return engine.docker_answers()
 
 
-def up(name: str, tell: Tell, *, leashed: bool = False) -> Cluster:
-    """Starts a whole cluster, or takes the one that is there; returns when its node is ready.
+def up(name: str, tell: Tell, *, images: Sequence[Image] = (), leashed: bool = False) -> Cluster:
+    """Starts a whole cluster, or takes the one that is there; returns when its node is ready and has the images.
 
     `leashed`: it goes down when this process ends, however it ends.
     """
-    return kind.up(name, tell, leashed=leashed) if uses_kind() else own.up(name, tell, leashed=leashed)
+    one = kind.up if uses_kind() else own.up
+    return one(name, images, tell, leashed=leashed)
 
 
 def load(name: str, images: Sequence[Image], tell: Tell) -> None:

@@ -36,8 +36,8 @@ def _folder(name: str) -> Path:
     return State.of(f"cluster-{name}").folder
 
 
-def up(name: str, tell: Tell, *, leashed: bool) -> Cluster:
-    """Makes it, or takes the one that is there; its node is ready."""
+def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Cluster:
+    """Makes it, or takes the one that is there; its node is ready and has the images."""
     kind, folder = binaries.kind(tell), _folder(name)
     kubeconfig = folder / "kubeconfig"
     if _kind_name(name) not in _checked(kind, "get", "clusters").split():
@@ -54,6 +54,7 @@ def up(name: str, tell: Tell, *, leashed: bool) -> Cluster:
             )
     _checked(kind, "export", "kubeconfig", "--name", _kind_name(name), "--kubeconfig", str(kubeconfig))
     programs = binaries.clients(tell)
+    load(name, images, tell)
     return Cluster(str(kubeconfig), *programs)
 
 

@@ -7,6 +7,7 @@ outside the state folder: what has a fixed path (/run, /var/log, /var/lib/cni) i
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 from dev.cluster.binaries import Binaries
@@ -17,11 +18,21 @@ NAME = "dev"  # the node's
 ADDRESS = "10.243.0.1"
 PODS = "10.244.0.0/24"
 PAUSE = "localhost/pause:1"
+CONTAINERD = "containerd"  # the folder of its images
 PACKAGES = ("containerd", "runc", "containernetworking-plugins", "nftables", "iproute2")
 
 
 def containerd_socket(folder: Path) -> Path:
     return folder / "containerd.sock"
+
+
+def ctr(folder: Path, *arguments: str) -> str:
+    """What containerd's client prints, in the namespace of Kubernetes' images."""
+    command = ["ctr", "--address", str(containerd_socket(folder)), "--namespace", "k8s.io", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    return done.stdout
 
 
 def preparation(folder: Path) -> tuple[tuple[str, ...], ...]:
@@ -57,7 +68,7 @@ def components(programs: Binaries, keys: Credentials, folder: Path, server: str,
         ),
         Component(
             "containerd",
-            ("containerd", "--config", _containerd(folder)),
+            ("containerd", "--config", containerd_settings(folder)),
             ready=f"unix://{containerd_socket(folder)}",
             env={"TMPDIR": str(folder / "tmp")},
         ),
@@ -88,12 +99,12 @@ def _network(folder: Path) -> None:
     _written(folder / "cni" / "10-pods.conflist", {"cniVersion": "0.4.0", "name": "pods", "plugins": [plugin]})
 
 
-def _containerd(folder: Path) -> str:
+def containerd_settings(folder: Path) -> str:
     return _written(
         folder / "containerd.toml",
         f"""\
 version = 2
-root = "{folder}/containerd"
+root = "{folder}/{CONTAINERD}"
 state = "{folder}/containerd-state"
 disabled_plugins = [
   "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",

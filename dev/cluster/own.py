@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dev import debian, ports
-from dev.cluster import binaries, control_plane, node, pause
+from dev.cluster import binaries, control_plane, node, pause, store
 from dev.cluster.access import Cluster
 from dev.cluster.binaries import Binaries
 from dev.cluster.control_plane import FIRST_SERVICE, LOOPBACK, Addresses
@@ -28,22 +28,32 @@ def state_of(name: str) -> State:
     return State.of(f"cluster-{name}")
 
 
-def up(name: str, tell: Tell, *, leashed: bool) -> Cluster:
-    """Starts it, or takes the one that is there; returns when its node is ready."""
+def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Cluster:
+    """Starts it, or takes the one that is there; returns when its node is ready and has the images."""
     if os.geteuid() != 0:
         raise RuntimeError("a cluster without a Docker engine needs root: run this with sudo, or start Docker")
     debian.need(node.PACKAGES, tell)
-    programs = binaries.built(tell)
     state = state_of(name)
+    with ThreadPoolExecutor(1) as beside:  # the first time, both take minutes
+        seed = beside.submit(store.prepared, images, tell) if images and not group.is_up(state) else None
+        programs = binaries.built(tell)
     with ports.listening() as api, ports.listening() as broker:
 
         def plan() -> Plan:
+            if seed is not None:
+                store.seed(seed.result(), state.folder)
             outside = broker.getsockname()[1]
             (state.folder / _BROKER_PORT).write_text(str(outside))
             forwards = {api.fileno(): API, broker.fileno(): outside}
             return _plan(programs, state, forwards, api.getsockname()[1])
 
         group.start(state, plan, leashed=leashed, fds=[api.fileno(), broker.fileno()])
+    cluster = _wait(state, programs, tell)
+    load(name, images, tell)
+    return cluster
+
+
+def _wait(state: State, programs: Binaries, tell: Tell) -> Cluster:
     names = [c.name for c in Plan.read(state.plan.read_text()).components]
     group.wait_ready(state, names, tell)
     cluster = Cluster(str(state.folder / "keys" / "admin.kubeconfig"), programs["kubectl"], programs["helm"])
@@ -92,7 +102,7 @@ def load(name: str, images: Sequence[Image], tell: Tell) -> None:
     state = state_of(name)
     for image in images:
         engine.buildah_build(image, tell)
-        if layout.full_name(image.name) in _ctr(state, "images", "list", "--quiet").split():
+        if layout.full_name(image.name) in node.ctr(state.folder, "images", "list", "--quiet").split():
             continue
         with telling(tell, f"loading {image.name} into the cluster"):
             archive = state.folder / "image.tar"
@@ -102,20 +112,12 @@ def load(name: str, images: Sequence[Image], tell: Tell) -> None:
 
 
 def _blobs(state: State) -> list[str]:
-    return _ctr(state, "content", "list", "--quiet").split()
+    return node.ctr(state.folder, "content", "list", "--quiet").split()
 
 
 def _import(state: State, archive: Path) -> None:
-    _ctr(state, "images", "import", str(archive))
+    node.ctr(state.folder, "images", "import", str(archive))
     archive.unlink()
-
-
-def _ctr(state: State, *arguments: str) -> str:
-    command = ["ctr", "--address", str(node.containerd_socket(state.folder)), "--namespace", "k8s.io", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
-    return done.stdout
 
 
 def down(name: str) -> bool:
