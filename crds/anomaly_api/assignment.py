@@ -40,9 +40,9 @@ class Runtime(Contract):
 class Revision(Contract):
     """Model, pipeline, thresholds and alert policy: the unit that is rolled out, named by its digest."""
 
-    model: str | None
+    model: str | None = None
     """Digest (`sha256:...`) of the model's artifact. None: the fallback scorer decides."""
-    model_name: str | None
+    model_name: str | None = None
     """The AnomalyModel's name, for people."""
     pipeline: Pipeline
     thresholds: list[WindowThreshold]
