@@ -1,0 +1,249 @@
+"""A cluster as far as `plan` can tell: documents in dictionaries, changed by carrying plans out. It decides nothing."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anomaly_api.calibration import Calibration, Quantile
+from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFailure, SourceEvidence, SourceState
+from anomaly_api.meta import ANNOTATION_ASSIGNMENT, LABEL_COMPONENT, LABEL_TRAINING, MODEL_FILE
+from anomaly_operator.core import observed as seen
+from anomaly_operator.core.actions import Apply, Delete, FillSlot, Nudge, Plan
+from anomaly_operator.core.course import course
+from anomaly_operator.core.delivery import HASHES
+from anomaly_operator.core.manifests import Installation
+from anomaly_operator.core.names import CONFIG_MAPS, DEPLOYMENTS, JOBS, Kind, kind_of
+from anomaly_operator.core.observed import Evidence, Observed, Refusal
+from anomaly_operator.core.plan import plan
+from anomaly_operator.core.pods import Pod, pod
+from anomaly_operator.core.registry import PatchModel
+
+INSTALLATION = Installation("example/detector:1", "example/trainer:1", "anomaly-operator-trainer")
+START = 1_780_000_000.0
+SPEC: dict[str, Any] = {
+    "source": {"kafka": {"bootstrapServers": "kafka:9092", "topic": "pump-readings"}},
+    "features": [{"name": "temperature"}, {"name": "pressure"}],
+}
+
+
+def merged(document: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    out = dict(document) if isinstance(document, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            out.pop(key, None)
+        else:
+            out[key] = merged(out.get(key), value)
+    return out
+
+
+def calibration(window: str = "short") -> dict[str, Any]:
+    points = [Quantile(level=0.0, score=0.0), Quantile(level=0.99, score=0.5), Quantile(level=1.0, score=1.0)]
+    return Calibration(
+        window=window,
+        windows=1000,
+        entity_seconds=1e6,
+        mean=0.1,
+        standard_deviation=0.1,
+        maximum=1.0,
+        quantiles=points,
+        peaks=[1.0 - step / 100 for step in range(50)],
+    ).document()
+
+
+@dataclass
+class World:
+    """One detector and what belongs to it."""
+
+    now: float = START
+    spec: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SPEC))
+    generation: int = 1
+    status: dict[str, Any] = field(default_factory=dict)
+    children: dict[tuple[Kind, str], dict[str, Any]] = field(default_factory=dict)
+    pods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reports: dict[str, DetectorEvidence] = field(default_factory=dict)
+    trainer: Any = None
+    rival: Any = None
+    refused: Refusal | None = None
+    figures_written: float = 0.0
+    notices: list[Any] = field(default_factory=list)
+
+    # -- what users and others do
+
+    def edit(self, patch: Mapping[str, Any]) -> None:
+        self.spec = merged(self.spec, dict(patch))
+        self.generation += 1
+
+    def add_model(self, name: str = "pumps-11111111", *, key: str | None = None, digit: str = "1", **interface: Any) -> str:
+        digest = f"sha256:{digit * 64}"
+        features = [feature["name"] for feature in self.spec["features"]]
+        self.models[name] = {
+            "metadata": {
+                "name": name,
+                "labels": {LABEL_TRAINING: self.key if key is None else key},
+                "creationTimestamp": seen_time(self.now),
+                "ownerReferences": [{"kind": "AnomalyDetector", "uid": "uid-1", "name": "pumps"}],
+            },
+            "spec": {
+                "digest": digest,
+                "artifact": {"configMapRef": {"name": name}},
+                "interface": {"features": features, "windows": [{"name": "short", "size": 12}], **interface},
+                "calibration": [calibration()],
+                "imported": {"origin": "a test"},
+            },
+        }
+        return digest
+
+    # -- what the cluster does
+
+    def run_pods(self, count: int = 1, **told: Any) -> None:
+        """The Deployment is rolled out, its pods run and report what they were told."""
+        self.pods = {f"pumps-detector-{number}": self._pod(f"pumps-detector-{number}") for number in range(count)}
+        live = self.children[DEPLOYMENTS, "pumps-detector"]
+        live["status"] = {"observedGeneration": 99, "replicas": count, "updatedReplicas": count}
+        for name in self.pods:
+            self.report(name, **told)
+
+    def report(
+        self, name: str, *, failure: RevisionFailure | None = None, state: SourceState = SourceState.READING, **figures: Any
+    ):
+        todo = course(self.observed, self.now)
+        revision = RevisionEvidence(
+            revision=todo.choice.revision.name, role="stable", loaded=failure is None, failure=failure, message="it is wrong"
+        )
+        facts = {"last_scored": self.now - 1, "last_reading": self.now - 1, "recent_readings": 100, "readings": 100} | figures
+        self.reports[name] = DetectorEvidence(
+            pod=name,
+            runtime=todo.runtime.digest,
+            assignment=todo.assignment.digest,
+            now=self.now,
+            source=SourceEvidence(state=state, message="what is wrong" if state != SourceState.READING else "", partitions=4),
+            revisions=[revision],
+            **facts,
+        )
+
+    def _pod(self, name: str) -> dict[str, Any]:
+        return {
+            "metadata": {"name": name, "labels": {LABEL_COMPONENT: "detector"}, "creationTimestamp": seen_time(self.now)},
+            "status": {"phase": "Running", "podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
+        }
+
+    # -- what the operator sees and does
+
+    @property
+    def key(self) -> str:
+        from anomaly_operator.core.training import order
+
+        asked = order(self.observed.detector)
+        return asked.key if asked else ""
+
+    @property
+    def observed(self) -> Observed:
+        document = {
+            "metadata": {
+                "namespace": "plant",
+                "name": "pumps",
+                "uid": "uid-1",
+                "generation": self.generation,
+                "creationTimestamp": seen_time(START),
+            },
+            "spec": self.spec,
+            "status": self.status,
+        }
+        return Observed(
+            detector=seen.detector(document),
+            children=copy.deepcopy(self.children),
+            pods=self._pods(),
+            models={name: seen.model(model) for name, model in self.models.items()},
+            detectors_here=frozenset({"pumps"}),
+            rival=self.rival,
+            refused=self.refused,
+            figures_written=self.figures_written,
+            evidence=Evidence(
+                asked=dict.fromkeys(self.reports, self.now), detectors=tuple(self.reports.values()), trainer=self.trainer
+            ),
+        )
+
+    def _pods(self) -> tuple[Pod, ...]:
+        return tuple(pod(document) for document in self.pods.values())
+
+    @property
+    def plan(self) -> Plan:
+        return plan(self.observed, INSTALLATION, self.now)
+
+    def step(self) -> Plan:
+        """Carry out what is planned."""
+        todo = self.plan
+        for action in todo.actions:
+            self._carry_out(action)
+        self.notices += todo.notices
+        self.status = merged(self.status, todo.status)
+        if "source" in todo.status:
+            self.figures_written = self.now
+        return todo
+
+    def settle(self) -> None:
+        """Until nothing is left to do; fails when that takes long."""
+        for _ in range(5):
+            if self.step().empty:
+                return
+        raise AssertionError(f"still something to do: {self.plan}")
+
+    def settle_quietly(self) -> None:
+        """As far as it gets in a few steps."""
+        for _ in range(4):
+            self.step()
+
+    def _carry_out(self, action: Any) -> None:
+        match action:
+            case Apply(manifest):
+                self._apply(manifest)
+            case FillSlot(manifest, _, digest):
+                self._apply(manifest)[HASHES] = {MODEL_FILE: digest}
+            case Delete(kind, name, _):
+                del self.children[kind, name]
+            case Nudge(name, digest):
+                self.pods[name]["metadata"].setdefault("annotations", {})[ANNOTATION_ASSIGNMENT] = digest
+            case PatchModel(name, status):
+                self.models[name]["status"] = merged(self.models[name].get("status", {}), status)
+
+    def _apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        kind, name = kind_of(manifest), manifest["metadata"]["name"]
+        before = self.children.get((kind, name), {})
+        live = copy.deepcopy(manifest)
+        live["metadata"] |= {"uid": f"uid-{kind.kind}-{name}", "generation": 1, "resourceVersion": "7"}
+        live["status"] = before.get("status", {})
+        self.children[kind, name] = live
+        return live
+
+    def condition(self, name: str) -> tuple[str, str]:
+        """Status and reason."""
+        found = next(each for each in self.status["conditions"] if each["type"] == name)
+        return found["status"], found["reason"]
+
+    def message(self, name: str) -> str:
+        return str(next(each for each in self.status["conditions"] if each["type"] == name)["message"])
+
+    @property
+    def assignment(self) -> Any:
+        """What the pods are told."""
+        from anomaly_operator.core.revisions import current_assignment
+
+        return current_assignment(self.observed)
+
+    @property
+    def job(self) -> dict[str, Any] | None:
+        return next((live for (kind, _), live in self.children.items() if kind == JOBS), None)
+
+    def config(self, name: str) -> dict[str, Any]:
+        return self.children[CONFIG_MAPS, name]
+
+
+def seen_time(moment: float) -> str:
+    from anomaly_operator.core.clock import rfc3339
+
+    return rfc3339(moment)
