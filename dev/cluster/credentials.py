@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _DAYS = "3650"
+# Python 3.13 verifies strictly (RFC 5280): an authority must say that it signs, and a server that it is no authority.
+_AUTHORITY = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
+_LEAF = ("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature,keyEncipherment")
 
 
 @dataclass
@@ -24,19 +27,20 @@ class Credentials:
         self.folder.mkdir(parents=True, exist_ok=True)
         names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
         alternatives = ",".join([*(f"DNS:{name}" for name in names), *(f"IP:{ip}" for ip in addresses)])
-        self._certificate("ca", "/CN=kube-ca", "basicConstraints=critical,CA:TRUE", issuer=None)
-        self._certificate("api", "/CN=kube-apiserver", f"subjectAltName={alternatives}")
-        self._certificate("kubelet-client", "/O=system:masters/CN=kube-apiserver", "extendedKeyUsage=clientAuth")
+        self._certificate("ca", "/CN=kube-ca", *_AUTHORITY, issuer=None)
+        self._certificate("api", "/CN=kube-apiserver", f"subjectAltName={alternatives}", *_LEAF)
+        self._certificate("kubelet-client", "/O=system:masters/CN=kube-apiserver", "extendedKeyUsage=clientAuth", *_LEAF)
         _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.path("sa.key"))
 
     def path(self, name: str) -> str:
         return str(self.folder / name)
 
-    def _certificate(self, name: str, subject: str, extension: str, issuer: str | None = "ca") -> None:
+    def _certificate(self, name: str, subject: str, *extensions: str, issuer: str | None = "ca") -> None:
+        added = [argument for extension in extensions for argument in ("-addext", extension)]
         signed = [] if issuer is None else ["-CA", self.path("ca.crt"), "-CAkey", self.path("ca.key")]
         _openssl(
             *("req", "-x509", "-noenc", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", _DAYS),
-            *("-subj", subject, "-addext", extension, *signed),
+            *("-subj", subject, *added, *signed),
             *("-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.crt")),
         )
 
