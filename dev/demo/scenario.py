@@ -12,10 +12,11 @@ from dev.demo.judge import Stretch
 from dev.demo.recording import Anomaly, Recording
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-WINDOW: Final = 12
-"""Readings in a window of both examples; for so long after an anomaly's end windows still hold some of it."""
 FAULTS_EACH: Final = 10
 _PUMPS: Final = 20
+_PUMP_WINDOW: Final = 12
+_SERVER_WINDOW: Final = 24
+"""Readings in a window of the example; for so long after an anomaly's end windows still hold some of it."""
 _PUMP_HISTORY: Final = 8640
 _PUMP_WAITING: Final = 4000
 _SERVER_WAITING: Final = 1440
@@ -64,7 +65,7 @@ def pump_scenario(now: float, seed: int = 7, each: int = FAULTS_EACH) -> Scenari
 
     def judge_from(tick: int) -> Judged:
         broken, ledger = faults.inject(recording, tick, each, seed)
-        return Judged(broken, tuple(ledger), Stretch(tick, tick + judged, WINDOW))
+        return Judged(broken, tuple(ledger), Stretch(tick, tick + judged, _PUMP_WINDOW))
 
     return Scenario(
         name="pumps",
@@ -81,10 +82,10 @@ def pump_scenario(now: float, seed: int = 7, each: int = FAULTS_EACH) -> Scenari
 
 def server_scenario(now: float) -> Scenario:
     """Four real servers: the last five days of the training part are played while the model is made."""
-    recording, anomalies = servers.record(ROOT / "examples/data/asd", now, WINDOW)
+    recording, anomalies = servers.record(ROOT / "examples/data/asd", now, _SERVER_WINDOW)
 
     def judge_from(_: int) -> Judged:
-        return Judged(recording, tuple(anomalies), Stretch(servers.TRAINING, recording.ticks, WINDOW))
+        return Judged(recording, tuple(anomalies), Stretch(servers.TRAINING, recording.ticks, _SERVER_WINDOW))
 
     return Scenario(
         name="servers",
