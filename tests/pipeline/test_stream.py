@@ -1,0 +1,165 @@
+"""The stages together: determinism, one decision, change of revision, state of a partition that moves."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anomaly_api.alert import ScorerKind
+from anomaly_api.assignment import Revision
+from anomaly_api.evidence import RevisionFailure
+from anomaly_api.source import Window
+from anomaly_detector.core.artifact import unpack
+from anomaly_detector.core.model import Model
+from anomaly_detector.core.revisions import LoadedRevision
+from anomaly_detector.core.stream import Messages, Outcome, Stream
+from tests.scoring.graphs import archive, distance_graph
+from tests.stream.pods import PIPELINE, revision
+
+SOURCE = "/namespaces/plant/anomalydetectors/pumps"
+Row = tuple[int, str, int, float]
+
+
+def messages(rows: Sequence[Row]) -> Messages:
+    values = [json.dumps({"at": at, "temperature": 20.0, "pressure": value}).encode() for _, _, at, value in rows]
+    keys = [entity.encode() for _, entity, _, _ in rows]
+    return Messages(values, keys, np.zeros(len(rows), np.int64), np.array([row[0] for row in rows], np.int64))
+
+
+def by_model(ordered: Revision | None = None, graphs: dict[str, bytes] | None = None) -> LoadedRevision:
+    wanted = ordered or revision()
+    digest, packed = archive(wanted.pipeline, graphs, center=20.0)
+    named = wanted.model_copy(update={"model": digest})
+    return LoadedRevision(named, Model(unpack(packed, digest), wanted.pipeline))
+
+
+def story(entities: str = "ab", start: int = 0, length: int = 60) -> list[Row]:
+    """Calm, then broken from 30 to 34, then calm; entity b lives in partition 1."""
+    values = {at: 20.0 + 0.1 * math.sin(at) + (40.0 if 30 <= at < 35 else 0.0) for at in range(start, length)}
+    return [("ab".index(entity), entity, at, value) for at, value in values.items() for entity in entities]
+
+
+def alerts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    return [json.loads(alert.value) for outcome in outcomes for alert in outcome.alerts]
+
+
+def of_entity(found: Sequence[dict[str, Any]], entity: str) -> list[dict[str, Any]]:
+    return [alert for alert in found if alert["subject"] == entity]
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.lists(st.integers(1, 50), max_size=20), model=st.booleans())
+def test_alerts_do_not_depend_on_how_the_stream_is_cut_into_batches(sizes: list[int], model: bool) -> None:
+    loaded = by_model(revision(threshold=100.0)) if model else LoadedRevision(revision())
+    rows = story()
+    whole = alerts([Stream(SOURCE, loaded).process(messages(rows))])
+    stream, outcomes = Stream(SOURCE, loaded), []
+    while rows:
+        size = sizes.pop() if sizes else 13
+        outcomes.append(stream.process(messages(rows[:size])))
+        rows = rows[size:]
+    assert len(whole) == 4
+    for entity in "ab":
+        assert of_entity(alerts(outcomes), entity) == of_entity(whole, entity)
+
+
+def test_an_alert_comes_from_the_message_that_led_to_it() -> None:
+    rows = story("a")
+    outcome = Stream(SOURCE, by_model(revision(threshold=100.0))).process(messages(rows))
+    assert [rows[alert.row][2] for alert in outcome.alerts] == [31, 42]
+    assert [json.loads(alert.value)["time"] for alert in outcome.alerts] == ["1970-01-01T00:00:31Z", "1970-01-01T00:00:42Z"]
+
+
+def test_a_new_threshold_keeps_windows_and_open_episodes() -> None:
+    stream = Stream(SOURCE, by_model(revision(threshold=100.0)))
+    first = stream.process(messages(story("a", length=33)))
+    stream.adopt(by_model(revision(threshold=50.0)))
+    second = stream.process(messages(story("a", start=33)))
+    assert second.windows == 27
+    opened, closed = alerts([first, second])
+    assert opened["data"]["episode"] == closed["data"]["episode"]
+    assert opened["data"]["revision"] != closed["data"]["revision"]
+    assert stream.stable.windows == 27, "a revision counts its own"
+
+
+def test_a_model_takes_over_from_the_fallback_scorer_without_losing_a_window() -> None:
+    stream = Stream(SOURCE, LoadedRevision(revision()))
+    assert stream.process(messages(story("a", length=20))).windows == 20 - 12
+    stream.adopt(by_model(revision(threshold=100.0)))
+    outcome = stream.process(messages(story("a", start=20)))
+    assert outcome.windows == 40
+    assert {alert["data"]["scorer"] for alert in alerts([outcome])} == {ScorerKind.IMPORTED}
+
+
+def test_other_features_begin_with_empty_windows() -> None:
+    stream = Stream(SOURCE, LoadedRevision(revision(warmup=2)))
+    stream.process(messages(story("a", length=20)))
+    fewer = PIPELINE.model_copy(update={"features": PIPELINE.features[:1]})
+    stream.adopt(LoadedRevision(revision(fewer, warmup=2)))
+    assert stream.entities == 0
+    assert stream.process(messages(story("a", start=20, length=24))).windows == 1
+
+
+def test_a_failing_model_is_stood_in_for_and_said_to_fail() -> None:
+    bad = distance_graph(PIPELINE.windows[0], 2, divide_by_zero=True)
+    stream = Stream(SOURCE, by_model(graphs={"short": bad}))
+    stream.process(messages(story("a", length=1)))
+    outcomes = [stream.process(messages([row])) for row in story("a", start=1)]
+    evidence = stream.stable.evidence()
+    assert evidence.failure is RevisionFailure.SCORING_FAILED
+    assert not evidence.loaded
+    assert evidence.fallback_windows == evidence.windows > 30
+    assert {alert["data"]["scorer"] for alert in alerts(outcomes)} == {ScorerKind.STATISTICAL}
+    assert {alert["data"]["threshold"] for alert in alerts(outcomes)} == {8.0}
+
+
+def test_state_of_a_partition_moves_to_another_stream() -> None:
+    rows = story()
+    here, there = Stream(SOURCE, LoadedRevision(revision())), Stream(SOURCE, LoadedRevision(revision()))
+    before = here.process(messages(rows[:66]))  # in the middle of the anomaly
+    there.process(messages([(7, "elsewhere", 1, 1.0)]))
+    for partition in (0, 1):
+        there.restore(partition, here.snapshot(partition))
+    after = there.process(messages(rows[66:]))
+    undisturbed = Stream(SOURCE, LoadedRevision(revision())).process(messages(rows))
+    assert alerts([before, after]) == alerts([undisturbed])
+
+
+def test_a_partition_that_is_given_up_is_forgotten() -> None:
+    stream = Stream(SOURCE, LoadedRevision(revision()))
+    stream.process(messages(story()))
+    stream.forget(0)
+    assert stream.entities == 1
+    assert stream.process(messages([(0, "a", 60, 1.0), (1, "b", 60, 20.0)])).windows == 1
+
+
+def test_entities_that_cannot_be_scored_yet_are_counted() -> None:
+    stream = Stream(SOURCE, LoadedRevision(revision()))
+    stream.process(messages(story("a", length=30) + story("b", length=5)))
+    assert (stream.entities, stream.warming) == (2, 1)
+
+
+def test_bad_messages_are_rejected_and_late_ones_left_out() -> None:
+    stream = Stream(SOURCE, LoadedRevision(revision()))
+    good = messages([(0, "a", 5, 1.0), (0, "a", 4, 1.0), (0, "a", 5, 1.0), (0, "a", 6, 1.0)])
+    values = [*good.values, b"bad"]
+    outcome = stream.process(Messages(values, [*good.keys, b"a"], np.zeros(5, np.int64), np.zeros(5, np.int64)))
+    assert (outcome.readings, outcome.late, [reject.row for reject in outcome.rejects]) == (2, 2, [4])
+
+
+def test_several_windows_are_decided_each_on_its_own() -> None:
+    both = PIPELINE.model_copy(update={"windows": [Window(name="short", size=4), Window(name="long", size=8, every=4)]})
+    stream = Stream(SOURCE, by_model(revision(both, threshold=100.0)))
+    outcome = stream.process(messages(story("a")))
+    assert outcome.windows == 57 + 14
+    assert {alert["data"]["window"] for alert in alerts([outcome])} == {"short", "long"}
+
+
+@pytest.mark.parametrize("rows", [[], [(0, "a", 1, 1.0)]])
+def test_a_batch_may_be_empty_or_a_single_reading(rows: list[Row]) -> None:
+    assert Stream(SOURCE, by_model()).process(messages(rows)).windows == 0

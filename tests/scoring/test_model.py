@@ -1,0 +1,86 @@
+"""Models: what runs, what is refused and why, and that batches make no difference to a score."""
+
+import numpy as np
+import pytest
+
+from anomaly_api.alert import ScorerKind
+from anomaly_api.evidence import RevisionFailure
+from anomaly_api.schema import Empty
+from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
+from anomaly_detector.core.artifact import ArtifactError, unpack
+from anomaly_detector.core.model import Model, ScoringError
+from anomaly_detector.core.windows import WindowBatch
+from tests.scoring.graphs import archive, distance_graph
+
+SHORT = Window(name="short", size=3)
+
+
+def pipeline(*features: str, windows: list[Window] | None = None) -> Pipeline:
+    named = [Feature(name=name) for name in features or ("a", "b")]
+    return Pipeline(entity=Entity(key=Empty()), time=Time(), features=named, windows=windows or [SHORT])
+
+
+def model(made_for: Pipeline, used_for: Pipeline | None = None, graphs: dict[str, bytes] | None = None) -> Model:
+    digest, packed = archive(made_for, graphs, center=2.0)
+    return Model(unpack(packed, digest), used_for or made_for)
+
+
+def windows(values: np.ndarray) -> WindowBatch:
+    count = len(values)
+    places = np.arange(count)
+    return WindowBatch("short", places, places, places, values.astype(np.float32))
+
+
+def test_a_window_is_scored_and_explained() -> None:
+    values = np.full((2, 3, 2), 2.0)
+    values[1, :, 1] = 5.0
+    running = model(pipeline())
+    assert running.score(windows(values)).tolist() == [0.0, 4.5]
+    errors, expected = running.explain("short", values[1:].astype(np.float32))
+    assert errors.tolist() == [[0.0, 9.0]]
+    assert expected.tolist() == [[2.0, 2.0]]
+    assert running.kind is ScorerKind.IMPORTED, "nobody says how it was trained"
+
+
+def test_a_score_does_not_depend_on_the_batch_it_is_in() -> None:
+    values = np.random.default_rng(0).normal(0, 1, (3000, 3, 2)).astype(np.float32)
+    running = model(pipeline())
+    together = running.score(windows(values))
+    for size in (1, 2, 7, 1024):
+        alone = np.concatenate([running.score(windows(values[start : start + size])) for start in range(0, 3000, size)])
+        assert np.array_equal(alone, together)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pipeline("b", "a"),
+        pipeline("a"),
+        pipeline("a", "b", "c"),
+        pipeline(windows=[Window(name="short", size=4)]),
+        pipeline(windows=[Window(name="long", size=3)]),
+    ],
+)
+def test_a_model_for_other_readings_is_refused(other: Pipeline) -> None:
+    with pytest.raises(ArtifactError) as refused:
+        model(pipeline(), used_for=other)
+    assert refused.value.failure is RevisionFailure.INTERFACE_MISMATCH
+    assert "use another model" in str(refused.value)
+
+
+def test_a_model_with_more_windows_than_are_used_is_accepted() -> None:
+    both = pipeline(windows=[SHORT, Window(name="long", size=9)])
+    model(both, used_for=pipeline())
+
+
+@pytest.mark.parametrize("graph", [b"", b"no graph", distance_graph(SHORT, 5), distance_graph(Window(name="short", size=7), 2)])
+def test_a_graph_that_does_not_run_is_found_when_it_is_loaded(graph: bytes) -> None:
+    with pytest.raises(ArtifactError) as refused:
+        model(pipeline(), graphs={"short": graph})
+    assert refused.value.failure is RevisionFailure.ARTIFACT_INVALID
+
+
+def test_a_score_that_is_no_number_is_an_error_of_the_model() -> None:
+    bad = model(pipeline(), graphs={"short": distance_graph(SHORT, 2, divide_by_zero=True)})
+    with pytest.raises(ScoringError, match="not finite"):
+        bad.score(windows(np.ones((1, 3, 2))))
