@@ -13,7 +13,7 @@ from dev.cluster import kind, own
 from dev.cluster.access import Cluster
 from dev.images import engine
 from dev.images.context import Image
-from dev.progress import Tell
+from dev.progress import Tell, silent
 from dev.supervision import group
 
 DEFAULT = "dev"
@@ -44,11 +44,12 @@ def load(name: str, images: Sequence[Image], tell: Tell) -> None:
 
 def down(name: str, tell: Tell) -> bool:
     """Leaves nothing; False if nothing was there."""
-    return kind.down(name, tell) if uses_kind() else own.down(name)
+    was_in_kind = uses_kind() and kind.down(name, tell)
+    return own.down(name) or was_in_kind  # files, and one that was started before Docker was
 
 
 def status(name: str) -> dict[str, dict[str, Any]] | None:
     """What each component is doing (empty with kind, whose business it is); None if the cluster is not up."""
     if uses_kind():
-        return {} if kind.is_up(name) else None
+        return {} if kind.is_up(name, silent) else None
     return group.status(own.state_of(name)) if group.is_up(own.state_of(name)) else None

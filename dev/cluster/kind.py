@@ -1,8 +1,7 @@
-"""The whole cluster where a Docker engine answers: kind, with Kafka as a pod. Leftovers are kind's to avoid."""
+"""The whole cluster where a Docker engine answers: kind, with Kafka as a pod."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -22,9 +21,10 @@ from dev.supervision.plan import State
 NODE_IMAGE = "kindest/node:v1.34.0"
 BROKER_NODE_PORT = 30092
 _LEASH = """
-import subprocess, sys
+import shutil, subprocess, sys
 sys.stdin.read()
-subprocess.run(sys.argv[1:], capture_output=True)
+subprocess.run(sys.argv[2:], capture_output=True)
+shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 
 
@@ -40,7 +40,7 @@ def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Clus
     """Makes it, or takes the one that is there; its node is ready and has the images."""
     kind, folder = binaries.kind(tell), _folder(name)
     kubeconfig = folder / "kubeconfig"
-    if _kind_name(name) not in _checked(kind, "get", "clusters").split():
+    if not is_up(name, tell):
         folder.mkdir(parents=True, exist_ok=True)
         broker = ports.free()[0]
         (folder / "broker-port").write_text(str(broker))
@@ -72,8 +72,9 @@ _leashes: list[subprocess.Popen[bytes]] = []
 
 def _hold_leash(kind: str, name: str) -> None:
     """A process that deletes the cluster once our end of its input is closed, by us or by our death."""
-    command = [sys.executable, "-c", _LEASH, kind, "delete", "cluster", "--name", _kind_name(name)]
-    _leashes.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))
+    delete = [kind, "delete", "cluster", "--name", _kind_name(name)]
+    leash = [sys.executable, "-c", _LEASH, str(_folder(name)), *delete]
+    _leashes.append(subprocess.Popen(leash, stdin=subprocess.PIPE, start_new_session=True))
 
 
 def broker_port(name: str) -> int:
@@ -89,18 +90,13 @@ def load(name: str, images: Sequence[Image], tell: Tell) -> None:
             _checked(kind, "load", "docker-image", "--name", _kind_name(name), image.name)
 
 
-def is_up(name: str) -> bool:
-    return (_folder(name) / "kubeconfig").exists()
+def is_up(name: str, tell: Tell) -> bool:
+    return _kind_name(name) in _checked(binaries.kind(tell), "get", "clusters").split()
 
 
 def down(name: str, tell: Tell) -> bool:
-    was_up = _folder(name).exists()
-    if was_up:
-        _checked(binaries.kind(tell), "delete", "cluster", "--name", _kind_name(name))
-        for file in _folder(name).iterdir():
-            file.unlink()
-        with contextlib.suppress(OSError):
-            _folder(name).rmdir()
+    was_up = is_up(name, tell)
+    _checked(binaries.kind(tell), "delete", "cluster", "--name", _kind_name(name))
     return was_up
 
 

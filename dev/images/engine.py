@@ -6,6 +6,7 @@ put on top without it. So a change of the source costs an instant, and new packa
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import ssl
@@ -21,12 +22,14 @@ from dev.images.context import Image, lay_out, source_layer
 from dev.progress import Tell, telling
 
 BASE = "debian:trixie-slim"
+LAYERS_KEPT = 200  # about 10 GB
 _BASE_NAME = f"docker.io/library/{BASE}"
 LAYOUT = "images"  # an OCI layout: one folder for all images, whose common layers are kept once
 PACKAGES = ("buildah", "debootstrap")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+@functools.cache
 def docker_answers() -> bool:
     if shutil.which("docker") is None:
         return False
@@ -65,6 +68,8 @@ def _build_recipe(image: Image, tell: Tell) -> None:
         build = ["bud", "--layers", "--isolation", "chroot", "--pull-never", *options]
         _buildah(*build, *_authorities(), str(context))
         _buildah("push", image.without_source, f"oci:{layout_folder()}:{layout.full_name(image.without_source)}")
+        if len(_buildah("images", "--all", "--quiet").split()) > LAYERS_KEPT:
+            _buildah("rmi", "--all", "--force")  # the next change of a package takes minutes again, once
 
 
 def _have_base(tell: Tell) -> None:

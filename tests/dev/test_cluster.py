@@ -19,7 +19,7 @@ from dev import cluster as clusters
 from dev.cluster import own
 from dev.progress import silent
 from dev.supervision.plan import CLONE, State
-from dev.surroundings import Surroundings
+from dev.surroundings import Surroundings, write_env
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # the first time, Kubernetes is built
 
@@ -70,6 +70,14 @@ def test_a_pod_and_this_machine_meet_at_the_broker(cluster: Surroundings) -> Non
     assert message.value() == b"evil"
     cluster.cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/echo", "--timeout=30s")
     assert cluster.cluster.kubectl("logs", "echo") == "answered\n"
+
+
+def test_the_env_file_leads_a_shell_to_the_cluster_and_the_broker(cluster: Surroundings, tmp_path: Path) -> None:
+    env = write_env(cluster, tmp_path / "run")
+    script = f"set -a; . {env}; {tmp_path}/run/bin/kubectl get namespaces --output=name; echo $KAFKA_BOOTSTRAP"
+    shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "namespace/default" in shown
+    assert shown[-1] == cluster.bootstrap
 
 
 def test_nothing_is_left_when_the_process_that_started_a_cluster_is_killed() -> None:
