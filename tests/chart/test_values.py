@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -147,3 +149,30 @@ def test_a_monitor_without_the_service_is_refused_with_the_reason(helm: Helm) ->
     values = {"metrics": {"service": False, "serviceMonitor": {"enabled": True}}}
     done = helm.run("template", "anomaly-operator", str(CHART), values=values)
     assert "metrics.serviceMonitor.enabled needs metrics.service" in done.stderr
+
+
+def test_rules_speak_of_metrics_that_the_operator_has(helm: Helm) -> None:
+    import prometheus_client
+
+    from anomaly_operator import telemetry
+
+    (rules,) = of_kind(helm.rendered({"metrics": {"rules": {"enabled": True}}}), "PrometheusRule")
+    alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]
+    spoken_of = {name for alert in alerts for name in re.findall(r"anomaly_\w+", alert["expr"])}
+    metrics = {one for one in vars(telemetry).values() if isinstance(one, prometheus_client.metrics.MetricWrapperBase)}
+    assert spoken_of <= {family.name for metric in metrics for family in metric.describe()}
+    assert {alert["alert"] for alert in alerts} == {"AnomalyDetectorNotScoring", "AnomalyDetectorNotReady", "AnomalyOperatorAway"}
+
+
+def test_the_operator_understands_the_environment_that_the_chart_gives_it(helm: Helm) -> None:
+    from anomaly_operator import settings
+
+    objects = helm.rendered({"watchNamespaces": ["plant", "lab"], "logLevel": "DEBUG"}, release="north")
+    given = {name: value or "from the pod" for name, value in _environment(objects).items()}
+    read = settings.read(given)
+    assert read.namespaces == ("plant", "lab")
+    assert read.log_level == "DEBUG"
+    assert read.lease == "north-anomaly-operator"
+    assert read.installation.trainer_role == "north-anomaly-operator-trainer"
+    assert read.installation.detector_image == "anomaly-operator/detector:0.1.0"
+    assert set(given) <= set(re.findall(r"[A-Z]+(?:_[A-Z]+)+", inspect.getsource(settings))), "the chart sets what nobody reads"

@@ -1,0 +1,124 @@
+"""The real operator and the trainer's registration, at work with the rights that the chart gives them, and no others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from anomaly_api.assignment import TrainingOrder
+from anomaly_api.meta import TRAINING_ENV
+from anomaly_api.model import ModelSpec
+from tests.chart.conftest import CHART, of_kind
+from tests.contract.documents import changed, example, trained_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dev.cluster.access import Cluster
+    from tests.chart.conftest import Helm, Values
+
+pytestmark = pytest.mark.integration
+RELEASE, SPACE, PLANT = "anomaly-operator", "watch", "plant"
+SCOPES: dict[str, Values] = {"the whole cluster": {}, "one namespace": {"watchNamespaces": [PLANT]}}
+ARCHIVE = b"the operator delivers an archive as it is"
+
+
+@pytest.fixture(params=SCOPES)
+def released(bare: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Values]:
+    """The chart, installed with the values that are given back; the namespace `plant` is there."""
+    values = SCOPES[request.param]
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(values), encoding="utf-8")
+    bare.kubectl("create", "namespace", PLANT)
+    bare.helm("install", RELEASE, str(CHART), "--namespace", SPACE, "--create-namespace", "--values", str(file))
+    yield values
+    bare.kubectl("delete", "adet", "--all", "--namespace", PLANT)
+    bare.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=60s")
+    bare.kubectl("delete", "namespace", PLANT, "--timeout=60s")
+
+
+def _as_account(cluster: Cluster, namespace: str, account: str, into: Path) -> str:
+    """A kubeconfig with the account's own token."""
+    config = json.loads(cluster.kubectl("config", "view", "--raw", "-o", "json"))
+    token = cluster.kubectl("create", "token", account, "--namespace", namespace).strip()
+    config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+    path = into / f"{account}.kubeconfig"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return str(path)
+
+
+@contextmanager
+def _operator(helm: Helm, cluster: Cluster, values: Values, into: Path) -> Iterator[Path]:
+    """The operator, with the environment of the chart's Deployment. Gives its log."""
+    from dev import ports
+
+    (deployment,) = of_kind(helm.rendered(values), "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    (port,) = ports.free(1)
+    environment = {
+        **os.environ,
+        **told,
+        "POD_NAME": "operator",
+        "POD_NAMESPACE": SPACE,
+        "ANOMALY_HTTP_PORT": str(port),
+        "KUBECONFIG": _as_account(cluster, SPACE, RELEASE, into),
+    }
+    log = into / "operator.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", "anomaly_operator"], env=environment, stdout=out, stderr=out)
+    try:
+        yield log
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait(cluster: Cluster, condition: str, what: str) -> None:
+    cluster.kubectl("wait", f"--for={condition}", what, "--namespace", PLANT, "--timeout=60s")
+
+
+def _register(kubeconfig: str, order: TrainingOrder) -> str:
+    """What a training pod does when it has trained."""
+    from kubernetes import config
+
+    from anomaly_detector.training.registry import Registry
+
+    digest = f"sha256:{hashlib.sha256(ARCHIVE).hexdigest()}"
+    registry = Registry(config.new_client_from_config(config_file=kubeconfig), order)
+    features = [feature.name for feature in order.pipeline.features]
+    described = changed(trained_model(), {"spec": {"digest": digest, "interface": {"features": features}}})["spec"]
+    described["artifact"] = registry.keep(digest, ARCHIVE).document()
+    return registry.register(ModelSpec.model_validate(described))
+
+
+def test_operator_and_trainer_need_no_other_rights(helm: Helm, bare: Cluster, released: Values, tmp_path: Path) -> None:
+    with _operator(helm, bare, released, tmp_path) as log:
+        bare.kubectl("apply", "--namespace", PLANT, "-f", "-", stdin=yaml.safe_dump(example("shortest.yaml")))
+        _wait(bare, "create", "deployment/pumps-detector")
+        _wait(bare, "jsonpath={.status.training.job}", "adet/pumps")
+        job = bare.kubectl("get", "adet/pumps", "--namespace", PLANT, "-o", "jsonpath={.status.training.job}")
+        asked = f'{{.spec.template.spec.containers[0].env[?(@.name=="{TRAINING_ENV}")].value}}'
+        order = bare.kubectl("get", f"job/{job}", "--namespace", PLANT, "-o", f"jsonpath={asked}")
+        trainer = _as_account(bare, PLANT, "pumps-trainer", tmp_path)
+        model = _register(trainer, TrainingOrder.model_validate_json(order))
+        assert _register(trainer, TrainingOrder.model_validate_json(order)) == model, "a second run finds what it made"
+        _wait(bare, f"jsonpath={{.status.stable.model}}={model}", "adet/pumps")
+        _wait(bare, "jsonpath={.status.usedBy[0]}=pumps", f"anomalymodel/{model}")
+        bare.kubectl("patch", "adet/pumps", "--namespace", PLANT, "--type=json", "-p", _STATISTICAL)
+        _wait(bare, "delete", f"job/{job}")
+        _wait(bare, "delete", "serviceaccount/pumps-trainer")
+    said = log.read_text(encoding="utf-8")
+    assert "forbidden" not in said.lower(), said
+
+
+_STATISTICAL = json.dumps([{"op": "replace", "path": "/spec/model", "value": {"statistical": {}}}])
