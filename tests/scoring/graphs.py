@@ -11,13 +11,16 @@ from anomaly_detector.core.artifact import Manifest, artifact_digest, pack
 
 def distance_graph(window: Window, features: int, center: float = 0.0, *, divide_by_zero: bool = False) -> bytes:
     """Score: mean squared distance of all values from `center`."""
-    axes = [numpy_helper.from_array(np.array(axes, np.int64), name) for name, axes in (("all", [1, 2]), ("rows", [1]))]
+    axes = [numpy_helper.from_array(np.array([1], np.int64), "rows")]
+    share = np.full((window.size * features, 1), 1 / (window.size * features), np.float32)
     numbers = {"center": center, "zero": 0.0, "one": 1.0}
     constants = [numpy_helper.from_array(np.array(number, np.float32), name) for name, number in numbers.items()]
     nodes = [
         helper.make_node("Sub", ["windows", "center"], ["error"]),
         helper.make_node("Mul", ["error", "error"], ["squared"]),
-        helper.make_node("ReduceMean", ["squared", "all"], ["mean"], keepdims=0),
+        helper.make_node("Flatten", ["squared"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "share"], ["column"]),
+        helper.make_node("Squeeze", ["column", "rows"], ["mean"]),
         helper.make_node("Div", ["mean", "zero" if divide_by_zero else "one"], ["score"]),
         helper.make_node("ReduceMean", ["squared", "rows"], ["feature_errors"], keepdims=0),
         helper.make_node("Mul", ["feature_errors", "zero"], ["nothing"]),
@@ -28,7 +31,13 @@ def distance_graph(window: Window, features: int, center: float = 0.0, *, divide
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
     outputs = [tensor("score", "n"), tensor("feature_errors", "n", features), tensor("expected", "n", features)]
-    graph = helper.make_graph(nodes, "distance", [tensor("windows", "n", window.size, features)], outputs, [*axes, *constants])
+    graph = helper.make_graph(
+        nodes,
+        "distance",
+        [tensor("windows", "n", window.size, features)],
+        outputs,
+        [*axes, *constants, numpy_helper.from_array(share, "share")],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return bytes(model.SerializeToString())
 

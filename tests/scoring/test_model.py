@@ -35,7 +35,7 @@ def test_a_window_is_scored_and_explained() -> None:
     values = np.full((2, 3, 2), 2.0)
     values[1, :, 1] = 5.0
     running = model(pipeline())
-    assert running.score(windows(values)).tolist() == [0.0, 4.5]
+    assert running.score(windows(values)).tolist() == pytest.approx([0.0, 4.5])
     errors, expected = running.explain("short", values[1:].astype(np.float32))
     assert errors.tolist() == [[0.0, 9.0]]
     assert expected.tolist() == [[2.0, 2.0]]

@@ -1,4 +1,8 @@
-"""A model that runs: the graphs of a verified artifact in ONNX Runtime. It fetches nothing and knows no threshold."""
+"""A model that runs: the graphs of a verified artifact in ONNX Runtime. It fetches nothing and knows no threshold.
+
+The detector is deterministic as far as its graphs are. A graph should add up the error with MatMul: ReduceMean and ReduceSum over
+the last axis add in an order that depends on the place in memory, so the last bit of a score would depend on its batch.
+"""
 
 from typing import Final
 
@@ -14,10 +18,8 @@ from anomaly_detector.core.windows import WindowBatch
 
 _AT_ONCE: Final = 1024
 """Windows a run; more makes it no faster and takes more memory."""
-_LANES: Final = 8
-"""Runs have a multiple of so many windows: ONNX Runtime adds an odd number of them up in another order, and the last bit of a
-score would depend on the batch that its window came in."""
 _SCORE: Final = GRAPH_OUTPUTS[0]
+_REASONS: Final = list(GRAPH_OUTPUTS[1:])
 _RUNTIME_ERRORS: Final = tuple(
     getattr(onnxruntime.capi.onnxruntime_pybind11_state, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
@@ -49,16 +51,14 @@ class Model:
     def score(self, window: WindowBatch) -> Float32:
         """[n] Mean squared error of each window, in the model's own scale. Raises ScoringError."""
         session, values = self._sessions[window.name], window.values
-        whole = len(values) - len(values) % _LANES
-        pieces = [values[start : min(start + _AT_ONCE, whole)] for start in range(0, whole, _AT_ONCE)]
-        if whole < len(values):
-            rest = values[whole:]
-            pieces.append(np.concatenate([rest, np.repeat(rest[-1:], _LANES - len(rest), axis=0)]))
         try:
-            parts = [session.run([_SCORE], {GRAPH_INPUT: piece})[0] for piece in pieces]
+            parts = [
+                session.run([_SCORE], {GRAPH_INPUT: values[start : start + _AT_ONCE]})[0]
+                for start in range(0, len(values), _AT_ONCE)
+            ]
         except _RUNTIME_ERRORS as error:
             raise ScoringError(f"window {window.name}: the graph failed: {_first_line(error)}") from error
-        scores: Float32 = np.concatenate(parts)[: len(values)] if parts else np.empty(0, np.float32)
+        scores: Float32 = np.concatenate(parts) if parts else np.empty(0, np.float32)
         if not np.isfinite(scores).all():
             raise ScoringError(f"window {window.name}: the graph gave a score that is not finite")
         return scores
@@ -66,13 +66,14 @@ class Model:
     def explain(self, window: str, values: Float32) -> tuple[Float32, Float32]:
         """[n, features] Errors of single features and [n, features] what was expected of the newest reading, for a few windows.
 
-        Raises ScoringError.
+        One by one, so that no last bit depends on the windows beside it. Raises ScoringError.
         """
+        session = self._sessions[window]
         try:
-            errors, expected = self._sessions[window].run(list(GRAPH_OUTPUTS[1:]), {GRAPH_INPUT: values})
+            found = [session.run(_REASONS, {GRAPH_INPUT: values[place : place + 1]}) for place in range(len(values))]
         except _RUNTIME_ERRORS as error:
             raise ScoringError(f"window {window}: the graph failed: {_first_line(error)}") from error
-        return errors, expected
+        return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
 
     def _try(self, window: str, values: Float32) -> None:
         """A graph that does not run, or gives other shapes, is found before it decides anything."""
