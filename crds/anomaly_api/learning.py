@@ -69,8 +69,8 @@ class TrainingData(Contract):
         ]
         | None
     ) = None
-    """CSV or Parquet files by URI (`s3://`, `https://`, or `file://` below the claim of modelStore), with the features,
-    the entity and the time as columns."""
+    """CSV or Parquet files by URI (`s3://`, `https://`, or `file://` below the claim of modelStore). Columns are
+    named like the fields of a reading; `key` stands for the message key, `timestamp` for the message's time."""
 
 
 class TrainingMinimum(Contract):
