@@ -99,7 +99,7 @@ def alone(name: str, tell: Tell = silent) -> Iterator[Cluster]:
         raise RuntimeError(f"a control plane named {name!r} is running already")
     try:
         cluster = Cluster(keys.path("admin.kubeconfig"), programs["kubectl"], programs["helm"])
-        group.wait_ready(state, ["etcd", "kube-apiserver", "kube-controller-manager"], tell)
+        group.wait_ready(state, tell)
         with telling(tell, "waiting for the controllers"):
             cluster.wait_for_controllers()
         yield cluster

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from dev import debian, ports
@@ -54,12 +57,12 @@ def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Clus
 
 
 def _wait(state: State, programs: Binaries, tell: Tell) -> Cluster:
-    names = [c.name for c in Plan.read(state.plan.read_text()).components]
-    group.wait_ready(state, names, tell)
+    group.wait_ready(state, tell)
     cluster = Cluster(str(state.folder / "keys" / "admin.kubeconfig"), programs["kubectl"], programs["helm"])
     with telling(tell, "waiting for the node"):
-        pause.write_image(Path(programs["pause"]), state.folder / "pause.tar")
-        _import(state, state.folder / "pause.tar")
+        with _archive(state) as archive:
+            pause.write_image(Path(programs["pause"]), archive)
+            node.ctr(state.folder, "images", "import", str(archive))
         cluster.wait_for_controllers()
         cluster.kubectl("wait", "--for=create", f"node/{node.NAME}", "--timeout=60s")
         cluster.kubectl("wait", "--for=condition=Ready", f"node/{node.NAME}", "--timeout=60s")
@@ -76,7 +79,7 @@ def _plan(programs: Binaries, state: State, forwards: dict[int, int], api_port: 
     targets = [f"{number}={LOOPBACK}:{port}" for number, port in forwards.items()]
     forward = Component(
         "forward",
-        ("python3", "-m", "dev.supervision.forward", *targets),
+        (sys.executable, "-m", "dev.supervision.forward", *targets),
         env={"PYTHONPATH": str(CLONE)},
         fds=tuple(forwards),
     )
@@ -104,20 +107,21 @@ def load(name: str, images: Sequence[Image], tell: Tell) -> None:
         engine.buildah_build(image, tell)
         if layout.full_name(image.name) in node.ctr(state.folder, "images", "list", "--quiet").split():
             continue
-        with telling(tell, f"loading {image.name} into the cluster"):
-            archive = state.folder / "image.tar"
+        with telling(tell, f"loading {image.name} into the cluster"), _archive(state) as archive:
             with layout.locked(engine.layout_folder()), archive.open("wb") as tar:
                 layout.write_archive(engine.layout_folder(), [image.name], _blobs(state), tar)
-            _import(state, archive)
+            node.ctr(state.folder, "images", "import", str(archive))
+
+
+@contextmanager
+def _archive(state: State) -> Iterator[Path]:
+    """The path of a file for one import; two processes may be loading at once."""
+    with tempfile.TemporaryDirectory(dir=state.folder) as folder:
+        yield Path(folder) / "image.tar"
 
 
 def _blobs(state: State) -> list[str]:
     return node.ctr(state.folder, "content", "list", "--quiet").split()
-
-
-def _import(state: State, archive: Path) -> None:
-    node.ctr(state.folder, "images", "import", str(archive))
-    archive.unlink()
 
 
 def down(name: str) -> bool:

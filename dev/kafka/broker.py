@@ -118,7 +118,7 @@ def up(name: str, *, leashed: bool, tell: Tell = silent, overrides: Mapping[str,
         return Plan((made,))
 
     group.start(state, plan, leashed=leashed)
-    group.wait_ready(state, [NAME], tell)
+    group.wait_ready(state, tell)
     return Broker(state, bootstrap(state))
 
 

@@ -12,7 +12,7 @@ from dev.cluster import node, own, uses_kind
 from dev.cluster.access import Cluster
 from dev.kafka import broker, in_kind, jars
 from dev.kafka.broker import Broker, Listener
-from dev.progress import Tell, silent
+from dev.progress import Tell, silent, telling
 from dev.supervision import group
 
 NAMESPACE = SERVICE = in_kind.NAME
@@ -38,7 +38,8 @@ def own_broker(cluster: Cluster, name: str, tell: Tell = silent) -> Broker:
         folder = state.folder / broker.NAME
         group.add(state, broker.component(programs, folder, listeners, _CONTROLLER, {}))
     cluster.kubectl("apply", "--filename=-", stdin=json.dumps(_service(node.ADDRESS)))
-    group.wait_ready(state, [broker.NAME], tell)
+    with telling(tell, f"starting {broker.NAME}"):
+        group.wait_until(state, broker.NAME, "Ready", broker.START_SECONDS)
     return Broker(state, outside)
 
 

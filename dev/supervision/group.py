@@ -110,13 +110,13 @@ def send_signal(state: State, component: str, number: signal.Signals, *, final: 
     order(state, "signal", component=component, signal=int(number), final=final)
 
 
-def wait_until(state: State, component: str, wanted: str, seconds: float) -> dict[str, Any]:
+def wait_until(state: State, component: str, wanted: str, seconds: float) -> None:
     """Waits until the component is in the state; GroupError with its last log lines when it fails or takes too long."""
     until = time.monotonic() + seconds
     while True:
         shown = _status_while_starting(state).get(component)
         if shown and shown["state"] == wanted:
-            return shown
+            return
         if shown and shown["state"] == "Failed":
             raise GroupError(f"{component} ended {shown['deaths']} times\n{_last_lines(state, component)}")
         if time.monotonic() > until:
@@ -125,8 +125,14 @@ def wait_until(state: State, component: str, wanted: str, seconds: float) -> dic
         time.sleep(0.05)
 
 
-def wait_ready(state: State, components: Sequence[str], tell: Tell, seconds: float = 90) -> None:
-    for name in components:
+def wait_ready(state: State, tell: Tell, seconds: float = 90) -> None:
+    """Waits for every component, one after the other; also when another process is just starting the group."""
+    until = time.monotonic() + seconds
+    while not (shown := _status_while_starting(state)):
+        if time.monotonic() > until:
+            raise GroupError(f"the processes of {state.folder} do not answer after {seconds:.0f} s")
+        time.sleep(0.05)
+    for name in shown:
         with telling(tell, f"starting {name}"):
             wait_until(state, name, "Ready", seconds)
 

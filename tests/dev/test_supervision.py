@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from dev.progress import silent
 from dev.supervision import group
 from dev.supervision.plan import CLONE, Component, Plan, State
 
@@ -72,7 +75,7 @@ def test_down_leaves_nothing(state: State, plan: Plan) -> None:
     pids = _start(state, plan)
     assert group.down(state)
     assert _nothing_left(state)
-    assert all(_gone(pid) for pid in pids)
+    _until(lambda: all(_gone(pid) for pid in pids))  # the keeper, last, is about to end
 
 
 def test_down_of_what_is_not_up_does_nothing(state: State) -> None:
@@ -83,6 +86,25 @@ def test_up_twice_keeps_the_first(state: State, plan: Plan) -> None:
     pids = _start(state, plan)
     assert not group.start(state, lambda: plan, leashed=False)
     assert _keeper(state) == pids[0]
+
+
+def test_who_comes_while_another_starts_it_waits_for_it(state: State) -> None:
+    starting, waited = threading.Event(), threading.Event()
+
+    def plan() -> Plan:
+        starting.set()
+        waited.wait(20)
+        return Plan((SLEEP,))
+
+    with ThreadPoolExecutor(2) as both:
+        first = both.submit(group.start, state, plan, leashed=False)
+        starting.wait(20)
+        assert not group.start(state, plan, leashed=False)
+        second = both.submit(group.wait_ready, state, silent)
+        waited.set()
+        assert first.result(20)
+        second.result(20)
+    assert group.status(state)["sleeper"]["state"] == "Ready"
 
 
 def test_a_component_that_dies_is_started_again(state: State, plan: Plan) -> None:
