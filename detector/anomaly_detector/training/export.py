@@ -17,6 +17,7 @@ from anomaly_detector.training.network import WindowScorer
 OPSET: Final = 18
 TOLERANCE: Final = 1e-5
 _CHUNK: Final = 4096
+_LARGEST_BATCH: Final = 1 << 24
 
 
 class Graph:
@@ -61,7 +62,8 @@ def export(scorer: WindowScorer, sample: NDArray[np.float32]) -> Graph:
             opset_version=OPSET,
             input_names=[GRAPH_INPUT],
             output_names=list(GRAPH_OUTPUTS),
-            dynamic_shapes={"windows": {0: torch.export.Dim("n", min=1)}},
+            # bounded: torch 2.6 takes an unbounded batch for a fixed one, because of a guard against the largest integer
+            dynamic_shapes={"windows": {0: torch.export.Dim("n", min=1, max=_LARGEST_BATCH)}},
             verbose=False,
         )
     assert program is not None, "the dynamo exporter returns a program"
