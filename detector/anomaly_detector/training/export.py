@@ -16,6 +16,8 @@ from anomaly_detector.training.network import WindowScorer
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-5
+_MOST_WINDOWS: Final = 2**31 - 1
+"""In one call. Without a bound, torch before 2.7 finds a size that does not fit and settles for the example's."""
 _CHUNK: Final = 4096
 _LARGEST_BATCH: Final = 1 << 24
 
