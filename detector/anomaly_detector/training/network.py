@@ -46,6 +46,7 @@ class WindowScorer(nn.Module):
     center: torch.Tensor
     scale: torch.Tensor
     weight: torch.Tensor
+    share: torch.Tensor
 
     def __init__(self, size: int, scaling: Scaling, layers: Sequence[int]) -> None:
         super().__init__()
@@ -54,6 +55,7 @@ class WindowScorer(nn.Module):
         self.register_buffer("center", torch.tensor(scaling.center, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(scaling.scale, dtype=torch.float32))
         self.register_buffer("weight", torch.ones(features))
+        self.register_buffer("share", torch.full((features, 1), 1 / features))
         widths = [size * features, *layers, *reversed(layers[:-1]), size * features]
         steps: list[nn.Module] = []
         for entering, leaving in pairwise(widths):
@@ -73,4 +75,5 @@ class WindowScorer(nn.Module):
         scaled = self.scaled(windows)
         rebuilt = self.reconstruct(scaled.flatten(1)).reshape(-1, self.size, self.features)
         feature_errors = (scaled - rebuilt).square().mean(dim=1) * self.weight
-        return feature_errors.mean(dim=1), feature_errors, rebuilt[:, -1] * self.scale + self.center
+        # a mean by MatMul: in ONNX Runtime ReduceMean's last bit would depend on the window's place in its batch
+        return (feature_errors @ self.share).squeeze(1), feature_errors, rebuilt[:, -1] * self.scale + self.center
