@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from anomaly_api.crd import detector_crd, model_crd
@@ -17,6 +18,7 @@ ANY_KEY = "any"
 """Stands for the keys of a map."""
 
 
+@cache
 def schema_of(kind: str) -> Schema:
     """The OpenAPI schema of `AnomalyDetector` or `AnomalyModel`."""
     crd = {"AnomalyDetector": detector_crd, "AnomalyModel": model_crd}[kind]()
