@@ -38,7 +38,6 @@ class Lines:
 
     def __init__(self) -> None:
         self._last: Picture | None = None
-        self._conditions: dict[str, str] = {}
         self._said: dict[str, str] = {}
         self._rate_at = 0.0
 
@@ -47,11 +46,11 @@ class Lines:
 
     def show(self, picture: Picture) -> None:
         """What is new since the last picture."""
-        for condition in picture.seen.status.conditions or []:
-            text = f"{condition.type}={condition.status} {condition.reason}: {condition.message}"
-            self._once(condition.type, text, picture)
         self._once("phase", picture.phase, picture)
-        self._once("training", f"training: {picture.training}", picture)
+        self._conditions(picture)
+        training = picture.seen.status.training
+        step = "" if training is None else f"{training.state} {(training.progress or 0) // 25}"
+        self._once("training", f"training: {picture.training}", picture, step)
         self._once("model", f"model: {picture.model}", picture)
         self._anomalies_and_alerts(picture)
         if time.monotonic() - self._rate_at > _RATE_EVERY:
@@ -71,9 +70,20 @@ class Lines:
             when = clock(picture.recording.time(opened.tick))
             self._say(picture, f"ALERT   {opened.entity:<8} {when}  {described(alert)}  [{about}]")
 
-    def _once(self, about: str, text: str, picture: Picture) -> None:
-        if self._said.get(about) != text:
-            self._said[about] = text
+    def _conditions(self, picture: Picture) -> None:
+        """Those that changed; what several say alike is said once."""
+        said = set()
+        for condition in picture.seen.status.conditions or []:
+            text = f"{condition.type}={condition.status} {condition.reason}"
+            known = condition.message in said
+            said.add(condition.message)
+            self._once(condition.type, text if known else f"{text}: {condition.message}", picture, text)
+
+    def _once(self, about: str, text: str, picture: Picture, key: str | None = None) -> None:
+        """Unless `key` (the text itself, if there is none) is what was said last `about` this."""
+        key = text if key is None else key
+        if self._said.get(about) != key:
+            self._said[about] = key
             self._say(picture, text)
 
     def _say(self, picture: Picture, text: str) -> None:
