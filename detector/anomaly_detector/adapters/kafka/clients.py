@@ -17,8 +17,9 @@ def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
     return {
         **_BOTH,
         "fetch.queue.backoff.ms": 1,  # 1 s by default: starves a consumer that keeps up
-        "queued.max.messages.kbytes": 16_384,  # 64 MiB by default: more than the rest of the process takes
-        "fetch.max.bytes": 8_388_608,
+        "queued.max.messages.kbytes": 8_192,  # 64 MiB by default, and as much again for its bookkeeping
+        "queued.min.messages": 10_000,  # of each partition, 100,000 by default
+        "fetch.max.bytes": 4_194_304,
         "topic.metadata.refresh.interval.ms": 10_000,  # 5 min by default: a topic or partition that appears waits as long
         "session.timeout.ms": 10_000,  # 45 s by default: that is how long a killed pod's partitions would be silent
         "heartbeat.interval.ms": 2_000,
