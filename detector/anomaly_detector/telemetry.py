@@ -4,7 +4,7 @@ import time
 from collections import deque
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from anomaly_detector.core.stream import Outcome
 
@@ -16,6 +16,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.readings = self.windows = self.alerts = self.late = 0
         self.dead_letters: dict[str, int] = {}
         self.recent_dead_letter = ""
