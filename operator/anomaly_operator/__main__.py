@@ -35,6 +35,7 @@ class Operator:
         self._leadership = Leadership(
             self._api, told.own_namespace, told.lease, told.identity, lambda: reconciler.act(told.workers)
         )
+        self._api.may_write = lambda: self._leadership.safe
         watching = kopf.AiohttpSession(server=server(info), aiohttp_session=session(info, self._watches.renewed))
         self._memo = SimpleNamespace(cache=self._cache, queue=self._queue, settings=told, login=watching, synced=synced)
         self._stop_watching, self._watching = asyncio.Event(), asyncio.Event()

@@ -75,6 +75,8 @@ class Reconciler:
     async def reconcile(self, key: Key) -> None:
         """Bring one detector closer to what its spec says. Raises ApiError or RefusedError."""
         memory = self._memories.setdefault(key, _Memory())
+        if not memory.asked:  # a restart must not make anyone believe that the pods have fallen silent
+            await self._ask_pods(key, memory)
         try:
             observed = self._cache.observe(key, memory.refused, memory.figures_written, memory.evidence)
         except InvalidSpecError as error:
@@ -93,7 +95,7 @@ class Reconciler:
         self._remember(key, memory, todo, refused)
         if refused:
             raise RefusedError(refused.message)
-        self._queue.later(key, todo.look_again_in if memory.asked else 0.0, self._ask)
+        self._queue.later(key, todo.look_again_in, self._ask)
 
     def _remember(self, key: Key, memory: _Memory, todo: Plan, refused: Refusal | None) -> None:
         telemetry.READY.labels(*key).set(todo.ready)
@@ -113,9 +115,12 @@ class Reconciler:
     async def _refresh(self, key: Key) -> None:
         memory = self._memories.get(key)
         if memory is not None:
-            memory.asked = True
-            memory.evidence = await self._reader.ask(self._cache.pods(key), memory.evidence, self._clock())
+            await self._ask_pods(key, memory)
             self._queue.add(key)
+
+    async def _ask_pods(self, key: Key, memory: _Memory) -> None:
+        memory.evidence = await self._reader.ask(self._cache.pods(key), memory.evidence, self._clock())
+        memory.asked = True
 
     async def _forget(self, key: Key) -> None:
         """A detector is gone: its children go by owner reference, only models that it shared are to be told."""

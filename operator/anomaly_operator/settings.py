@@ -29,7 +29,7 @@ class Settings:
     """Where /healthz and /metrics are served."""
     evidence_port: int = HTTP_PORT
     """Where pods serve /evidence."""
-    watch_seconds: float = 45.0
+    watch_seconds: int = 45
     """Watches are renewed after so many seconds; one that is not is taken for dead after twice as many."""
     workers: int = field(default=4)
     """Detectors that are reconciled at the same time."""
@@ -56,7 +56,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         log_level=environment.get("LOG_LEVEL", "INFO").upper(),
         http_port=int(_number(environment, "ANOMALY_HTTP_PORT", HTTP_PORT)),
         evidence_port=int(_number(environment, "EVIDENCE_PORT", HTTP_PORT)),
-        watch_seconds=_number(environment, "WATCH_SECONDS", 45),
+        watch_seconds=int(_number(environment, "WATCH_SECONDS", 45)),
     )
 
 

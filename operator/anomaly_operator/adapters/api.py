@@ -95,6 +95,8 @@ class Api:
     def __init__(self, info: kopf.ConnectionInfo) -> None:
         self._server = server(info)
         self._session = session(info)
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked before each write but the Lease's: a holder that was frozen must not act after it has lost the Lease."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -114,7 +116,7 @@ class Api:
         accept = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
         query = {"resourceVersion": "0", **({"labelSelector": selector} if selector else {})}
         found = await self._call("GET", kind, namespace, query=query, headers=accept)
-        return [item["metadata"] for item in found["items"]]
+        return [item["metadata"] for item in found["items"] or []]  # an empty list is null here
 
     async def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """Server-side apply with our field manager, forced. The object as it is afterwards."""
@@ -159,6 +161,8 @@ class Api:
     ) -> dict[str, Any]:
         url = self._server + kind.path(namespace, name, subresource)
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
+        if verb != "GET" and kind != LEASES and not self.may_write():
+            raise ApiError(0, f"{verb} {kind.plural} {name or ''}: not done, since the Lease may be another's by now")
         _count(verb, kind, resource)
         data = json.dumps(body).encode() if body is not None else None
         sent = {"Content-Type": content, **(headers or {})}

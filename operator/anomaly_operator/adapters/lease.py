@@ -43,6 +43,11 @@ class Leadership:
         """Whether this process acts."""
         return self._acting is not None
 
+    @property
+    def safe(self) -> bool:
+        """Whether nobody else can hold the Lease yet, whatever this process has slept through."""
+        return time.monotonic() - self._renewed < STEP_DOWN
+
     async def run(self) -> None:
         """Until cancelled; gives the Lease back then."""
         try:

@@ -1,0 +1,153 @@
+"""The process: leadership, liveness, memory, what it needs to start, what it leaves alone at rest and when it is away."""
+
+import contextlib
+import json
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from anomaly_api.meta import LABEL_DETECTOR
+from tests.operator.running import Plant, Process, eventually
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGKILL, 15), (signal.SIGTERM, 4)])
+def test_a_second_operator_waits_and_takes_over(plant: Plant, number: int, seconds: float) -> None:
+    first = plant.operator()
+    second = plant.operator(wait=False)
+    eventually(lambda: second.get("/readyz")[0] == 200, 40)
+    plant.detector()
+    eventually(lambda: plant.list("jobs"))
+    assert second.writes == 0
+    assert not second.leads
+    first.process.send_signal(number)
+    started = time.monotonic()
+    eventually(lambda: second.leads, seconds)
+    print(f"taken over {time.monotonic() - started:.1f} s after {signal.Signals(number).name}")
+    plant.kubectl("delete", "service", "pumps-detector")
+    eventually(lambda: plant.get("service", "pumps-detector"), 5)
+
+
+def test_a_holder_that_was_frozen_does_not_act_beside_the_next_one(plant: Plant) -> None:
+    first = plant.operator()
+    second = plant.operator(wait=False)
+    first.process.send_signal(signal.SIGSTOP)
+    eventually(lambda: second.leads, 20)
+    plant.detector()
+    eventually(lambda: plant.list("jobs"))
+    first.process.send_signal(signal.SIGCONT)
+    eventually(lambda: not first.leads, 10)
+    assert first.writes == 0
+    assert second.leads
+
+
+@contextmanager
+def between(plant: Plant) -> Iterator[tuple[Path, threading.Event]]:
+    """A kubeconfig that leads through a relay, and an event: while it is set, the relay swallows everything."""
+    config = json.loads(plant.kubeconfig.read_text())
+    host, port = config["clusters"][0]["cluster"]["server"].removeprefix("https://").rsplit(":", 1)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    path = plant.folder / "through-relay"
+    path.write_text(json.dumps(config))
+    swallowing = threading.Event()
+
+    def relay(client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client, socket.create_connection((host, int(port))) as server:
+            while True:
+                for ready in select.select([client, server], [], [])[0]:
+                    content = ready.recv(65536)
+                    if not content:
+                        return
+                    if not swallowing.is_set():
+                        (server if ready is client else client).sendall(content)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=relay, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield path, swallowing
+    listener.close()
+
+
+def test_liveness_fails_when_the_api_server_has_gone_silent_and_recovers_with_it(plant: Plant) -> None:
+    with between(plant) as (kubeconfig, swallowing):
+        operator = plant.operator(kubeconfig=kubeconfig, WATCH_SECONDS="3")
+        plant.detector()
+        eventually(lambda: plant.list("jobs"))
+        swallowing.set()
+        eventually(lambda: operator.get("/healthz")[0] == 503, 15)
+        assert "watching has died" in operator.get("/healthz")[1]
+        eventually(lambda: not operator.leads, 15)
+        swallowing.clear()
+        eventually(lambda: operator.get("/healthz")[0] == 200, 60)
+        eventually(lambda: operator.leads, 30)
+        plant.kubectl("delete", "service", "pumps-detector")
+        eventually(lambda: plant.get("service", "pumps-detector"), 10)
+
+
+def test_memory_stays_small_with_many_detectors(plant: Plant) -> None:
+    operator = plant.operator()
+    for number in range(30):
+        plant.detector(f"pumps-{number}")
+    eventually(lambda: len(plant.list("jobs")) == 30, 60)
+    print(f"resident with 30 detectors: {operator.resident_megabytes:.0f} MB")
+    assert operator.resident_megabytes <= 200
+
+
+def test_an_environment_that_is_incomplete_is_named() -> None:
+    done = subprocess.run([sys.executable, "-m", "anomaly_operator"], env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "DETECTOR_IMAGE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_at_rest_nothing_is_written_not_even_by_an_operator_that_has_just_started(plant: Plant) -> None:
+    first = plant.operator()
+    plant.detector(model={"statistical": {}})
+    plant.run_pods()
+    plant.says("Ready", "Ready")
+    at_rest = quiet(first)
+    looks = first.metric("anomaly_operator_reconciles_total")
+    eventually(lambda: first.metric("anomaly_operator_reconciles_total") >= looks + 3, 60)
+    assert first.writes == at_rest
+    first.end()
+    second = plant.operator()
+    eventually(lambda: second.metric("anomaly_operator_reconciles_total") >= 3, 60)
+    print(f"writes at rest: 0 in 3 looks, of a restarted operator: {second.writes:.0f}")
+    assert second.writes == 0
+
+
+def quiet(process: Process) -> float:
+    """Writes so far, once three looks in a row have written nothing."""
+    seen: list[float] = []
+
+    def found() -> float | None:
+        looks, writes = process.metric("anomaly_operator_reconciles_total"), process.writes
+        if not seen or writes != seen[1]:
+            seen[:] = [looks, writes]
+        return writes if looks >= seen[0] + 3 else None
+
+    return eventually(found, 60)
+
+
+def test_deleting_the_detector_takes_its_children_along_while_the_operator_is_down(plant: Plant) -> None:
+    operator = plant.operator()
+    plant.detector()
+    eventually(lambda: plant.list("jobs"))
+    operator.end(signal.SIGKILL)
+    plant.kubectl("delete", "anomalydetector", "pumps", "--timeout=10s")
+    kinds = "deployments,services,configmaps,poddisruptionbudgets,serviceaccounts,rolebindings,jobs,pods"
+    eventually(lambda: not plant.list(kinds, LABEL_DETECTOR), 60)
