@@ -65,7 +65,7 @@ KINDS: Final[dict[str, tuple[Fault, int]]] = {
     "current shift": (_current_shift, 50),
     "blocked pipe": (_blocked_pipe, 40),
     "vibration noise": (_vibration_noise, 40),
-    "stuck flow sensor": (_stuck_flow_sensor, 120),
+    "stuck flow sensor": (_stuck_flow_sensor, 180),
 }
 """Each kind and how many readings it lasts."""
 SLOT: Final = 400
