@@ -60,9 +60,9 @@ def helm() -> Helm:
     return Helm(binaries.built(silent)["helm"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bare() -> Iterator[Cluster]:
-    """An API server without CRDs."""
+    """An API server without CRDs; each test takes away what it has made."""
     from dev.cluster import control_plane
 
     with control_plane.alone(f"tests-{os.getpid()}-chart") as cluster:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,3 +57,23 @@ def test_the_account_hands_its_token_to_the_operators_pod_only(helm: Helm) -> No
 def test_roles_of_ones_own_replace_the_charts(helm: Helm) -> None:
     objects = helm.rendered({"rbac": {"create": False}})
     assert of_kind(objects, "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding") == []
+
+
+def test_the_operators_rights_are_those_that_its_code_says_it_needs(helm: Helm) -> None:
+    """`adapters/cluster.py` lists them at its top: the chart grants these and no others."""
+    from anomaly_operator.adapters import cluster
+
+    needed = set()
+    for resources, verbs in re.findall(r"^ {4}(\S.*?) {2,}(\S.*)$", cluster.__doc__ or "", re.MULTILINE):
+        needed |= {(resource, verb) for resource in re.findall(r"[a-z]+(?:/[a-z]+)?", _bare(resources)) for verb in verbs.split()}
+    roles = [
+        role for role in _roles(helm.rendered()) if role["metadata"]["name"] in ("anomaly-operator", "anomaly-operator-lease")
+    ]
+    rules = [rule for role in roles for rule in role["rules"]]
+    granted = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    assert granted == needed
+
+
+def _bare(resources: str) -> str:
+    """Without remarks: `leases (in its own namespace)`, `clusterroles, the trainer's by name only`."""
+    return re.sub(r" \(.*\)|, the trainer's by name only", "", resources)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from anomaly_api.assignment import TrainingOrder
-from anomaly_api.meta import TRAINING_ENV
+from anomaly_api.meta import LABEL_COMPONENT, TRAINING_ENV
 from anomaly_api.model import ModelSpec
 from tests.chart.conftest import CHART, of_kind
 from tests.contract.documents import changed, example, trained_model
@@ -34,15 +34,17 @@ ARCHIVE = b"the operator delivers an archive as it is"
 
 @pytest.fixture(params=SCOPES)
 def released(bare: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Values]:
-    """The chart, installed with the values that are given back; the namespace `plant` is there."""
+    """The chart, installed with the values that are given back; the namespace `plant` takes pods of the restricted level only."""
     values = SCOPES[request.param]
     file = tmp_path / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
     bare.kubectl("create", "namespace", PLANT)
+    bare.kubectl("label", "namespace", PLANT, "pod-security.kubernetes.io/enforce=restricted")
     bare.helm("install", RELEASE, str(CHART), "--namespace", SPACE, "--create-namespace", "--values", str(file))
     yield values
     bare.kubectl("delete", "adet", "--all", "--namespace", PLANT)
     bare.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=60s")
+    bare.kubectl("delete", "crd", "--all", "--timeout=60s")
     bare.kubectl("delete", "namespace", PLANT, "--timeout=60s")
 
 
@@ -101,11 +103,15 @@ def _register(kubeconfig: str, order: TrainingOrder) -> str:
     return registry.register(ModelSpec.model_validate(described))
 
 
-def test_operator_and_trainer_need_no_other_rights(helm: Helm, bare: Cluster, released: Values, tmp_path: Path) -> None:
+def test_operator_and_trainer_need_no_other_rights_and_their_pods_are_admitted_at_the_restricted_level(
+    helm: Helm, bare: Cluster, released: Values, tmp_path: Path
+) -> None:
     with _operator(helm, bare, released, tmp_path) as log:
         bare.kubectl("apply", "--namespace", PLANT, "-f", "-", stdin=yaml.safe_dump(example("shortest.yaml")))
         _wait(bare, "create", "deployment/pumps-detector")
         _wait(bare, "jsonpath={.status.training.job}", "adet/pumps")
+        for component in ("detector", "trainer"):
+            bare.kubectl("wait", "--for=create", "pod", "-l", f"{LABEL_COMPONENT}={component}", "-n", PLANT, "--timeout=60s")
         job = bare.kubectl("get", "adet/pumps", "--namespace", PLANT, "-o", "jsonpath={.status.training.job}")
         asked = f'{{.spec.template.spec.containers[0].env[?(@.name=="{TRAINING_ENV}")].value}}'
         order = bare.kubectl("get", f"job/{job}", "--namespace", PLANT, "-o", f"jsonpath={asked}")
