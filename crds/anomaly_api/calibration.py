@@ -17,7 +17,8 @@ from anomaly_api.schema import Contract, list_map, seconds
 from anomaly_api.source import Name
 
 MAX_PEAKS: Final = 256
-_TAIL_PEAKS: Final = 100
+_TAIL_SHARE: Final = 4
+_FEWEST: Final = 10
 _SHAPE_BOUND: Final = 0.5
 
 
@@ -86,7 +87,7 @@ def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThresh
         raise ValueError(f"window {calibration.window} has no held-out scores: train again with more data")
     if asked.budget is not None:
         tolerated = asked.budget.episodes * calibration.entity_seconds / seconds(asked.budget.per)
-        value, source = _level_of_peaks(calibration.peaks, tolerated, calibration.maximum), ThresholdSource.BUDGET
+        value, source = max(_level_of_peaks(calibration.peaks, tolerated), calibration.mean), ThresholdSource.BUDGET
         text = f"{asked.budget.episodes}/{asked.budget.per}"
     elif asked.quantile is not None:
         value, source, text = _quantile(calibration.quantiles, asked.quantile), ThresholdSource.QUANTILE, f"{asked.quantile:g}"
@@ -108,28 +109,40 @@ def _quantile(points: Sequence[Quantile], level: float) -> float:
     return points[-1].score
 
 
-def _level_of_peaks(peaks: Sequence[float], tolerated: float, maximum: float) -> float:
-    """The level that `tolerated` of the `peaks` (falling) are expected to exceed in as much data as they came from.
+def _level_of_peaks(peaks: Sequence[float], tolerated: float) -> float:
+    """The level that at most `tolerated` of the `peaks` (falling) are expected to exceed in as much data as they came from.
 
-    Peaks over threshold: the excesses of the largest peaks over the next smaller one follow a generalised Pareto
-    distribution, fitted by probability-weighted moments (Hosking and Wallis 1987, section 4). The shape is kept within
-    ±0.5, where these estimates have a variance. Example: 100 peaks, one tolerated: the level lies near the largest.
+    Peaks over threshold: the excesses of the largest quarter of the peaks over the next smaller one follow a generalised Pareto
+    distribution, fitted by probability-weighted moments (Hosking and Wallis 1987, section 4). Who asks for few false alerts
+    is hurt by a level too low, so what is uncertain is decided upwards:
+
+    - the shape is kept between 0 and 0.5: a tail is never believed to end just above what was seen;
+    - the scale is one standard error larger than estimated, which is much for few peaks and little for many;
+    - yet excesses of more than five times the usual large one are cut back: they are anomalies in the history.
+
+    Example: 256 peaks of exponential excesses with scale 1 over the 64 largest, half of one tolerated: ln(128) = 4.9 above the base
+    for the true scale, 5.5 with its standard error.
     """
-    tail = peaks[: min(len(peaks) - 1, _TAIL_PEAKS)]
-    if len(tail) < 10:  # too few to fit anything: stay above all that was seen, further the less was tolerated
-        return maximum * (1.0 + max(0.0, math.log1p(1.0 / max(tolerated, 1e-9))) * 0.25)
-    base = peaks[len(tail)]
-    excesses = sorted(peak - base for peak in tail)
+    count = min(len(peaks) - 1, max(len(peaks) // _TAIL_SHARE, _FEWEST))
+    if count < 1:
+        return peaks[0] * 2 if peaks else 0.0  # one excursion says nothing about the next
+    if tolerated >= count:
+        return peaks[min(math.ceil(tolerated), len(peaks) - 1)]
+    base = peaks[count]
+    usual = peaks[count // 10] - base
+    excesses = sorted(min(peak - base, 5 * usual) for peak in peaks[:count])
+    shape, scale = _pareto(excesses)
+    scale *= 1 + 1 / math.sqrt(count)
+    ratio = count / tolerated
+    return base + scale * (math.log(ratio) if shape < 1e-6 else (math.pow(ratio, shape) - 1) / shape)
+
+
+def _pareto(excesses: Sequence[float]) -> tuple[float, float]:
+    """Shape and scale of a generalised Pareto distribution for `excesses`, rising; the shape positive for a heavy tail."""
     count = len(excesses)
     mean = sum(excesses) / count
-    if mean <= 0:
-        return maximum
-    if tolerated >= count:
-        return base
+    if count < _FEWEST or mean <= 0:  # too few for a shape: exponential
+        return 0.0, mean
     weighted = sum((1 - (rank + 0.65) / count) * excess for rank, excess in enumerate(excesses)) / count
-    shape = min(max(2 - mean / max(mean - 2 * weighted, 1e-12), -_SHAPE_BOUND), _SHAPE_BOUND)
-    scale = mean * (1 - shape)
-    ratio = count / tolerated
-    if abs(shape) < 1e-6:
-        return base + scale * math.log(ratio)
-    return base + scale / shape * (math.pow(ratio, shape) - 1)
+    shape = min(max(2 - mean / max(mean - 2 * weighted, 1e-12 * mean), 0.0), _SHAPE_BOUND)
+    return shape, mean * (1 - shape)

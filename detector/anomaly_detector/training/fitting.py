@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from anomaly_detector.training.network import INPUT_LIMIT, WindowScorer
 from anomaly_detector.training.scaling import robust_scaling
 
-_BATCH: Final = 128
-_RATE: Final = 2e-3
+_BATCH: Final = 256
+_RATE: Final = 3e-3
 _PATIENCE: Final = 6
 _WORTHWHILE: Final = 0.002
-_NOISE: Final = 0.1
+_NOISE: Final = 0.2
+"""Added to what the network is shown, in standard deviations of a feature: it learns what belongs together, not to copy."""
 _RESIDUAL_FLOOR: Final = 1e-3
+_ORDINARY: Final = 0.98
 
 
 class FittingError(Exception):
@@ -100,4 +102,5 @@ def _descend(
 def _weights(scorer: WindowScorer, checked: torch.Tensor) -> torch.Tensor:
     """One over the usual squared error of each feature, so that one which the others predict well speaks louder."""
     errors = (scorer.reconstruct(checked) - checked).square().reshape(-1, scorer.size, scorer.features).mean(dim=1)
-    return 1.0 / errors.mean(dim=0).clamp_min(_RESIDUAL_FLOOR)
+    usual = errors.minimum(errors.quantile(_ORDINARY, dim=0)).mean(dim=0)  # anomalies among them would make it deaf
+    return 1.0 / usual.clamp_min(_RESIDUAL_FLOOR)

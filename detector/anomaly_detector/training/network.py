@@ -21,23 +21,48 @@ _PARAMETERS: Final = 200_000
 def derived_layers(size: int, features: int, windows: int = 1) -> list[int]:
     """Widths from the first hidden layer to the bottleneck for windows of `size` readings of so many features.
 
-    The first is the largest power of two within the input, the next half of it, the bottleneck about a ninth of the input
-    and never above a quarter of the first. All `windows` networks together stay within 200,000 parameters, which is what fits
-    into a ConfigMap.
+    The input's width decides: the first layer grows with its square root and is a power of two, the next is half of it, the
+    bottleneck grows with its logarithm, because many sensors still follow few causes. All `windows` networks together stay near
+    200,000 parameters, which is what fits into a ConfigMap.
 
     >>> derived_layers(12, 6)
     [64, 32, 8]
     >>> derived_layers(12, 19)
-    [128, 64, 25]
+    [64, 32, 10]
     >>> derived_layers(2, 1)
     [2, 1]
     """
     inputs = size * features
-    first = min(_LARGEST_LAYER, 1 << int(math.log2(inputs)))
-    while first > 8 and 2 * first * inputs + first * first > _PARAMETERS / windows:
+    first = min(_LARGEST_LAYER, 1 << int(math.log2(min(inputs, 8 * math.sqrt(inputs)))))
+    while first > 8 and 2 * first * inputs > _PARAMETERS / windows:
         first //= 2
-    bottleneck = max(1, min(round(inputs / 9), first // 4))
+    bottleneck = max(1, min(round(1.3 * math.log2(inputs)), first // 4))
     return [width for width in (first, first // 2) if width > bottleneck] + [bottleneck]
+
+
+class Dense(nn.Module):
+    """An autoencoder of fully connected layers, with a linear way around them into and out of the bottleneck.
+
+    The linear way carries what a principal component analysis would find. Load levels beyond those seen in training then still
+    come out right where the layers alone would have to guess, which is what most false alerts came from.
+    """
+
+    def __init__(self, width: int, layers: Sequence[int]) -> None:
+        super().__init__()
+        self.encoder, self.decoder = _stack([width, *layers]), _stack([*reversed(layers), width])
+        self.into, self.out = nn.Linear(width, layers[-1], bias=False), nn.Linear(layers[-1], width, bias=False)
+
+    def forward(self, flat: torch.Tensor) -> torch.Tensor:
+        code = self.encoder(flat) + self.into(flat)
+        rebuilt: torch.Tensor = self.decoder(code) + self.out(code)
+        return rebuilt
+
+
+def _stack(widths: Sequence[int]) -> nn.Sequential:
+    steps: list[nn.Module] = []
+    for entering, leaving in pairwise(widths):
+        steps += [nn.Linear(entering, leaving), nn.SiLU()]
+    return nn.Sequential(*steps[:-1])
 
 
 class WindowScorer(nn.Module):
@@ -56,11 +81,7 @@ class WindowScorer(nn.Module):
         self.register_buffer("scale", torch.tensor(scaling.scale, dtype=torch.float32))
         self.register_buffer("weight", torch.ones(features))
         self.register_buffer("share", torch.full((features, 1), 1 / features))
-        widths = [size * features, *layers, *reversed(layers[:-1]), size * features]
-        steps: list[nn.Module] = []
-        for entering, leaving in pairwise(widths):
-            steps += [nn.Linear(entering, leaving), nn.SiLU()]
-        self.network = nn.Sequential(*steps[:-1])
+        self.network = Dense(size * features, layers)
 
     def scaled(self, windows: torch.Tensor) -> torch.Tensor:
         """Windows [n, size, features] in units of each feature's range."""
