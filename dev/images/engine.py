@@ -11,6 +11,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from dev import cache, debian
 from dev.images import layout
 from dev.images.context import Image, lay_out, source_layer
 from dev.progress import Tell, telling
+from dev.supervision.kernel import die_with_parent
 
 BASE = "debian:trixie-slim"
 LAYERS_KEPT = 200  # about 10 GB
@@ -109,7 +111,14 @@ def _buildah(*arguments: str) -> str:
 
 
 def _checked(command: list[str], **environment: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        preexec_fn=die_with_parent if sys.platform == "linux" else None,
+        check=False,
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
     return done.stdout

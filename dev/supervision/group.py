@@ -202,7 +202,7 @@ def _wait_or_kill(state: State) -> None:
 
 def _try_lock(state: State) -> int | None:
     """The lock's descriptor, or None while a keeper holds it."""
-    State.root().mkdir(parents=True, exist_ok=True)
+    State.root().mkdir(mode=0o700, parents=True, exist_ok=True)  # there are tokens and keys in it
     while True:
         lock = os.open(state.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         try:
