@@ -10,7 +10,7 @@ import yaml
 
 from anomaly_api.detector import AnomalyDetector
 from anomaly_api.status import Condition, DetectorStatus, SourceStatus, StableStatus
-from tests.contract.documents import EXAMPLES, Document, changed, example, examples
+from tests.contract.documents import EXAMPLES, Document, changed, example, examples, trained_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +92,13 @@ def test_a_list_says_in_columns_how_detectors_are_doing(pumps: Cluster) -> None:
 def test_a_wide_list_says_more(pumps: Cluster) -> None:
     header = pumps.kubectl("get", "adet", "--namespace=plant", "-o", "wide").splitlines()[0]
     assert header.split()[-5:] == ["STATUS", "TOPIC", "THRESHOLD", "LAST-ALERT", "AGE"]
+
+
+def test_a_list_of_models_is_a_registry(plant: Cluster) -> None:
+    plant.kubectl("apply", "--namespace=plant", "-f", "-", stdin=yaml.safe_dump(trained_model()))
+    header, line = plant.kubectl("get", "amodel", "--namespace=plant").splitlines()
+    assert header.split() == ["NAME", "DETECTOR", "ARCHITECTURE", "READINGS", "HELD-OUT-P99", "VERIFIED", "USED-BY", "AGE"]
+    assert line.split()[:5] == ["presses-v3", "presses", "Dense", "8640", "0.071"]
 
 
 def test_short_names_and_the_category_find_both_resources(pumps: Cluster) -> None:
