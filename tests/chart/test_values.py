@@ -51,6 +51,7 @@ WRONG: dict[str, tuple[Values, str, str]] = {
     "not a digest": ({"image": {"trainer": {"digest": "latest"}}}, "/image/trainer/digest", "does not match pattern"),
     "a registry with a slash": ({"image": {"registry": "registry.example.com/"}}, "/image/registry", "does not match pattern"),
     "no account": ({"serviceAccount": {"create": False}}, "/serviceAccount/name", "minLength: got 0, want 1"),
+    "a label of Helm's": ({"pod": {"labels": {"helm.sh/chart": "x"}}}, "''", "invalid propertyName 'helm.sh/chart'"),
     "a number for a label": ({"pod": {"labels": {"team": 7}}}, "/pod/labels/team", "got number, want string"),
 }
 
