@@ -58,11 +58,13 @@ class Watches:
         return sorted(path for path, when in self._renewed.items() if now - when > self._limit)
 
 
-async def audit(api: Api, cache: Cache, namespaces: Iterable[str | None], concerned: Callable[[Key], None]) -> None:
+async def audit(
+    api: Api, cache: Cache, namespaces: Iterable[str | None], concerned: Callable[[Key], None], seconds: float = AUDIT_SECONDS
+) -> None:
     """Every few minutes: forget what is no longer there, and tell whom it concerns. Until cancelled."""
     places = list(namespaces)
     while True:
-        await asyncio.sleep(AUDIT_SECONDS)
+        await asyncio.sleep(seconds)
         for kind in WATCHED:
             for namespace in places:
                 try:

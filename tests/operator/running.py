@@ -60,13 +60,26 @@ class Evidence:
             def log_message(self, *_: object) -> None:
                 """Quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._handler = Handler
+        self._servers: dict[str, ThreadingHTTPServer] = {}
+        self.port = 0
+        self.port = self._serve("127.0.0.1")
+
+    def answer(self, address: str, evidence: Document) -> None:
+        """What the pod at this address answers from now on."""
+        self.answers[address] = evidence
+        if address not in self._servers:
+            self._serve(address)
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers.values():
+            server.shutdown()
+            server.server_close()
+
+    def _serve(self, address: str) -> int:
+        server = self._servers[address] = ThreadingHTTPServer((address, self.port), self._handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return int(server.server_address[1])
 
 
 @dataclass
@@ -221,7 +234,7 @@ class Plant:
 
         settings = eventually(lambda: self.get("configmap", f"{name}-detector"))
         assignment = Assignment.model_validate_json(settings["data"]["assignment.json"])
-        self.evidence.answers[self.address] = {
+        evidence = {
             "pod": "",
             "runtime": "",
             "assignment": assignment.digest,
@@ -232,6 +245,7 @@ class Plant:
             "lastScored": time.time() + 3600,
             **facts,
         }
+        self.evidence.answer(self.address, evidence)
 
     def close(self) -> None:
         for process in self.processes:
