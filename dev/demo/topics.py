@@ -32,17 +32,19 @@ def make_anew(bootstrap: str, topics: Iterable[str], partitions: int = 4) -> Non
             if time.monotonic() > give_up:
                 raise TimeoutError(f"the broker at {bootstrap} did not delete topic {topic} within {_SECONDS:.0f} s")
             time.sleep(0.1)
-    while not _led(admin, wanted, partitions):
+    while not _led(bootstrap, wanted, partitions):
         if time.monotonic() > give_up:
             raise TimeoutError(f"the broker at {bootstrap} did not open its new topics within {_SECONDS:.0f} s")
         time.sleep(0.1)
 
 
-def _led(admin: AdminClient, wanted: list[str], partitions: int) -> bool:
+def _led(bootstrap: str, wanted: list[str], partitions: int) -> bool:
     """Whether each partition takes readings; right after a topic was made, it may not yet."""
     latest: dict[TopicPartition, OffsetSpec] = {
         TopicPartition(topic, number): OffsetSpec.latest() for topic in wanted for number in range(partitions)
     }
+    # A new client each time: one that once heard that a topic is not there believes it for half a minute.
+    admin = AdminClient({"bootstrap.servers": bootstrap})
     try:
         for told in admin.list_offsets(latest, isolation_level=IsolationLevel.READ_UNCOMMITTED).values():
             told.result(_SECONDS)
