@@ -19,7 +19,7 @@ from anomaly_api.source import Name
 MAX_PEAKS: Final = 256
 _TAIL_SHARE: Final = 4
 _FEWEST: Final = 10
-_SHAPE_BOUND: Final = 0.5
+_SHAPES: Final = (0.1, 0.5)
 
 
 class Quantile(Contract):
@@ -116,12 +116,12 @@ def _level_of_peaks(peaks: Sequence[float], tolerated: float) -> float:
     distribution, fitted by probability-weighted moments (Hosking and Wallis 1987, section 4). Who asks for few false alerts
     is hurt by a level too low, so what is uncertain is decided upwards:
 
-    - the shape is kept between 0 and 0.5: a tail is never believed to end just above what was seen;
+    - the shape is kept between 0.1 and 0.5: squared errors have heavy tails, and none ends just above what was seen;
     - the scale is one standard error larger than estimated, which is much for few peaks and little for many;
     - yet excesses of more than five times the usual large one are cut back: they are anomalies in the history.
 
-    Example: 256 peaks of exponential excesses with scale 1 over the 64 largest, half of one tolerated: ln(128) = 4.9 above the base
-    for the true scale, 5.5 with its standard error.
+    Example: 256 peaks, the excesses of the largest 64 with mean 1 and shape 0.1, half of one tolerated: (128^0.1 - 1) / 0.1 = 6.2
+    scales of 0.9 above the base, 7.0 scales with the standard error.
     """
     count = min(len(peaks) - 1, max(len(peaks) // _TAIL_SHARE, _FEWEST))
     if count < 1:
@@ -134,15 +134,15 @@ def _level_of_peaks(peaks: Sequence[float], tolerated: float) -> float:
     shape, scale = _pareto(excesses)
     scale *= 1 + 1 / math.sqrt(count)
     ratio = count / tolerated
-    return base + scale * (math.log(ratio) if shape < 1e-6 else (math.pow(ratio, shape) - 1) / shape)
+    return base + scale * (math.pow(ratio, shape) - 1) / shape
 
 
 def _pareto(excesses: Sequence[float]) -> tuple[float, float]:
-    """Shape and scale of a generalised Pareto distribution for `excesses`, rising; the shape positive for a heavy tail."""
+    """Shape and scale of a generalised Pareto distribution for `excesses`, rising; a positive shape is a heavy tail."""
     count = len(excesses)
     mean = sum(excesses) / count
-    if count < _FEWEST or mean <= 0:  # too few for a shape: exponential
-        return 0.0, mean
+    if count < _FEWEST or mean <= 0:  # too few for a shape
+        return _SHAPES[0], mean
     weighted = sum((1 - (rank + 0.65) / count) * excess for rank, excess in enumerate(excesses)) / count
-    shape = min(max(2 - mean / max(mean - 2 * weighted, 1e-12 * mean), 0.0), _SHAPE_BOUND)
+    shape = min(max(2 - mean / max(mean - 2 * weighted, 1e-12 * mean), _SHAPES[0]), _SHAPES[1])
     return shape, mean * (1 - shape)

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from anomaly_detector.training.network import INPUT_LIMIT, WindowScorer
 from anomaly_detector.training.scaling import robust_scaling
 
-_BATCH: Final = 256
+_LARGEST_BATCH: Final = 256
+_SMALLEST_BATCH: Final = 16
+_STEPS: Final = 48
+"""Of the optimiser, in an epoch, at least; little data is taken in smaller batches, or it would be left before it is learned."""
 _RATE: Final = 3e-3
 _PATIENCE: Final = 6
 _WORTHWHILE: Final = 0.002
@@ -72,11 +75,12 @@ def _descend(
     calm = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.3, patience=2, threshold=_WORTHWHILE)
     best, best_epoch = float("inf"), 0
     kept = {name: value.clone() for name, value in scorer.network.state_dict().items()}
+    size = min(_LARGEST_BATCH, max(_SMALLEST_BATCH, len(learned) // _STEPS))
     epoch = 0
     for epoch in range(1, plan.epochs + 1):
         order = torch.randperm(len(learned), generator=shuffle)
-        for start in range(0, len(learned), _BATCH):
-            batch = learned[order[start : start + _BATCH]]
+        for start in range(0, len(learned), size):
+            batch = learned[order[start : start + size]]
             noisy = batch + _NOISE * torch.randn(batch.shape, generator=shuffle)
             loss = (scorer.network(noisy) - batch).square().mean()
             optimiser.zero_grad(set_to_none=True)

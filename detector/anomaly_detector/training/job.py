@@ -40,7 +40,7 @@ def run(order: TrainingOrder, progress: Progress) -> str:
     progress.update(state="Storing", progress=0, message="storing the model")
     registry = Registry(connect(), order)
     digest = artifact_digest(archive)
-    artifact = registry.keep(digest, archive)
+    artifact = registry.place(digest, archive)
     trained = manifest.trained
     assert trained is not None, "it was just trained"
     spec = ModelSpec(
@@ -52,7 +52,7 @@ def run(order: TrainingOrder, progress: Progress) -> str:
             detector=order.detector.name, job=order.job, seconds=round(spent, 3), **trained.model_dump(by_alias=False)
         ),
     )
-    name = registry.register(spec)
+    name = registry.register(spec, archive)
     progress.update(state="Complete", progress=100, reason="", message=f"AnomalyModel {name} is registered")
     return name
 

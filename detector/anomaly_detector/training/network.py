@@ -34,9 +34,10 @@ def derived_layers(size: int, features: int, windows: int = 1) -> list[int]:
     """
     inputs = size * features
     first = min(_LARGEST_LAYER, 1 << int(math.log2(min(inputs, 8 * math.sqrt(inputs)))))
-    while first > 8 and 2 * first * inputs > _PARAMETERS / windows:
+    bottleneck = round(1.3 * math.log2(inputs))
+    while first > 8 and 2 * (first + bottleneck) * inputs + first * first > _PARAMETERS / windows:
         first //= 2
-    bottleneck = max(1, min(round(1.3 * math.log2(inputs)), first // 4))
+    bottleneck = max(1, min(bottleneck, first // 4))
     return [width for width in (first, first // 2) if width > bottleneck] + [bottleneck]
 
 

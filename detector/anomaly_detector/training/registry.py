@@ -49,10 +49,11 @@ class Registry:
     def __init__(self, api: client.ApiClient, order: TrainingOrder) -> None:
         self._order = order
         self._namespace = order.detector.namespace
+        self._models = (GROUP, VERSION, self._namespace, _PLURAL)
         self._core, self._custom = client.CoreV1Api(api), client.CustomObjectsApi(api)
 
-    def keep(self, digest: str, archive: bytes) -> Artifact:
-        """Stores the archive as the order says. Raises TrainingError."""
+    def place(self, digest: str, archive: bytes) -> Artifact:
+        """Where the archive goes: stored already, when by URI; else the ConfigMap that `register` makes. Raises TrainingError."""
         target = self._order.model_store.uri
         if target is not None:
             url = store(target.uri, digest, archive)
@@ -62,40 +63,45 @@ class Registry:
                 f"the model has {len(archive) / 1024:,.0f} KiB and a ConfigMap holds {MAX_CONFIG_MAP_BYTES // 1024}: set "
                 "spec.modelStore.uri (s3://..., or file:///... with claimName), or smaller spec.model.autoencoder.layers"
             )
-        name = model_name(self._order, digest)
-        manifest = self._config_map(name, archive)
-        self._create("ConfigMap", name, lambda: self._core.create_namespaced_config_map(self._namespace, manifest))
-        return Artifact(config_map_ref=LocalReference(name=name))
+        return Artifact(config_map_ref=LocalReference(name=model_name(self._order, digest)))
 
-    def register(self, spec: ModelSpec) -> str:
-        """Creates the AnomalyModel, and gives its ConfigMap to it. Returns its name. Raises TrainingError."""
+    def register(self, spec: ModelSpec, archive: bytes) -> str:
+        """Creates the AnomalyModel and the ConfigMap that it owns. Returns its name. Raises TrainingError.
+
+        The label by which the operator finds the model comes last, when the artifact is there: whenever this breaks off, a
+        second run completes it, and deleting the AnomalyModel leaves no ConfigMap behind.
+        """
         name = model_name(self._order, spec.digest)
-        metadata = {"name": name, "namespace": self._namespace, "labels": self._labels(), "ownerReferences": [self._detector()]}
+        made = self._model(name, spec)
+        if made["spec"]["digest"] != spec.digest:
+            raise TrainingError(f"AnomalyModel {name} exists with another digest: delete it and train again")
+        if spec.artifact.config_map_ref is not None:
+            manifest = self._config_map(spec.artifact.config_map_ref.name, archive, made)
+            self._create("ConfigMap", name, lambda: self._core.create_namespaced_config_map(self._namespace, manifest))
+        self._label(name, self._labels())
+        return name
+
+    def _model(self, name: str, spec: ModelSpec) -> dict[str, Any]:
+        """The AnomalyModel, made now or before: the same data and seed give the same model."""
+        labels = {key: value for key, value in self._labels().items() if key != LABEL_TRAINING}
+        metadata = {"name": name, "namespace": self._namespace, "labels": labels, "ownerReferences": [self._detector()]}
         document = AnomalyModel(metadata=metadata, spec=spec).document()
-        place = (GROUP, VERSION, self._namespace, _PLURAL)
         made = self._create(
             "AnomalyModel",
             name,
-            lambda: self._custom.create_namespaced_custom_object(*place, document, field_manager=_FIELD_MANAGER),
+            lambda: self._custom.create_namespaced_custom_object(*self._models, document, field_manager=_FIELD_MANAGER),
         )
-        if made is None:  # the same data and seed gave the same model before: say that it answers this order too
-            labels = {"metadata": {"labels": self._labels()}}
-            made = self._asked(
-                f"label AnomalyModel {name}", lambda: self._custom.patch_namespaced_custom_object(*place, name, labels)
-            )
-            if made["spec"]["digest"] != spec.digest:
-                raise TrainingError(f"AnomalyModel {name} exists with another digest: delete it and train again")
-        if spec.artifact.config_map_ref is not None:
-            self._give(spec.artifact.config_map_ref.name, made)
-        return name
+        return made if made is not None else self._label(name, labels)
 
-    def _config_map(self, name: str, archive: bytes) -> dict[str, Any]:
-        metadata = {"name": name, "labels": self._labels(), "ownerReferences": [self._detector(controller=False)]}
-        data = {MODEL_FILE: base64.b64encode(archive).decode()}
-        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "binaryData": data}
+    def _label(self, name: str, labels: dict[str, str]) -> dict[str, Any]:
+        """The AnomalyModel, as it is then."""
+        patch = {"metadata": {"labels": labels}}
+        labelled: dict[str, Any] = self._asked(
+            f"label AnomalyModel {name}", lambda: self._custom.patch_namespaced_custom_object(*self._models, name, patch)
+        )
+        return labelled
 
-    def _give(self, name: str, model: dict[str, Any]) -> None:
-        """The ConfigMap goes when its AnomalyModel goes; before that it was the detector's: no orphans."""
+    def _config_map(self, name: str, archive: bytes, model: dict[str, Any]) -> dict[str, Any]:
         owner = {
             "apiVersion": API_VERSION,
             "kind": "AnomalyModel",
@@ -104,8 +110,9 @@ class Registry:
             "controller": True,
             "blockOwnerDeletion": False,
         }
-        patch = [{"op": "replace", "path": "/metadata/ownerReferences", "value": [owner]}]
-        self._asked(f"patch ConfigMap {name}", lambda: self._core.patch_namespaced_config_map(name, self._namespace, patch))
+        metadata = {"name": name, "labels": self._labels(), "ownerReferences": [owner]}
+        data = {MODEL_FILE: base64.b64encode(archive).decode()}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "binaryData": data}
 
     def _labels(self) -> dict[str, str]:
         return {
@@ -117,10 +124,10 @@ class Registry:
             LABEL_TRAINING: self._order.key,
         }
 
-    def _detector(self, *, controller: bool = True) -> dict[str, Any]:
+    def _detector(self) -> dict[str, Any]:
         owner = self._order.detector
         reference = {"apiVersion": API_VERSION, "kind": "AnomalyDetector", "name": owner.name, "uid": owner.uid}
-        return {**reference, "controller": controller, "blockOwnerDeletion": False}
+        return {**reference, "controller": True, "blockOwnerDeletion": False}
 
     def _create(self, kind: str, name: str, call: Callable[[], _Answer]) -> _Answer | None:
         """None when it exists already."""

@@ -1,0 +1,100 @@
+"""Files are read as if their rows were messages of the topic, whatever they are packed in."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from anomaly_api.source import Entity, Feature, Time, TimeFormat
+from anomaly_detector.training.failures import TrainingError
+from anomaly_detector.training.files import Files
+from anomaly_detector.training.samples import Gathering
+from anomaly_detector.training.store import CLAIM_ENV
+from tests.training.conftest import pipeline
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+WANTED = pipeline(
+    entity=Entity(field="machine"),
+    time=Time(field="at", format=TimeFormat.ISO8601),
+    features=[Feature(name="flow", field="sensors.flow"), Feature(name="speed")],
+)
+ROWS = [
+    {"machine": f"pump-{row % 2}", "at": BEGIN + timedelta(seconds=10 * (row // 2)), "sensors.flow": 1.5 * row, "speed": 1450}
+    for row in range(60)
+]
+
+
+@pytest.fixture(autouse=True)
+def claim(tmp_path, monkeypatch):
+    monkeypatch.setenv(CLAIM_ENV, str(tmp_path))
+    return tmp_path
+
+
+def text(rows=ROWS) -> bytes:
+    lines = ["at,machine,speed,sensors.flow,unused"]
+    lines += [f"{row['at'].isoformat()},{row['machine']},{row['speed']},{row['sensors.flow']},x" for row in rows]
+    return "\n".join(lines).encode()
+
+
+def take(wanted, *uris: str) -> Gathering:
+    found = Gathering(wanted, 1000, seed=1)
+    for messages in Files(list(uris), wanted).read():
+        assert messages is not None
+        found.take(messages)
+    return found
+
+
+@pytest.mark.parametrize(("name", "packed"), [("a.csv", bytes), ("a.csv.gz", gzip.compress), ("a.csv.xz", lzma.compress)])
+def test_csv_is_read_packed_or_not(claim, name, packed):
+    (claim / name).write_bytes(packed(text()))
+    found = take(WANTED, f"file:///{name}")
+    assert (found.readings, found.rejected, found.entities, found.windows) == (60, 0, 2, 46)
+    assert found.first_time == BEGIN.timestamp() * 1e6
+
+
+def test_parquet_with_times_of_its_own_is_read(claim):
+    parquet.write_table(pa.Table.from_pylist(ROWS), claim / "a.parquet")
+    found = take(WANTED, "file:///a.parquet")
+    assert (found.readings, found.rejected, found.windows) == (60, 0, 46)
+
+
+def test_several_files_follow_one_another(claim):
+    (claim / "1.csv").write_bytes(text(ROWS[:30]))
+    (claim / "2.csv").write_bytes(text(ROWS[30:]))
+    assert take(WANTED, "file:///1.csv", "file:///2.csv").windows == 46
+
+
+def test_key_and_timestamp_columns_stand_for_those_of_a_message(claim):
+    by_key = pipeline(time=Time(), features=[Feature(name="speed")])
+    lines = ["key,timestamp,speed", "a,2026-01-01T00:00:00Z,1", "a,2026-01-01T00:00:10Z,2", "a,,3", ",2026-01-01T00:00:10Z,3"]
+    (claim / "a.csv").write_text("\n".join(lines))
+    found = take(by_key, "file:///a.csv")
+    assert (found.readings, found.rejected) == (2, 2)
+
+
+def test_rows_with_a_value_missing_are_rejected_like_such_messages(claim):
+    (claim / "a.csv").write_text("at,machine,speed,sensors.flow\n2026-01-01T00:00:00Z,a,1450,\n2026-01-01T00:00:10Z,a,1450,1\n")
+    found = take(WANTED, "file:///a.csv")
+    assert (found.readings, found.rejected) == (1, 1)
+    assert "sensors.flow" in found.last_reject
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(claim):
+    (claim / "a.csv").write_text("at,machine,speed\n2026-01-01T00:00:00Z,a,1450\n")
+    with pytest.raises(TrainingError, match=r"has no column 'sensors.flow' \(it has at, machine, speed\)"):
+        take(WANTED, "file:///a.csv")
+
+
+def test_a_file_that_is_not_there_is_named(claim):
+    with pytest.raises(TrainingError, match=r"file:///none.csv cannot be read: .*check spec.training.data.files"):
+        take(WANTED, "file:///none.csv")
+
+
+def test_a_file_outside_the_claim_is_refused(claim):
+    with pytest.raises(TrainingError, match="leads out of the volume"):
+        take(WANTED, "file:///../etc/passwd.csv")
