@@ -99,8 +99,8 @@ def _register(kubeconfig: str, order: TrainingOrder) -> str:
     registry = Registry(config.new_client_from_config(config_file=kubeconfig), order)
     features = [feature.name for feature in order.pipeline.features]
     described = changed(trained_model(), {"spec": {"digest": digest, "interface": {"features": features}}})["spec"]
-    described["artifact"] = registry.keep(digest, ARCHIVE).document()
-    return registry.register(ModelSpec.model_validate(described))
+    described["artifact"] = registry.place(digest, ARCHIVE).document()
+    return registry.register(ModelSpec.model_validate(described), ARCHIVE)
 
 
 def test_operator_and_trainer_need_no_other_rights_and_their_pods_are_admitted_at_the_restricted_level(
