@@ -4,8 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from anomaly_api.assignment import Assignment
 from anomaly_api.status import Condition
 from anomaly_operator import telemetry
 from anomaly_operator.adapters.api import ApiError
@@ -16,7 +17,7 @@ from anomaly_operator.core import registry
 from anomaly_operator.core.actions import Plan
 from anomaly_operator.core.clock import rfc3339
 from anomaly_operator.core.manifests import Installation
-from anomaly_operator.core.observed import Evidence, Refusal
+from anomaly_operator.core.observed import Evidence, Observed, Refusal
 from anomaly_operator.core.plan import plan
 from anomaly_operator.queue import Queue
 
@@ -34,8 +35,13 @@ class _Memory:
     evidence: Evidence = field(default_factory=Evidence)
     refused: Refusal | None = None
     figures_written: float = 0.0
+    told: Assignment | None = None
     asked: bool = False
     """Whether the pods have been asked since this process began to act."""
+
+    def added_to(self, seen: Observed) -> Observed:
+        """What is known in all."""
+        return replace(seen, told=self.told, refused=self.refused, figures_written=self.figures_written, evidence=self.evidence)
 
 
 class Reconciler:
@@ -78,13 +84,14 @@ class Reconciler:
         if not memory.asked:  # a restart must not make anyone believe that the pods have fallen silent
             await self._ask_pods(key, memory)
         try:
-            observed = self._cache.observe(key, memory.refused, memory.figures_written, memory.evidence)
+            seen = self._cache.observe(key)
         except InvalidSpecError as error:
             await self._cluster.patch_status(key, _invalid(str(error), self._clock()))
             return
-        if observed is None:
+        if seen is None:
             await self._forget(key)
             return
+        observed = memory.added_to(seen)
         with telemetry.RECONCILE_SECONDS.time():
             todo = plan(observed, self._installation, self._clock())
             refused = await self._cluster.carry_out(observed.detector, todo.actions)
@@ -92,14 +99,18 @@ class Reconciler:
                 await self._cluster.tell(observed.detector, notice)
             if todo.status:
                 await self._cluster.patch_status(key, todo.status)
+        if observed.detector.spec.paused:
+            telemetry.forget(*key)  # someone asked for silence: no alert rule is to speak of it
+        else:
+            telemetry.READY.labels(*key).set(todo.ready)
+            telemetry.SCORING.labels(*key).set(todo.scoring)
         self._remember(key, memory, todo, refused)
         if refused:
             raise RefusedError(refused.message)
         self._queue.later(key, todo.look_again_in, self._ask)
 
     def _remember(self, key: Key, memory: _Memory, todo: Plan, refused: Refusal | None) -> None:
-        telemetry.READY.labels(*key).set(todo.ready)
-        telemetry.SCORING.labels(*key).set(todo.scoring)
+        memory.told = todo.told
         if "source" in todo.status:
             memory.figures_written = self._clock()
         if memory.refused != refused:  # the status does not tell of it yet

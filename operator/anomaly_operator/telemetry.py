@@ -22,7 +22,7 @@ TRANSITIONS: Final = Counter("anomaly_operator_transitions_total", "Events, by r
 
 
 def forget(namespace: str, detector: str) -> None:
-    """Of a detector that is gone."""
+    """Of a detector that is gone or paused."""
     for gauge in (READY, SCORING):
         try:
             gauge.remove(namespace, detector)
