@@ -37,7 +37,7 @@ class Service:
         taken = orders.start()
         self._assignment = taken.digest
         self._stream = Stream(runtime.detector.source, taken.loaded)
-        self._surroundings = Surroundings(runtime)
+        self._surroundings = Surroundings(runtime, settings.pod)
         self._writer = Writer(runtime, settings.pod, self._surroundings.on_error)
         self._reader = Reader(runtime, settings.pod, self._surroundings.on_error, self._settle, self._forget)
         self._stopping = False
@@ -62,7 +62,7 @@ class Service:
 
     def run(self) -> None:
         """Until `stop`."""
-        self._surroundings.watch(self._reader.client, self._writer.client)
+        self._surroundings.start()
         try:
             while not self._stopping:
                 self._turn()

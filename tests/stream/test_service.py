@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -178,3 +179,38 @@ def test_orders_that_make_no_sense_end_the_process_with_a_sentence(tmp_path: Pat
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
     assert "runtime.json: detector.namespace: Field required" in ended.stderr
+
+
+def test_a_broker_that_goes_and_comes_back_loses_nothing(tmp_path: Path) -> None:
+    from dev.kafka import broker
+
+    with broker.running(f"tests-{os.getpid()}-outage") as own:
+        topics = Topics(own.bootstrap)
+        topics.create()
+        with pod(tmp_path / "pod", runtime(topics), Assignment(stable=revision())) as running:
+            topics.readings(range(1000, 1100), calm)
+            running.until(lambda found: found.readings == 100)
+            own.kill()
+            evidence = running.until(lambda found: found.source.state is SourceState.BROKER_UNREACHABLE)
+            assert "no broker answers" in evidence.source.message
+            assert running.get("/readyz")[0] == 503
+            own.start()
+            topics.readings(range(1100, 1103), broken)
+            running.until(lambda found: found.readings == 103 and found.source.state is SourceState.READING)
+            assert len(topics.received(topics.alerts, 1)) == 1
+            assert running.terminate() == 0
+
+
+def test_two_pods_share_the_partitions_and_standing_by_is_ready(topics: Topics, tmp_path: Path) -> None:
+    topics.create(partitions=1)
+    order, assignment = runtime(topics), Assignment(stable=revision())
+    with pod(tmp_path / "first", order, assignment) as first:
+        first.until(lambda found: found.source.partitions == 1)
+        with pod(tmp_path / "second", order, assignment) as second:
+            second.until(lambda found: found.source.state is SourceState.READING)
+            assert second.get("/readyz")[0] == 200
+            both = [first.evidence().source.partitions, second.evidence().source.partitions]
+            assert sorted(both) == [0, 1]
+            assert first.terminate() == 0
+            topics.readings(range(1000, 1010), calm)
+            second.until(lambda found: found.source.partitions == 1 and found.readings == 10)

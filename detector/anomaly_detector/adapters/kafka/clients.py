@@ -52,3 +52,15 @@ def producer(runtime: Runtime, pod: str) -> dict[str, Any]:
         "bootstrap.servers": kafka.bootstrap_servers,
         "client.id": pod,
     }
+
+
+def looking(runtime: Runtime, pod: str, *, create: bool) -> dict[str, Any]:
+    """Settings of a client that asks what there is; with `create`, a broker that makes topics on demand makes them."""
+    kafka = runtime.kafka
+    return {
+        **_BOTH,
+        **(kafka.properties or {}),
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "client.id": pod,
+        "allow.auto.create.topics": create,
+    }

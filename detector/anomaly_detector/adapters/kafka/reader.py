@@ -29,7 +29,7 @@ class Read:
 
 
 class Reader:
-    """The consumer. All calls but `lists` belong to one thread."""
+    """The consumer. All calls belong to one thread."""
 
     def __init__(
         self,
@@ -50,13 +50,10 @@ class Reader:
         self._next: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._owned: set[int] = set()
+        self._left: dict[int, int] = {}
+        """How far partitions were read that were lost: if nobody reads on meanwhile, their state is still good."""
         self.joined = False
         """Whether the group has said which partitions are ours, be it none."""
-
-    @property
-    def client(self) -> Consumer:
-        """The librdkafka client, for looking at the cluster."""
-        return self._consumer
 
     @property
     def partitions(self) -> int:
@@ -141,6 +138,9 @@ class Reader:
         except KafkaException as error:
             log.warning("where to begin is left to the client, as the broker does not say: %s", error)
             starts = partitions
+        for stale in self._left:
+            self._forget(stale)
+        self._left.clear()
         consumer.incremental_assign(starts)
         self.joined = True
         self._owned |= {each.partition for each in partitions}
@@ -151,13 +151,18 @@ class Reader:
 
         So `Latest` means the end as it was when the partition was first seen, whatever restarts come before the first reading.
         """
-        number = committed.partition
-        if committed.offset >= 0:
-            self._next[number] = self._committed[number] = committed.offset
-            return TopicPartition(self._topic, number, committed.offset)
-        low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, number), _ASK_SECONDS)
-        self._next[number] = high if self._latest else low
-        return TopicPartition(self._topic, number, self._next[number])
+        number, offset = committed.partition, committed.offset
+        left = self._left.get(number)
+        if left is not None and offset <= left:  # the group was out of reach, and nobody else has read further
+            del self._left[number]
+            offset = left
+        elif offset >= 0:
+            self._committed[number] = offset
+        else:
+            low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, number), _ASK_SECONDS)
+            offset = high if self._latest else low
+        self._next[number] = offset
+        return TopicPartition(self._topic, number, offset)
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         if self._settle():
@@ -166,10 +171,12 @@ class Reader:
         log.info("partitions given up: %s", sorted(each.partition for each in partitions))
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._drop(partitions)
-        log.warning(
-            "partitions lost: %s; whoever has them reads on from the last commit", sorted(p.partition for p in partitions)
-        )
+        for each in partitions:
+            self._owned.discard(each.partition)
+            self._committed.pop(each.partition, None)
+            if each.partition in self._next:
+                self._left[each.partition] = self._next.pop(each.partition)
+        log.warning("partitions lost: %s; the group is out of reach", sorted(each.partition for each in partitions))
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """What could not be committed is committed again with the next ones."""

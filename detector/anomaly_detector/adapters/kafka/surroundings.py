@@ -1,4 +1,7 @@
-"""Whether the broker answers and the topics are there, asked again and again by a thread of its own. Says what to do if not."""
+"""Whether the broker answers and the topics are there, asked again and again by a thread of its own. Says what to do if not.
+
+It has clients of its own: calls of one client wait for each other, and those of the loop never pause.
+"""
 
 import logging
 import threading
@@ -6,10 +9,12 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
+from anomaly_detector.adapters.kafka import clients
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 3.0
@@ -37,10 +42,11 @@ class Finding:
 
 
 class Surroundings:
-    """Asks the source topic of the consumer's client and the others of the producer's, as each will use them."""
+    """Watches the source topic, which must be there, and the others, which a broker may create when it is asked for them."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, pod: str) -> None:
         self._runtime = runtime
+        self._pod = pod
         self._finding = Finding(SourceState.CONNECTING, f"asking {runtime.kafka.bootstrap_servers}")
         self._last_error = ""
         self._refusal: KafkaError | None = None
@@ -54,13 +60,13 @@ class Surroundings:
         """The latest one."""
         return self._finding
 
-    def watch(self, consumer: Consumer, producer: Producer) -> None:
+    def start(self) -> None:
         """Begins."""
-        self._thread = threading.Thread(target=self._watch, args=(consumer, producer), name="surroundings", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="surroundings", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends, before the clients are closed."""
+        """Ends."""
         self._stopping = True
         self._wake.set()
         if self._thread is not None:
@@ -73,11 +79,14 @@ class Surroundings:
             self._refusal, self._refused_at = error, time.monotonic()
         self._wake.set()
 
-    def _watch(self, consumer: Consumer, producer: Producer) -> None:
+    def _watch(self) -> None:
+        errors = {"error_cb": self.on_error}
+        looking = AdminClient(clients.looking(self._runtime, self._pod, create=False) | errors)
+        creating = AdminClient(clients.looking(self._runtime, self._pod, create=True) | errors)
         while not self._stopping:
             self._wake.clear()
             try:
-                found = self._look(consumer, producer)
+                found = self._look(looking, creating)
             except Exception as error:  # the outer loop of this thread
                 log.exception("looking at the broker failed; it is tried again")
                 found = Finding(SourceState.FAILED, f"looking at the broker failed: {error}")
@@ -97,18 +106,15 @@ class Surroundings:
         """Errors come in swarms: look a moment later, once."""
         threading.Event().wait(0.2)
 
-    def _look(self, consumer: Consumer, producer: Producer) -> Finding:
+    def _look(self, looking: AdminClient, creating: AdminClient) -> Finding:
         source = self._runtime.kafka.topic
-        places: list[tuple[Consumer | Producer, str, SourceState, str]] = [
-            (consumer, source, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic"),
-            (producer, self._runtime.alerts_topic, SourceState.ALERTS_TOPIC_NOT_FOUND, "spec.alerts.topic"),
-            (producer, self._runtime.dead_letter_topic, SourceState.DEAD_LETTER_TOPIC_NOT_FOUND, "spec.alerts.deadLetterTopic"),
+        places = [
+            (looking, source, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic"),
+            (creating, self._runtime.alerts_topic, SourceState.ALERTS_TOPIC_NOT_FOUND, "spec.alerts.topic"),
+            (creating, self._runtime.dead_letter_topic, SourceState.DEAD_LETTER_TOPIC_NOT_FOUND, "spec.alerts.deadLetterTopic"),
         ]
         for client, topic, missing, field in places:
-            try:
-                error = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic].error
-            except KafkaException as failure:
-                error = failure.args[0]
+            error = _ask(client, topic)
             if error is not None:
                 return self._finding_of(error, topic, missing, field)
         if self._denied is not None:
@@ -139,3 +145,14 @@ class Surroundings:
             text = f"topic {topic} does not exist at {servers}: create it or change {field}; it is looked for all the time"
             return Finding(missing, text)
         return Finding(SourceState.FAILED, f"topic {topic} at {servers}: {error.str()}")
+
+
+def _ask(client: AdminClient, topic: str) -> KafkaError | None:
+    """What is wrong with a topic."""
+    try:
+        found = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic].error
+    except KafkaException as failure:
+        found = failure.args[0]
+        client.poll(0)  # reports why, to `on_error`
+    assert not isinstance(found, str), "librdkafka's errors are typed"
+    return found

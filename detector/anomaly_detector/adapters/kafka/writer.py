@@ -27,16 +27,11 @@ class Record:
 
 
 class Writer:
-    """The producer. It belongs to one thread, but for `client`."""
+    """The producer. It belongs to one thread."""
 
     def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None]) -> None:
         self._producer = Producer(clients.producer(runtime, pod) | {"error_cb": on_error})
         self._failed: list[Record] = []
-
-    @property
-    def client(self) -> Producer:
-        """The librdkafka client, for looking at the cluster."""
-        return self._producer
 
     @property
     def outstanding(self) -> int:

@@ -1,0 +1,126 @@
+"""The operator's files: what is taken over, what waits, and where models come from."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from anomaly_api.assignment import Assignment
+from anomaly_api.evidence import RevisionFailure
+from anomaly_detector.adapters.model_store import ArtifactMissingError, fetch
+from anomaly_detector.adapters.orders import OrderError, Orders, Taken
+from tests.scoring.graphs import archive
+from tests.stream.pods import PIPELINE, revision, write
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Iterator[Orders]:
+    write(tmp_path / "assignment.json", Assignment(stable=revision()))
+    watched = Orders(tmp_path)
+    yield watched
+    watched.stop()
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come so"
+        time.sleep(0.01)
+
+
+def next_taken(orders: Orders) -> Taken:
+    found: list[Taken] = []
+
+    def look() -> bool:
+        taken = orders.take()
+        if taken is not None:
+            found.append(taken)
+        return bool(found)
+
+    until(look)
+    return found[0]
+
+
+def test_an_assignment_is_taken_once(orders: Orders) -> None:
+    assert orders.start().loaded.complete
+    assert orders.take() is None
+
+
+def test_a_changed_assignment_is_taken_over(orders: Orders, tmp_path: Path) -> None:
+    orders.start()
+    changed = Assignment(stable=revision(threshold=9.0))
+    write(tmp_path / "assignment.json", changed)
+    assert next_taken(orders).digest == changed.digest
+
+
+def test_a_file_that_makes_no_sense_leaves_the_last_assignment_in_force(orders: Orders, tmp_path: Path) -> None:
+    orders.start()
+    (tmp_path / "assignment.json").write_text("{")
+    changed = Assignment(stable=revision(threshold=9.0))
+    write(tmp_path / "assignment.json", changed)
+    assert next_taken(orders).digest == changed.digest
+
+
+def test_without_any_assignment_it_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(OrderError, match=r"assignment\.json"):
+        Orders(tmp_path).start()
+
+
+def test_a_first_model_that_is_missing_is_waited_for_by_the_fallback_scorer(tmp_path: Path) -> None:
+    digest, packed = archive(PIPELINE)
+    place = tmp_path / "a" / "model.tar"
+    assignment = Assignment(stable=revision(model=digest), artifacts={digest: str(place)})
+    write(tmp_path / "assignment.json", assignment)
+    orders = Orders(tmp_path)
+    first = orders.start()
+    try:
+        assert first.digest == assignment.digest
+        assert (first.loaded.model, first.loaded.failure) == (None, RevisionFailure.ARTIFACT_MISSING)
+        place.parent.mkdir()
+        unfinished = place.with_suffix(".new")
+        unfinished.write_bytes(packed)
+        unfinished.replace(place)
+        assert next_taken(orders).loaded.model is not None
+    finally:
+        orders.stop()
+
+
+def test_a_later_model_that_is_no_good_leaves_the_revision_before_it_at_work(orders: Orders, tmp_path: Path) -> None:
+    orders.start()
+    digest, _ = archive(PIPELINE)
+    place = tmp_path / "model.tar"
+    place.write_bytes(archive(PIPELINE, center=1.0)[1])
+    ordered = revision(model=digest)
+    write(tmp_path / "assignment.json", Assignment(stable=ordered, artifacts={digest: str(place)}))
+    until(lambda: orders.pending)
+    assert orders.take() is None
+    pending = orders.pending
+    assert pending is not None
+    assert (pending.revision, pending.loaded, pending.failure) == (ordered.name, False, RevisionFailure.DIGEST_MISMATCH)
+    assert str(place) in pending.message
+
+
+def test_a_new_threshold_does_not_load_the_model_again(orders: Orders, tmp_path: Path) -> None:
+    digest, packed = archive(PIPELINE)
+    place = tmp_path / "model.tar"
+    place.write_bytes(packed)
+    orders.start()
+    write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest), artifacts={digest: str(place)}))
+    first = next_taken(orders)
+    place.unlink()
+    write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest, threshold=3.0), artifacts={}))
+    assert next_taken(orders).loaded.model is first.loaded.model
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_an_archive_comes_from_a_path_or_a_uri(tmp_path: Path, scheme: str) -> None:
+    place = tmp_path / "model.tar"
+    place.write_bytes(b"content")
+    assert fetch(f"{scheme}{place}") == b"content"
+
+
+@pytest.mark.parametrize("location", ["/nowhere/model.tar", "file:///nowhere/model.tar", "carrier-pigeon://loft/model.tar", "/"])
+def test_an_archive_that_cannot_be_had_is_missing_with_its_place(location: str) -> None:
+    with pytest.raises(ArtifactMissingError, match="model archive at"):
+        fetch(location)
