@@ -149,6 +149,7 @@ class Surroundings:
 
 def _ask(client: AdminClient, topic: str) -> KafkaError | None:
     """What is wrong with a topic."""
+    found: KafkaError | str | None
     try:
         found = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic].error
     except KafkaException as failure:
