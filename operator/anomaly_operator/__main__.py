@@ -12,6 +12,7 @@ from anomaly_operator import handlers, settings, watches
 from anomaly_operator.adapters.api import Api, login, server, session
 from anomaly_operator.adapters.cache import Cache
 from anomaly_operator.adapters.cluster import Cluster
+from anomaly_operator.adapters.contents import Contents
 from anomaly_operator.adapters.evidence import EvidenceReader
 from anomaly_operator.adapters.lease import STEP_DOWN, Leadership
 from anomaly_operator.health import serve
@@ -19,6 +20,10 @@ from anomaly_operator.queue import Queue
 from anomaly_operator.reconciler import Reconciler
 
 logger = logging.getLogger("anomaly_operator")
+
+
+class PartFailedError(Exception):
+    """A part that never ends has ended; the process is to be started anew."""
 
 
 class Operator:
@@ -37,7 +42,10 @@ class Operator:
         )
         self._api.may_write = lambda: self._leadership.safe
         watching = kopf.AiohttpSession(server=server(info), aiohttp_session=session(info, self._watches.renewed))
-        self._memo = SimpleNamespace(cache=self._cache, queue=self._queue, settings=told, login=watching, synced=synced)
+        contents = Contents(self._api, self._cache)
+        self._memo = SimpleNamespace(
+            cache=self._cache, contents=contents, queue=self._queue, settings=told, login=watching, synced=synced
+        )
         self._stop_watching, self._watching = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
@@ -50,12 +58,14 @@ class Operator:
             asyncio.create_task(self._signal(), name="signal"),
         ]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._end(tasks)
             await health.cleanup()
+        failed = {task.get_name(): task.exception() for task in tasks if task.done() and not task.cancelled()}
+        causes = [f"{name} failed: {error!r}" for name, error in failed.items() if error is not None]
+        if causes:
+            raise PartFailedError("; ".join(causes))
 
     async def _watch(self) -> None:
         await kopf.operator(
@@ -78,12 +88,14 @@ class Operator:
         logger.info("asked to stop")
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        loop = asyncio.get_running_loop()  # kopf's callbacks may fail while it stops; nobody needs to know
+        loop.set_exception_handler(lambda _, context: logger.debug("while stopping: %s", context))
         watching, *others = tasks
         for task in others:
             task.cancel()
         await asyncio.wait(others)
         self._stop_watching.set()
-        await asyncio.wait([watching], timeout=5)
+        await asyncio.wait([watching], timeout=8)
         await self._reader.close()
         await self._api.close()
 
@@ -109,7 +121,7 @@ def main() -> int:
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(told.log_level)))
     try:
         asyncio.run(_run(told))
-    except kopf.LoginError as error:
+    except (kopf.LoginError, PartFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

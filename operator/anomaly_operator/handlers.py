@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import kopf
 
 from anomaly_operator.adapters.cache import Cache
-from anomaly_operator.core.names import DETECTORS, WATCHED
+from anomaly_operator.adapters.contents import Contents
+from anomaly_operator.core.names import CONFIG_MAPS, DETECTORS, WATCHED
 from anomaly_operator.queue import Queue
 from anomaly_operator.settings import Settings
 from anomaly_operator.watches import selector
@@ -25,6 +26,7 @@ class Senses(Protocol):
     """Set when all caches have been filled."""
 
     cache: Cache
+    contents: Contents
     queue: Queue
     settings: Settings
     login: kopf.AiohttpSession
@@ -56,7 +58,10 @@ async def login(memo: Senses, **_: Any) -> kopf.AiohttpSession:
 async def remember(body: kopf.Body, resource: kopf.Resource, memo: Senses, **_: Any) -> None:
     """Take over what there is."""
     kind = _KINDS[resource.group, resource.plural]
-    memo.cache.put(kind, {"apiVersion": kind.api_version, "kind": kind.kind, **body})
+    if kind == CONFIG_MAPS:
+        await memo.contents.read(body["metadata"])
+    else:
+        memo.cache.put(kind, {"apiVersion": kind.api_version, "kind": kind.kind, **body})
 
 
 async def notice(type: str | None, body: kopf.Body, resource: kopf.Resource, memo: Senses, **_: Any) -> None:  # noqa: A002

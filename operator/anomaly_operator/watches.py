@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from anomaly_api.meta import LABEL_DETECTOR
+from anomaly_api.meta import LABEL_COMPONENT, LABEL_DETECTOR
 from anomaly_operator import telemetry
 from anomaly_operator.adapters.api import Api, ApiError
 from anomaly_operator.adapters.cache import Cache, Key
-from anomaly_operator.core.names import DETECTORS, MODELS, WATCHED, Kind
+from anomaly_operator.core.names import CONFIG_MAPS, DETECTORS, MODELS, WATCHED, Kind
 
 AUDIT_SECONDS: Final = 300.0
 _UNLABELLED: Final = (DETECTORS, MODELS)
@@ -24,8 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 def selector(kind: Kind) -> str:
-    """Label selector of the watch: of children only those with a detector."""
-    return "" if kind in _UNLABELLED else LABEL_DETECTOR
+    """Label selector of the watch: of children only those with a detector; models' ConfigMaps are their AnomalyModels'."""
+    if kind in _UNLABELLED:
+        return ""
+    return f"{LABEL_DETECTOR},{LABEL_COMPONENT}!=model" if kind == CONFIG_MAPS else LABEL_DETECTOR
 
 
 class Watches:

@@ -167,6 +167,20 @@ def test_while_another_model_is_trained_the_old_revision_goes_on_with_its_pipeli
     assert len(world.assignment.stable.pipeline.features) == 3
 
 
+@pytest.mark.parametrize("edited", [True, False])
+def test_a_revision_that_goes_on_survives_that_someone_takes_its_settings_away(edited: bool) -> None:
+    world = scoring_world()
+    before = world.assignment
+    world.edit({"features": [*SPEC["features"], {"name": "vibration"}]})
+    world.settle()
+    if edited:
+        world.config("pumps-detector")["data"]["assignment.json"] = "{}"
+    else:
+        del world.children[CONFIG_MAPS, "pumps-detector"]
+    world.settle()
+    assert world.assignment == before
+
+
 def test_without_a_model_a_new_pipeline_takes_over_at_once() -> None:
     world = World()
     world.settle()

@@ -69,6 +69,7 @@ class World:
     trainer: Any = None
     rival: Any = None
     refused: Refusal | None = None
+    told: Any = None
     figures_written: float = 0.0
     notices: list[Any] = field(default_factory=list)
 
@@ -162,6 +163,7 @@ class World:
             detectors_here=frozenset({"pumps"}),
             rival=self.rival,
             refused=self.refused,
+            told=self.told,
             figures_written=self.figures_written,
             evidence=Evidence(
                 asked=dict.fromkeys(self.reports, self.now), detectors=tuple(self.reports.values()), trainer=self.trainer
@@ -182,6 +184,7 @@ class World:
             self._carry_out(action)
         self.notices += todo.notices
         self.status = merged(self.status, todo.status)
+        self.told = todo.told
         if "source" in todo.status:
             self.figures_written = self.now
         return todo

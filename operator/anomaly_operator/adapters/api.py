@@ -16,7 +16,7 @@ import aiohttp
 import kopf
 
 from anomaly_operator import telemetry
-from anomaly_operator.core.names import FIELD_MANAGER, LEASES, Kind, kind_of
+from anomaly_operator.core.names import CONFIG_MAPS, FIELD_MANAGER, LEASES, Kind, kind_of
 
 _TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _TOKEN_SECONDS: Final = 60.0
@@ -71,9 +71,31 @@ def session(info: kopf.ConnectionInfo, on_watch: Callable[[str], None] | None = 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
         headers={**info.as_http_headers(), "User-Agent": "anomaly-operator"},
-        middlewares=(_FreshToken(),) if _TOKEN.exists() else (),
+        response_class=_Answer,
+        middlewares=(*([_FreshToken()] if _TOKEN.exists() else []), *([_config_maps_without_content] if on_watch else [])),
         trace_configs=[trace],
     )
+
+
+class _Answer(aiohttp.ClientResponse):
+    """An empty list of metadata comes as null, which kopf takes for a list."""
+
+    async def json(self, **options: Any) -> Any:
+        """The body; `items` is a list."""
+        document = await super().json(**options)
+        if isinstance(document, dict) and document.get("items", ()) is None:
+            document["items"] = []
+        return document
+
+
+async def _config_maps_without_content(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Watches learn of ConfigMaps no more than that they changed: with models in them, a list may have any size."""
+    if request.method == "GET" and request.url.path.endswith(f"/{CONFIG_MAPS.plural}"):
+        form = "PartialObjectMetadata" if request.url.query.get("watch") else "PartialObjectMetadataList"
+        request.headers["Accept"] = f"application/json;as={form};g=meta.k8s.io;v=v1"
+    return await handler(request)
 
 
 class _FreshToken:
@@ -116,7 +138,7 @@ class Api:
         accept = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
         query = {"resourceVersion": "0", **({"labelSelector": selector} if selector else {})}
         found = await self._call("GET", kind, namespace, query=query, headers=accept)
-        return [item["metadata"] for item in found["items"] or []]  # an empty list is null here
+        return [item["metadata"] for item in found["items"]]
 
     async def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """Server-side apply with our field manager, forced. The object as it is afterwards."""

@@ -15,7 +15,7 @@ from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_operator.core.children import SCALED_BY
 from anomaly_operator.core.delivery import HASHES, content_digest
 from anomaly_operator.core.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, JOBS, MODELS, PODS, Kind, brokers
-from anomaly_operator.core.observed import Detector, Evidence, Manifest, Model, Observed, Refusal, detector, model
+from anomaly_operator.core.observed import Detector, Manifest, Model, Observed, detector, model
 from anomaly_operator.core.pods import Pod, pod
 
 Key = tuple[str, str]
@@ -82,6 +82,11 @@ class Cache:
         self._pods[owner].pop(name, None) if kind == PODS else None
         return {owner}
 
+    def knows(self, kind: Kind, metadata: Manifest) -> bool:
+        """Whether this version of an object, or a newer one, has been taken over."""
+        place = (kind, metadata["namespace"], metadata["name"])
+        return self._versions.get(place, -1) >= int(metadata["resourceVersion"])
+
     def known(self, kind: Kind, namespace: str | None) -> set[Key]:
         """Namespaces and names of the objects of a kind."""
         return {(space, name) for each, space, name in self._versions if each == kind and namespace in (None, space)}
@@ -102,8 +107,8 @@ class Cache:
         """A child of a detector, trimmed."""
         return self._children[key].get((kind, name))
 
-    def observe(self, key: Key, refused: Refusal | None, figures_written: float, evidence: Evidence) -> Observed | None:
-        """All there is about a detector; None when it is gone or going. Raises InvalidSpecError."""
+    def observe(self, key: Key) -> Observed | None:
+        """What the watches say of a detector; None when it is gone or going. Raises InvalidSpecError."""
         found = self._detectors.get(key)
         if found is None or self._uids[key][1]:
             return None
@@ -116,9 +121,6 @@ class Cache:
             models=dict(self._models[key[0]]),
             detectors_here=frozenset(name for namespace, name in self._detectors if namespace == key[0]),
             rival=self._older(found),
-            refused=refused,
-            figures_written=figures_written,
-            evidence=evidence,
         )
 
     def _put_detector(self, place: _Place, document: Manifest) -> set[Key]:

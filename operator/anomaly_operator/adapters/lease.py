@@ -55,7 +55,7 @@ class Leadership:
                 self.turned = time.monotonic()
                 await self._turn()
                 if self._acting is not None and self._acting.done():
-                    self._acting.result()  # it never ends by itself: raise what ended it
+                    raise RuntimeError("acting has ended, though it never should") from _reason(self._acting)
                 await asyncio.sleep(RENEW if self.leading else RETRY)
         finally:
             await self._stop()
@@ -123,3 +123,7 @@ class Leadership:
             await self._api.replace(LEASES, self._namespace, self._name, free)
         except ApiError as error:
             logger.info("the Lease could not be given back: %s", error)
+
+
+def _reason(ended: asyncio.Task[None]) -> BaseException | None:
+    return None if ended.cancelled() else ended.exception()

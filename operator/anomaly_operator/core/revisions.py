@@ -53,16 +53,14 @@ def newest(observed: Observed, key: str) -> Model | None:
 
 
 def current_assignment(observed: Observed) -> Assignment | None:
-    """What the pods have been told; None when they were told nothing, or when someone edited it."""
-    live = observed.children.get((CONFIG_MAPS, detector_child(observed.detector.name)))
-    if live is None:
-        return None
+    """What the pods have been told, also where someone has edited or deleted it since."""
+    live = observed.children.get((CONFIG_MAPS, detector_child(observed.detector.name)), {})
     try:
         assignment = Assignment.model_validate(json.loads(live.get("data", {}).get(ASSIGNMENT_FILE, "null")))
     except (ValueError, ValidationError):
-        return None
-    told = live["metadata"].get("annotations", {}).get(ANNOTATION_CONTENT)
-    return assignment if assignment.digest == told else None
+        return observed.told
+    written = live["metadata"].get("annotations", {}).get(ANNOTATION_CONTENT)
+    return assignment if assignment.digest == written else observed.told
 
 
 def current_revision(observed: Observed) -> Revision | None:
