@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch._dynamo  # the optimiser and the exporter load it on first use, which takes seconds that are none of the fitting's
 from numpy.typing import NDArray
 
 from anomaly_detector.training.network import INPUT_LIMIT, WindowScorer
@@ -106,5 +107,6 @@ def _descend(
 def _weights(scorer: WindowScorer, checked: torch.Tensor) -> torch.Tensor:
     """One over the usual squared error of each feature, so that one which the others predict well speaks louder."""
     errors = (scorer.reconstruct(checked) - checked).square().reshape(-1, scorer.size, scorer.features).mean(dim=1)
-    usual = errors.minimum(errors.quantile(_ORDINARY, dim=0)).mean(dim=0)  # anomalies among them would make it deaf
+    ordinary = torch.from_numpy(np.quantile(errors.numpy(), _ORDINARY, axis=0))  # torch's refuses large tensors
+    usual = errors.minimum(ordinary).mean(dim=0)  # anomalies among them would make it deaf
     return 1.0 / usual.clamp_min(_RESIDUAL_FLOOR)
