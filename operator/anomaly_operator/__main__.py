@@ -41,12 +41,15 @@ class Operator:
             self._api, told.own_namespace, told.lease, told.identity, lambda: reconciler.act(told.workers)
         )
         self._api.may_write = lambda: self._leadership.safe
-        watching = kopf.AiohttpSession(server=server(info), aiohttp_session=session(info, self._watches.renewed))
         contents = Contents(self._api, self._cache)
         self._memo = SimpleNamespace(
-            cache=self._cache, contents=contents, queue=self._queue, settings=told, login=watching, synced=synced
+            cache=self._cache, contents=contents, queue=self._queue, settings=told, login=self._login, synced=synced
         )
         self._stop_watching, self._watching = asyncio.Event(), asyncio.Event()
+
+    def _login(self) -> kopf.AiohttpSession:
+        info = login()
+        return kopf.AiohttpSession(server=server(info), aiohttp_session=session(info, self._watches.renewed))
 
     async def run(self) -> None:
         """Until a signal, or until a part fails."""

@@ -5,6 +5,7 @@ before any event handler, so the cache is whole before the first detector is loo
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import kopf
@@ -29,7 +30,7 @@ class Senses(Protocol):
     contents: Contents
     queue: Queue
     settings: Settings
-    login: kopf.AiohttpSession
+    login: Callable[[], kopf.AiohttpSession]
 
 
 @kopf.on.startup()
@@ -51,8 +52,8 @@ async def configure(settings: kopf.OperatorSettings, memo: Senses, **_: Any) -> 
 
 @kopf.on.login()
 async def login(memo: Senses, **_: Any) -> kopf.AiohttpSession:
-    """Kopf's session is ours: it renews its token, and its watches can be seen."""
-    return memo.login
+    """Kopf's session is ours: it renews its token, and its watches can be seen. A refused one is closed: make another."""
+    return memo.login()
 
 
 async def remember(body: kopf.Body, resource: kopf.Resource, memo: Senses, **_: Any) -> None:

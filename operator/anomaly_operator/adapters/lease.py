@@ -9,6 +9,7 @@ A holder that ends gives the Lease back, so that the next one does not have to w
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from anomaly_operator.adapters.api import Api, ApiError
 from anomaly_operator.core.names import LEASES
 
 DURATION: Final = 10.0
-RENEW: Final = 4.0
+RENEW: Final = 3.0
 RETRY: Final = 1.0
 STEP_DOWN: Final = 8.0
 
@@ -32,7 +33,7 @@ class Leadership:
     def __init__(self, api: Api, namespace: str, name: str, identity: str, act: Callable[[], Awaitable[None]]) -> None:
         self._api, self._namespace, self._name, self._identity, self._act = api, namespace, name, identity, act
         self._seen: tuple[Any, float] = (None, time.monotonic())
-        self._renewed = 0.0
+        self._renewed = -math.inf
         self._lease: dict[str, Any] | None = None
         self._acting: asyncio.Task[None] | None = None
         self.turned = time.monotonic()
@@ -55,18 +56,20 @@ class Leadership:
                 self.turned = time.monotonic()
                 await self._turn()
                 if self._acting is not None and self._acting.done():
-                    raise RuntimeError("acting has ended, though it never should") from _reason(self._acting)
-                await asyncio.sleep(RENEW if self.leading else RETRY)
+                    why = "acting was stopped, as kopf does when watching has failed: see above"
+                    raise RuntimeError(why) from _reason(self._acting)
+                fresh = self.leading and time.monotonic() - self._renewed < RENEW
+                await asyncio.sleep(RENEW if fresh else RETRY)
         finally:
             await self._stop()
             await self._release()
 
     async def _turn(self) -> None:
         try:
-            held = await asyncio.wait_for(self._hold(), STEP_DOWN / 2)
+            held = await asyncio.wait_for(self._hold(), RENEW)
         except (ApiError, TimeoutError) as error:
             logger.warning("the Lease %s/%s could not be renewed: %r", self._namespace, self._name, error)
-            held = self.leading and time.monotonic() - self._renewed < STEP_DOWN - RENEW
+            held = self.leading and self.safe
         if held and self._acting is None:
             logger.info("%s acts now", self._identity)
             telemetry.LEADING.set(1)
