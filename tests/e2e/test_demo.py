@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,15 +19,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-# The stream is played faster than for people, and a machine that runs tests does other things besides: times are
-# held to twice of what `make demo` promises, what is found and what memory it takes to all of it.
+# The stream is played faster than for people. What is found and what memory it takes is held to what `make demo`
+# promises; times are not: a machine that runs tests does other things besides, and `make demo` measures them.
 FASTER = {"pumps": 30.0, "servers": 80.0}
-SLOWER = 2.0
 
 
 @pytest.mark.parametrize("data", sorted(SCENARIOS))
 @pytest.mark.timeout(480)
-def test_the_demo_finds_what_was_put_in_and_keeps_its_promises(around: Surroundings, data: str) -> None:
+def test_the_demo_finds_what_was_put_in_within_its_memory(around: Surroundings, data: str) -> None:
     began = time.time()
     scenario = replace(SCENARIOS[data](began), judged_rate=FASTER[data])
     screen = Lines()
@@ -36,9 +36,9 @@ def test_the_demo_finds_what_was_put_in_and_keeps_its_promises(around: Surroundi
     promise = PROMISES[data]
     promise = replace(
         promise,
-        scored_seconds=SLOWER * promise.scored_seconds,
-        model_seconds=SLOWER * promise.model_seconds,
-        latency_p99_seconds=SLOWER * promise.latency_p99_seconds,
+        scored_seconds=math.inf,
+        model_seconds=math.inf,
+        latency_p99_seconds=math.inf,
     )
     shortfalls = outcome.shortfalls(promise)
     screen.end(outcome, shortfalls)
