@@ -7,7 +7,7 @@ from pydantic import Field
 from anomaly_api.calibration import Calibrations
 from anomaly_api.learning import Architecture, Uri
 from anomaly_api.meta import API_VERSION
-from anomaly_api.policy import LocalReference
+from anomaly_api.policy import LocalReference, Opaque
 from anomaly_api.schema import Contract, exactly_one, list_map, matching, rule
 from anomaly_api.source import FeatureName, Name
 from anomaly_api.status import Conditions
@@ -110,6 +110,8 @@ class Trained(Contract):
     """Wall time of the training proper, in seconds."""
     constant_features: list[str] | None = None
     """Features that never changed in the data; any change in them will look unusual."""
+    pipeline: Opaque | None = None
+    """What turned messages into its windows: `entity`, `time`, `features` and `windows` of the detector's spec then."""
     held_out: Annotated[list[HeldOut], Field(max_length=8, json_schema_extra=list_map("window"))]
     """Figures on the held-out part."""
     versions: dict[str, str]

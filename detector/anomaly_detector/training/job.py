@@ -49,7 +49,11 @@ def run(order: TrainingOrder, progress: Progress) -> str:
         interface=manifest.interface.model_copy(update={"size_bytes": len(archive)}),
         calibration=manifest.calibration,
         trained=Trained(
-            detector=order.detector.name, job=order.job, seconds=round(spent, 3), **trained.model_dump(by_alias=False)
+            detector=order.detector.name,
+            job=order.job,
+            seconds=round(spent, 3),
+            pipeline=order.pipeline.document(),
+            **trained.model_dump(by_alias=False),
         ),
     )
     name = registry.register(spec, archive)
