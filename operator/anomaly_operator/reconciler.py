@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from anomaly_api.assignment import Assignment
 from anomaly_api.status import Condition
 from anomaly_operator import telemetry
 from anomaly_operator.adapters.api import ApiError
@@ -35,13 +34,12 @@ class _Memory:
     evidence: Evidence = field(default_factory=Evidence)
     refused: Refusal | None = None
     figures_written: float = 0.0
-    told: Assignment | None = None
     asked: bool = False
     """Whether the pods have been asked since this process began to act."""
 
     def added_to(self, seen: Observed) -> Observed:
         """What is known in all."""
-        return replace(seen, told=self.told, refused=self.refused, figures_written=self.figures_written, evidence=self.evidence)
+        return replace(seen, refused=self.refused, figures_written=self.figures_written, evidence=self.evidence)
 
 
 class Reconciler:
@@ -110,7 +108,6 @@ class Reconciler:
         self._queue.later(key, todo.look_again_in, self._ask)
 
     def _remember(self, key: Key, memory: _Memory, todo: Plan, refused: Refusal | None) -> None:
-        memory.told = todo.told
         if "source" in todo.status:
             memory.figures_written = self._clock()
         if memory.refused != refused:  # the status does not tell of it yet

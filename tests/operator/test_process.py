@@ -162,6 +162,22 @@ def test_a_deletion_that_no_watch_has_told_is_found_by_the_audit(plant: Plant) -
         assert asyncio.run(asyncio.wait_for(concerned(), 20)) == {(plant.namespace, "pumps")}
 
 
+def test_an_operator_that_is_killed_again_and_again_leaves_the_same_as_one_that_was_not(plant: Plant) -> None:
+    kinds = "serviceaccounts,services,poddisruptionbudgets,rolebindings,configmaps,deployments,jobs"
+    for made in (1, 4, 7):  # of the eight children, when it is killed
+        killed = plant.operator(POD_NAME="the-same-pod")
+        if made == 1:
+            plant.detector()
+        eventually(lambda made=made: len(plant.list(kinds, LABEL_DETECTOR)) >= made)
+        killed.end(signal.SIGKILL)
+    last = plant.operator(POD_NAME="the-same-pod")
+    plant.says("Ready", "Training")
+    assert len(plant.list(kinds, LABEL_DETECTOR)) == 8
+    assert written_in_three_looks(plant, last) == 0
+    told = [each["reason"] for each in plant.list("events") if each["involvedObject"]["kind"] == "AnomalyDetector"]
+    assert sorted(told) == ["RevisionStable", "Training"]
+
+
 def test_deleting_the_detector_takes_its_children_along_while_the_operator_is_down(plant: Plant) -> None:
     operator = plant.operator()
     plant.detector()

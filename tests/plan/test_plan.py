@@ -495,6 +495,16 @@ def test_silence_is_told_within_a_minute_and_is_not_stalled() -> None:
     assert world.condition("Reconciling")[0] == "False"
 
 
+def test_a_container_that_has_just_been_restarted_is_not_called_silent() -> None:
+    world = scoring_world()
+    world.now += 600
+    running = {"name": "detector", "image": "x", "ready": True, "state": {"running": {"startedAt": seen_time(world.now - 5)}}}
+    world.pods["pumps-detector-0"]["status"]["containerStatuses"] = [running]
+    world.report("pumps-detector-0", last_scored=None, last_reading=None, recent_readings=0)
+    world.settle()
+    assert world.condition("Scoring") == ("Unknown", "Starting")
+
+
 def test_readings_that_lead_to_no_score_are_told() -> None:
     world = scoring_world()
     world.now += 70

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from anomaly_api.calibration import Calibration, Quantile
+from anomaly_api.detector import DetectorSpec
 from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFailure, SourceEvidence, SourceState
 from anomaly_api.meta import ANNOTATION_ASSIGNMENT, LABEL_COMPONENT, LABEL_TRAINING, MODEL_FILE
 from anomaly_operator.core import observed as seen
@@ -54,6 +55,13 @@ def calibration(window: str = "short") -> dict[str, Any]:
     ).document()
 
 
+def trained(spec: Mapping[str, Any]) -> dict[str, Any]:
+    pipeline = DetectorSpec.model_validate(spec).pipeline.document()
+    figures = {"readings": 1000, "entities": 3, "architecture": "Dense", "layers": [8], "seed": 1, "epochs": 5, "seconds": 1.0}
+    times = {"dataFrom": seen_time(START), "dataTo": seen_time(START)}
+    return {"detector": "pumps", "job": "a-job", "heldOut": [], "versions": {}, "pipeline": pipeline, **figures, **times}
+
+
 @dataclass
 class World:
     """One detector and what belongs to it."""
@@ -69,7 +77,6 @@ class World:
     trainer: Any = None
     rival: Any = None
     refused: Refusal | None = None
-    told: Any = None
     figures_written: float = 0.0
     notices: list[Any] = field(default_factory=list)
 
@@ -94,7 +101,7 @@ class World:
                 "artifact": {"configMapRef": {"name": name}},
                 "interface": {"features": features, "windows": [{"name": "short", "size": 12}], **interface},
                 "calibration": [calibration()],
-                "imported": {"origin": "a test"},
+                "trained": trained(self.spec),
             },
         }
         return digest
@@ -163,7 +170,6 @@ class World:
             detectors_here=frozenset({"pumps"}),
             rival=self.rival,
             refused=self.refused,
-            told=self.told,
             figures_written=self.figures_written,
             evidence=Evidence(
                 asked=dict.fromkeys(self.reports, self.now), detectors=tuple(self.reports.values()), trainer=self.trainer
@@ -184,7 +190,6 @@ class World:
             self._carry_out(action)
         self.notices += todo.notices
         self.status = merged(self.status, todo.status)
-        self.told = todo.told
         if "source" in todo.status:
             self.figures_written = self.now
         return todo

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from anomaly_api.assignment import Assignment
 from anomaly_operator.core.names import Kind
 from anomaly_operator.core.observed import Manifest
 from anomaly_operator.core.registry import PatchModel
@@ -65,8 +64,6 @@ class Plan:
     notices: tuple[Notice, ...]
     look_again_in: float
     """Seconds."""
-    told: Assignment
-    """What the pods are told from now on."""
     ready: bool = False
     scoring: bool = False
 

@@ -5,6 +5,7 @@ Ready is True when the stream is scored as the spec says. Of several obstacles t
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from anomaly_api.status import Condition
 from anomaly_operator.core.clock import rfc3339
@@ -12,6 +13,7 @@ from anomaly_operator.core.findings import Finding, Standing
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 SOURCE, MODEL, SCORING = "SourceReachable", "ModelAvailable", "Scoring"
+_LONGEST: Final = 2000
 ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING)
 
 
@@ -77,7 +79,9 @@ def settle(
     for name in ORDER:
         finding, old = findings[name], known.get(name)
         same = old is not None and (old.status, old.reason) == (finding.status, finding.reason)
-        held = old.message if old and same and old.observed_generation == generation and not refresh else finding.message
+        held = (
+            old.message if old and same and old.observed_generation == generation and not refresh else finding.message[:_LONGEST]
+        )
         condition = Condition(
             type=name,
             status=finding.status,

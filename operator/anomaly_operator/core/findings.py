@@ -45,8 +45,10 @@ def troubled(observed: Observed) -> Finding | None:
 
 
 def scoring_pods(observed: Observed) -> list[Pod]:
-    """Those that are not on their way out."""
-    return [pod for pod in observed.pods if pod.component == DETECTOR and not pod.leaving and pod.phase != "Succeeded"]
+    """Those that are not on their way out; evicted ones stay behind as failed, and others take their place."""
+    return [
+        pod for pod in observed.pods if pod.component == DETECTOR and not pod.leaving and pod.phase not in ("Succeeded", "Failed")
+    ]
 
 
 def source(observed: Observed) -> Finding:
@@ -80,7 +82,7 @@ def scoring(observed: Observed, now: float) -> Finding:
     arriving = any(_recent(observed, each, each.last_reading, now) for each in evidence)
     if arriving and any(each.warming for each in evidence):
         return Finding("False", "WarmingUp", "readings arrive, but no entity has enough of them yet to be scored")
-    started = min((pod.created for pod in scoring_pods(observed)), default=now)
+    started = min((pod.started for pod in scoring_pods(observed)), default=now)
     if now - started < _GRACE:
         return Finding("Unknown", "Starting", "the scoring pods have just started")
     if not arriving:
@@ -121,7 +123,7 @@ def _without_evidence(observed: Observed, now: float) -> Finding:
     if stuck:
         return stuck
     pods = scoring_pods(observed)
-    if not pods or now - min(pod.created for pod in pods) < _GRACE:
+    if not pods or now - min(pod.started for pod in pods) < _GRACE:
         return Finding("Unknown", "PodsStarting", "the scoring pods start")
     if any(pod.ready for pod in pods):
         message = "the scoring pods are ready, but the operator cannot reach them on port 8080: does a NetworkPolicy forbid it?"

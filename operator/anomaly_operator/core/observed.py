@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from anomaly_api.assignment import Assignment
 from anomaly_api.detector import DetectorSpec
 from anomaly_api.evidence import DetectorEvidence, TrainingEvidence
 from anomaly_api.meta import LABEL_TRAINING
@@ -96,8 +95,6 @@ class Observed:
     """An older detector that reads the same brokers with the same consumer group."""
     refused: Refusal | None = None
     """What could not be done the last time."""
-    told: Assignment | None = None
-    """What this process told the pods last, should someone take away where it is written."""
     figures_written: float = 0.0
     """When figures of the stream were written to the status last. 0: not by this process."""
     evidence: Evidence = field(default_factory=Evidence)

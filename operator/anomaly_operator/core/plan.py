@@ -36,7 +36,6 @@ def plan(observed: Observed, installation: Installation, now: float) -> Plan:
         status=reporting.merge_patch(before.document(), status.document()),
         notices=_notices(observed, todo, transitions),
         look_again_in=_look_again_in(drawn, todo),
-        told=todo.assignment,
         ready=drawn[conditions.READY].status == "True",
         scoring=drawn[conditions.SCORING].status == "True",
     )

@@ -34,7 +34,8 @@ class Pod:
     address: str
     ready: bool
     leaving: bool
-    created: float
+    started: float
+    """When its container began to run, or the pod was made."""
     assignment: str
     """Digest in its annotation."""
     trouble: Trouble | None
@@ -56,12 +57,17 @@ def pod(document: dict[str, Any]) -> Pod:
         address=status.get("podIP", ""),
         ready=any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", [])),
         leaving="deletionTimestamp" in metadata,
-        created=unix(metadata.get("creationTimestamp")),
+        started=max([unix(metadata.get("creationTimestamp")), *_running_since(status)]),
         assignment=metadata.get("annotations", {}).get(ANNOTATION_ASSIGNMENT, ""),
         trouble=trouble(document),
         last_words=last_words,
         failed_at=failed_at,
     )
+
+
+def _running_since(status: dict[str, Any]) -> list[float]:
+    states = [container.get("state", {}).get("running", {}) for container in status.get("containerStatuses", [])]
+    return [unix(state.get("startedAt")) for state in states]
 
 
 def trouble(document: dict[str, Any]) -> Trouble | None:

@@ -53,20 +53,30 @@ def newest(observed: Observed, key: str) -> Model | None:
 
 
 def current_assignment(observed: Observed) -> Assignment | None:
-    """What the pods have been told, also where someone has edited or deleted it since."""
+    """What the pods have been told; None when they were told nothing, or when someone edited it."""
     live = observed.children.get((CONFIG_MAPS, detector_child(observed.detector.name)), {})
     try:
         assignment = Assignment.model_validate(json.loads(live.get("data", {}).get(ASSIGNMENT_FILE, "null")))
     except (ValueError, ValidationError):
-        return observed.told
+        return None
     written = live["metadata"].get("annotations", {}).get(ANNOTATION_CONTENT)
-    return assignment if assignment.digest == written else observed.told
+    return assignment if assignment.digest == written else None
 
 
 def current_revision(observed: Observed) -> Revision | None:
-    """The revision that decides now."""
+    """The revision that decides now. Where someone has taken its settings away, status and model tell what it was."""
     assignment = current_assignment(observed)
-    return assignment.stable if assignment else None
+    if assignment is not None:
+        return assignment.stable
+    stable = observed.detector.status.stable
+    model = observed.models.get(stable.model) if stable and stable.model else None
+    if model is None or model.spec.trained is None or model.spec.trained.pipeline is None:
+        return None
+    try:
+        pipeline = Pipeline.model_validate(model.spec.trained.pipeline)
+    except ValidationError:
+        return None
+    return _with_model(observed.detector, model, pipeline).revision
 
 
 def _referenced(observed: Observed, name: str, current: Revision | None) -> Choice:
