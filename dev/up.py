@@ -66,10 +66,10 @@ Kubernetes   {around.cluster.kubeconfig}
 Kafka        {around.bootstrap}  from this machine
              {around.bootstrap_in_cluster}  from inside the cluster: what a detector's bootstrapServers says
 
-A detector for a topic of your own (a reading is a JSON object, its key says whose it is):
+A detector for a topic of your own (a reading is a JSON object, its key says whose it is; the alerts topic is made for you):
 
-  topic create readings readings.alerts readings.dead-letters
-  printf 'pump-1\\t{{"temperature": 61.2, "pressure": 4.1, "vibration": 1.9}}\\n' | topic write readings
+  awk 'BEGIN {{for (;;) {{printf "pump-1\\t{{\\"temperature\\": %.2f, \\"pressure\\": %.2f, \\"vibration\\": %.2f}}\\n",
+      60 + rand(), 4 + rand(), 2 + rand(); fflush(); system("sleep 0.1")}}}}' | topic write readings &
   sed 's/kafka:9092/{around.bootstrap_in_cluster}/; s/pump-readings/readings/' examples/shortest.yaml | kubectl apply -f -
   kubectl get adet -o wide; kubectl describe adet
   topic read readings.alerts

@@ -36,7 +36,7 @@ def own_broker(cluster: Cluster, name: str, tell: Tell = silent) -> Broker:
         listeners = [Listener("CLUSTER", inside, inside), Listener("MACHINE", outside, outside)]
         programs = jars.fetched(tell)
         folder = state.folder / broker.NAME
-        group.add(state, broker.component(programs, folder, listeners, _CONTROLLER, {}))
+        group.add(state, broker.component(programs, folder, listeners, _CONTROLLER, broker.NEWCOMERS))
     cluster.kubectl("apply", "--filename=-", stdin=json.dumps(_service(node.ADDRESS)))
     with telling(tell, f"starting {broker.NAME}"):
         group.wait_until(state, broker.NAME, "Ready", broker.START_SECONDS)

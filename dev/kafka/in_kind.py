@@ -44,7 +44,7 @@ def _manifests(outside: str) -> dict[str, Any]:
 
 def _deployment(outside: str) -> dict[str, Any]:
     listeners = [Listener("CLUSTER", f"0.0.0.0:{PORT}", BOOTSTRAP), Listener("MACHINE", f"0.0.0.0:{_MACHINE_PORT}", outside)]
-    settings = broker.settings(listeners, _CONTROLLER, "/tmp/kafka", {})
+    settings = broker.settings(listeners, _CONTROLLER, "/tmp/kafka", broker.NEWCOMERS)
     container = {
         "name": NAME,
         "image": IMAGE,
