@@ -227,7 +227,7 @@ class _Layout:
         """Decodes one message."""
         return msgspec.json.Decoder(self._struct(self._tree) if self.sound else Any).decode
 
-    def getter(self, names: Sequence[str]) -> Callable[[list[Any]], Iterable[Sequence[float]]]:
+    def getter(self, names: Sequence[str]) -> Callable[[list[Any]], Iterable[Any]]:
         """From records to those of their values, in this order."""
         parent = names[0].rpartition(".")[0]
         tree = self._tree
@@ -237,7 +237,9 @@ class _Layout:
             # they are all that one object holds: three times as fast as one by one
             return lambda records: map(astuple, map(attrgetter(parent), records) if parent else records)
         pick = attrgetter(*names)
-        return lambda records: map(pick, records) if len(names) > 1 else zip(map(pick, records), strict=True)
+        if len(names) == 1:
+            return lambda records: zip(map(pick, records), strict=True)
+        return lambda records: map(pick, records)
 
     @staticmethod
     def _attribute(tree: dict[str, Any], key: str) -> str:
