@@ -101,7 +101,7 @@ def running(folder: Path, bootstrap: str, topic: str, order: Revision, trained: 
     runtime = Runtime(
         detector=Identity(namespace="bench", name=folder.name, uid="1"),
         kafka=KafkaSource(bootstrap_servers=bootstrap, topic=topic, start_from=StartFrom.EARLIEST),
-        group_id=f"bench-{folder.name}",
+        group_id=f"{folder.parent.name}-{folder.name}",
         alerts_topic="alerts",
         dead_letter_topic="dead-letters",
     )
