@@ -68,6 +68,7 @@ class Contract(BaseModel):
         extra="ignore",
         use_attribute_docstrings=True,
         serialize_by_alias=True,
+        defer_build=True,  # a pod builds the few models that it uses; all of them take a tenth of a second of its start
     )
 
     def document(self) -> dict[str, Any]:
@@ -92,8 +93,7 @@ def rule(cel: str, message: str) -> Callable[[ContractType], ContractType]:
         extra = cast(dict[str, Any], model.model_config.get("json_schema_extra") or {})
         rules = [{"rule": cel, "message": message}, *extra.get("x-kubernetes-validations", [])]
         model.model_config["json_schema_extra"] = {**extra, "x-kubernetes-validations": rules}
-        model.model_rebuild(force=True)
-        return model
+        return model  # it has not been built yet
 
     return decorate
 

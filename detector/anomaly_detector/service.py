@@ -19,7 +19,7 @@ from anomaly_detector.settings import Settings
 from anomaly_detector.telemetry import Telemetry
 
 log: Final = logging.getLogger(__name__)
-_MOST_MESSAGES: Final = 2_000
+_MOST_MESSAGES: Final = 4_000
 _WAIT_SECONDS: Final = 0.1
 _COMMIT_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 5.0

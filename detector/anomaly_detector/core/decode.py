@@ -5,7 +5,8 @@ through `explain.py`, which either reads it exactly or says what is wrong with i
 message only, so the same bytes always give the same reading.
 """
 
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import astuple
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
@@ -59,7 +61,7 @@ class Decoder:
         self._time = layout.leaf(pipeline.time.field, kind) if pipeline.time.field else None
         self._features = [layout.leaf(feature.path, float) for feature in pipeline.features]
         self._decode = layout.decoder()
-        self._getter = attrgetter(*self._features) if layout.sound else None
+        self._getter = layout.getter(self._features) if layout.sound else None
 
     def decode(
         self,
@@ -110,9 +112,9 @@ class Decoder:
     ) -> Batch:
         assert self._getter is not None, "without it no message takes the fast way"
         count = len(records) * self._width
-        found = map(self._getter, records)
-        flat = found if self._width == 1 else chain.from_iterable(found)
-        exact = np.fromiter(flat, np.float64, count).reshape(-1, self._width)
+        flat = chain.from_iterable(self._getter(records))
+        # np.fromiter takes three times as long
+        exact = np.frombuffer(struct.pack(f"{count}d", *flat), np.float64).reshape(-1, self._width)
         values, finite = _narrow(exact)
         times, timed = self._times(records, timestamps_ms[rows])
         entities, named = self._entities(records, rows, keys)
@@ -225,6 +227,20 @@ class _Layout:
         """Decodes one message."""
         return msgspec.json.Decoder(self._struct(self._tree) if self.sound else Any).decode
 
+    def getter(self, names: Sequence[str]) -> Callable[[list[Any]], Iterable[Any]]:
+        """From records to those of their values, in this order."""
+        parent = names[0].rpartition(".")[0]
+        tree = self._tree
+        for step in filter(None, parent.split(".")):
+            tree = list(tree.values())[int(step[1:])]
+        if list(names) == [f"{parent}.a{place}".lstrip(".") for place in range(len(tree))]:
+            # they are all that one object holds: three times as fast as one by one
+            return lambda records: map(astuple, map(attrgetter(parent), records) if parent else records)
+        pick = attrgetter(*names)
+        if len(names) == 1:
+            return lambda records: zip(map(pick, records), strict=True)
+        return lambda records: map(pick, records)
+
     @staticmethod
     def _attribute(tree: dict[str, Any], key: str) -> str:
         return f"a{list(tree).index(key) if key in tree else len(tree)}"
@@ -240,8 +256,8 @@ def _narrow(exact: Any) -> tuple[Float32, Mask]:
     """As float32, and whether all of a row survives that: 1e300 does not."""
     with np.errstate(over="ignore"):
         narrow: Float32 = np.asarray(exact, np.float32)
-    finite = np.isfinite(narrow).all(axis=1)
-    return narrow, np.asarray(finite)
+    finite = np.isfinite(narrow)
+    return narrow, np.ones(len(narrow), bool) if finite.all() else np.asarray(finite.all(axis=1))
 
 
 def _whole(number: int) -> str:

@@ -72,13 +72,13 @@ class Entities:
         """[n] Slot of each reading's entity."""
         count = len(batch)
         turns = np.flatnonzero(np.diff(batch.partitions)) + 1  # messages come in runs of one partition
-        found: list[int] = []
+        found = np.empty(count, np.int64)
         for start, end in pairwise([0, *turns.tolist(), count]):
             if end > start:
                 rows = self._rows(int(batch.partitions[start]))
-                found += [rows[entity] for entity in batch.entities[start:end]]
+                found[start:end] = np.fromiter(map(rows.__getitem__, batch.entities[start:end]), np.int64, end - start)
         self._grow()
-        return np.array(found, np.int64)
+        return found
 
     def known(self, partition: int) -> dict[str, int]:
         """Slots of a partition's entities."""

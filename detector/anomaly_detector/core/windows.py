@@ -78,8 +78,7 @@ class Windows:
         self._width = len(pipeline.features)
         self._depth = _depth(pipeline.windows)
         self._newest = np.empty(0, np.int64)
-        self._next = np.empty(0, np.int64)
-        self._ring = np.empty((0, self._depth, self._width), np.float32)
+        self._kept = np.empty((0, self._depth, self._width), np.float32)
         self._runs = {gap: np.empty(0, np.int64) for gap in _gaps(pipeline.windows)}
         self.entities.attach(self)
 
@@ -100,21 +99,24 @@ class Windows:
             if window.every > 1:
                 emit &= (run - window.size) % window.every == 0
             emitted.append(np.flatnonzero(emit))
-        windows = self._gather(readings, emitted)
-        self._keep(readings)
+        tape, spots = self._unroll(readings)
+        windows = [
+            WindowBatch(
+                window.name, places, readings.slots[places], readings.times[places], _cut(tape, spots[places], window.size)
+            )
+            for window, places in zip(self._windows, emitted, strict=True)
+        ]
         return Pushed(readings, windows, late)
 
     def adapt(self, windows: Sequence[Window]) -> None:
         """Goes over to other windows of the same readings; what is in the buffers stays."""
         depth = _depth(windows)
         if depth > self._depth:
-            order = (self._next[:, None] + np.arange(self._depth)) % self._depth
-            ring = np.zeros((len(self._ring), depth, self._width), np.float32)
-            ring[:, depth - self._depth :] = np.take_along_axis(self._ring, order[:, :, None], axis=1)
+            kept = np.zeros((len(self._kept), depth, self._width), np.float32)
+            kept[:, depth - self._depth :] = self._kept
             for gap, run in self._runs.items():
                 self._runs[gap] = np.minimum(run, self._depth)  # older readings are gone
-            self._ring, self._depth = ring, depth
-            self._next[:] = 0
+            self._kept, self._depth = kept, depth
         self._runs = {gap: self._runs.get(gap, np.zeros(len(self._newest), np.int64)) for gap in _gaps(windows)}
         self._windows = list(windows)
 
@@ -123,25 +125,23 @@ class Windows:
         before = len(self._newest)
         self._newest = grown(self._newest, capacity)
         self._newest[before:] = _NEVER
-        self._next = grown(self._next, capacity)
-        self._ring = grown(self._ring, capacity)
+        self._kept = grown(self._kept, capacity)
         self._runs = {gap: grown(run, capacity) for gap, run in self._runs.items()}
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities' readings."""
         self._newest[slots] = _NEVER
-        self._next[slots] = 0
         for run in self._runs.values():
             run[slots] = 0
 
     def take(self, slots: Int64) -> dict[str, Any]:
         """State of these entities."""
         runs = {str(gap): run[slots] for gap, run in self._runs.items()}
-        return {"newest": self._newest[slots], "next": self._next[slots], "ring": self._ring[slots], "runs": runs}
+        return {"newest": self._newest[slots], "kept": self._kept[slots], "runs": runs}
 
     def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
         """Sets the state of these entities; it must have been taken with the same pipeline."""
-        self._newest[slots], self._next[slots], self._ring[slots] = rows["newest"], rows["next"], rows["ring"]
+        self._newest[slots], self._kept[slots] = rows["newest"], rows["kept"]
         for gap, run in self._runs.items():
             run[slots] = rows["runs"][str(gap)]
 
@@ -153,7 +153,7 @@ class Windows:
         late = self._late(slots, times)
         if late.any():
             order, slots, times = order[~late], slots[~late], times[~late]
-        readings = Readings(batch.rows[order], slots, times, batch.values[order], _first(slots))
+        readings = Readings(batch.rows[order], slots, times, batch.values.take(order, axis=0), _first(slots))
         return readings, int(np.count_nonzero(late))
 
     def _late(self, slots: Int64, times: Int64) -> Mask:
@@ -191,55 +191,38 @@ class Windows:
         self._runs[gap][readings.slots[last]] = run[last]
         return run
 
-    def _gather(self, readings: Readings, emitted: list[Int64]) -> list[WindowBatch]:
-        """Copies windows out of a tape on which each entity's buffer is followed by its new readings."""
-        group = np.cumsum(readings.first) - 1
-        starts = np.flatnonzero(readings.first)
-        needed = np.zeros(len(starts), bool)
-        for places in emitted:
-            needed[group[places]] = True
-        counts = np.diff(np.append(starts, len(group)))
-        lengths = np.where(needed, counts + self._depth, 0)
-        offsets = np.cumsum(lengths) - lengths
-        tape = np.empty((int(lengths.sum()), self._width), np.float32)
-        back = np.arange(self._depth)
-        owners = readings.slots[starts[needed]][:, None]
-        ring = self._ring.reshape(-1, self._width)
-        tape[offsets[needed][:, None] + back] = ring[owners * self._depth + (self._next[owners] + back) % self._depth]
-        spot = offsets[group] + self._depth + np.arange(len(group)) - starts[group]
-        copied = needed[group]
-        tape[spot[copied]] = readings.values[copied]
-        return [
-            WindowBatch(
-                window.name, places, readings.slots[places], readings.times[places], _cut(tape, spot[places], window.size)
-            )
-            for window, places in zip(self._windows, emitted, strict=True)
-        ]
+    def _unroll(self, readings: Readings) -> tuple[Float32, Int64]:
+        """A tape on which what was kept of each entity is followed by its new readings, and where on it these are.
 
-    def _keep(self, readings: Readings) -> None:
-        """Writes the newest readings into the buffers."""
-        if not len(readings.slots):
-            return
+        What is to be kept is then the end of each entity's part. A part is copied whole, not reading by reading.
+        """
         starts = np.flatnonzero(readings.first)
         counts = np.diff(np.append(starts, len(readings.slots)))
-        place = np.arange(len(readings.slots)) - np.repeat(starts, counts)
-        kept = np.repeat(counts, counts) - place <= self._depth
-        owners = readings.slots[kept]
-        spots = (self._next[owners] + place[kept]) % self._depth
-        self._ring[owners, spots] = readings.values[kept]
-        entities = readings.slots[starts]
-        self._next[entities] = (self._next[entities] + counts) % self._depth
-        self._newest[entities] = readings.times[_last(readings.first)]
+        offsets = starts + self._depth * np.arange(len(starts))
+        spots = np.arange(len(readings.slots)) + np.repeat(self._depth * np.arange(1, len(starts) + 1), counts)
+        tape = np.empty((len(readings.slots) + self._depth * len(starts), self._width), np.float32)
+        tape[spots] = readings.values
+        owners = readings.slots[starts]
+        if len(owners):
+            parts = _spans(tape, self._depth)
+            kept = self._kept.reshape(-1, self._depth * self._width)
+            parts[offsets] = kept.take(owners, axis=0)
+            kept[owners] = parts[offsets + counts]
+            self._newest[owners] = readings.times[_last(readings.first)]
+        return tape, spots
 
 
 def _cut(tape: Float32, ends: Int64, size: int) -> Float32:
     """[n, size, features] What ends at each of `ends`."""
-    width = tape.shape[1]
     if not len(ends):
-        return np.empty((0, size, width), np.float32)
+        return np.empty((0, size, tape.shape[1]), np.float32)
+    return _spans(tape, size)[ends - size + 1].reshape(-1, size, tape.shape[1])
+
+
+def _spans(tape: Float32, size: int) -> Float32:
+    """[rows - size + 1, size * features] What begins at each row, without a copy."""
     row, number = tape.strides
-    every = as_strided(tape, (len(tape) - size + 1, size * width), (row, number), writeable=False)
-    return every[ends - size + 1].reshape(-1, size, width)
+    return as_strided(tape, (len(tape) - size + 1, size * tape.shape[1]), (row, number))
 
 
 def _first(slots: Int64) -> Mask:

@@ -1,12 +1,14 @@
 """Reads the source topic as a member of its consumer group, in batches of columns. It commits what it is told to."""
 
 import logging
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.source import StartFrom
@@ -26,6 +28,11 @@ class Read:
     messages: Messages
     offsets: Int64
     """[n]"""
+
+
+def _whole_numbers(numbers: Iterable[int | None], count: int) -> Int64:
+    """[count]"""
+    return np.frombuffer(struct.pack(f"{count}q", *numbers), np.int64)  # half the time of np.fromiter
 
 
 class Reader:
@@ -111,26 +118,23 @@ class Reader:
         self._consumer.close()
 
     def _columns(self, found: Sequence[Message]) -> Read | None:
-        good = [message for message in found if message.error() is None]
-        if len(good) < len(found):
-            for message in found:
-                error = message.error()
-                if error is not None:
-                    self._on_error(error)
-        partitions = np.array([message.partition() for message in good], np.int64)
-        foreign = set(np.unique(partitions).tolist()) - self._owned
-        if foreign:  # they moved on while this batch was being fetched
-            good = [message for message in good if message.partition() not in foreign]
-            partitions = np.array([message.partition() for message in good], np.int64)
+        good = found
+        if any(map(Message.error, found)):
+            for error in filter(None, map(Message.error, found)):
+                self._on_error(error)
+            good = [message for message in found if message.error() is None]
+        if not self._owned.issuperset(map(Message.partition, good)):  # some moved on while this batch was being fetched
+            good = [message for message in good if message.partition() in self._owned]
         if not good:
             return None
-        offsets = np.array([message.offset() for message in good], np.int64)
-        for partition in np.unique(partitions).tolist():
+        count = len(good)
+        partitions = _whole_numbers(map(Message.partition, good), count)
+        offsets = _whole_numbers(map(Message.offset, good), count)
+        for partition in set(partitions.tolist()):
             self._next[partition] = int(offsets[partitions == partition].max()) + 1
-        stamps = [stamp if kind else _NO_TIMESTAMP for kind, stamp in [message.timestamp() for message in good]]
-        values = [message.value() for message in good]
-        keys = [message.key() for message in good]
-        return Read(Messages(values, keys, np.array(stamps, np.int64), partitions), offsets)
+        stamps = _whole_numbers(chain.from_iterable(map(Message.timestamp, good)), 2 * count).reshape(-1, 2)
+        times = np.where(stamps[:, 0] == TIMESTAMP_NOT_AVAILABLE, _NO_TIMESTAMP, stamps[:, 1])
+        return Read(Messages(list(map(Message.value, good)), list(map(Message.key, good)), times, partitions), offsets)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:

@@ -1,0 +1,102 @@
+"""`make bench`: measures everything in one go, prints the tables, writes bench.json. Exit status 1 when it did not work.
+
+A figure that misses what was asked is shown as such and is no failure: the machine may be slow or busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from dev import progress
+from dev.bench import contest, ours, readings, report, surroundings
+from dev.bench.contest import ENTITIES, ROOT, Results, Scale
+from dev.bench.ours import Stand
+from dev.kafka import broker
+from dev.progress import telling
+
+FULL: Final = Scale(rounds=3, ticks={100: 15_000, 10_000: 120, 100_000: 24}, seconds=4.0, latency_seconds=12.0)
+"""100,000 entities have 24 readings each: a window's worth before anything is counted, another one measured."""
+
+
+def main(arguments: Sequence[str] | None = None, scale: Scale = FULL) -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=scale.rounds, help="default: %(default)s")
+    parser.add_argument("--only", nargs="*", help="contestants by the beginning of their names, such as floor atLeastOnce.100")
+    parser.add_argument("--output", type=Path, default=ROOT / "bench.json", help="default: %(default)s")
+    asked = parser.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory(prefix="anomaly-bench-") as folder:
+            _bench(Path(folder), scale, asked.rounds, asked.only, asked.output)
+    except (RuntimeError, OSError) as failure:
+        print(f"\nIt did not work: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _bench(folder: Path, scale: Scale, rounds: int, only: Sequence[str] | None, output: Path) -> None:
+    tell = progress.plain
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    quix = surroundings.quixstreams(tell)
+    with telling(tell, "training the model that all score with"):
+        trained, training_seconds = surroundings.trained(folder)
+    with broker.running(f"bench-{os.getpid()}", tell) as kafka:
+        stand = Stand(folder, kafka.bootstrap, trained)
+        readings.create(stand.bootstrap, "alerts", "dead-letters", *(contest.topic(entities) for entities in ENTITIES))
+        for entities in ENTITIES:
+            with telling(tell, f"writing {scale.readings(entities):,} readings of {entities:,} entities"):
+                readings.write(stand.bootstrap, contest.topic(entities), readings.Readings(entities), scale.ticks[entities])
+        results = _rounds(stand, scale, quix, rounds, only, tell)
+        if only:
+            return
+        others = _others(stand, scale, rounds, tell)
+    memory = report.memory(results, readings.WINDOW_BYTES)
+    others |= {"memory": memory, "trainingSeconds": round(training_seconds, 2)}
+    report.show(results, others, console)
+    report.write(output, report.document(results, others, report.versions(quix)))
+    print(f"written: {output.name}")
+
+
+def _rounds(
+    stand: Stand, scale: Scale, quix: Path, rounds: int, only: Sequence[str] | None, tell: progress.Tell
+) -> Results:  # fmt: skip
+    """Side by side: in each round everyone has a turn, so that a busy minute hits all alike."""
+    results = Results()
+    running = contest.contestants(stand, scale, quix)
+    if only:
+        running = {name: run for name, run in running.items() if name.startswith(tuple(only))}
+    for number in range(1, rounds + 1):
+        for name, run in running.items():
+            with telling(tell, f"round {number} of {rounds}: {report.title(name)}"):
+                found = run()
+            print(f"    {found['rate']:,.0f} readings/s, {found['cpuMicroseconds']:.2f} µs of CPU each", flush=True)
+            results.add(name, found)
+    return results
+
+
+def _others(stand: Stand, scale: Scale, rounds: int, tell: progress.Tell) -> dict[str, Any]:
+    """Latency and start, medians too."""
+    starts: list[float] = []
+    latencies: list[dict[str, float]] = []
+    for number in range(1, rounds + 1):
+        with telling(tell, f"round {number} of {rounds}: start to first score"):
+            starts.append(ours.first_score(stand, contest.topic(ENTITIES[0])))
+        topic = f"latency-{number}"
+        readings.create(stand.bootstrap, topic)
+        with telling(tell, f"round {number} of {rounds}: latency at {ours.READINGS_A_SECOND:,} readings/s"):
+            latencies.append(ours.latency(stand, topic, scale.latency_seconds))
+        print(f"    {starts[-1]:.2f} s to the first score, latency {latencies[-1]}", flush=True)
+    latency = {name: round(statistics.median(each[name] for each in latencies), 2) for name in latencies[0]}
+    return {"latency": {"atLeastOnce": latency}, "firstScoreSeconds": round(statistics.median(starts), 3)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

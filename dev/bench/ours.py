@@ -1,0 +1,144 @@
+"""What is measured of the scoring pod: rate, memory, start, and the time from a reading to its alert."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from anomaly_api.policy import AlertPolicy, Closing, Opening, Severity
+from dev.bench import pod
+from dev.bench.pod import Pod, Trained
+from dev.bench.readings import PARTITIONS, SIZE, Readings
+
+READINGS_A_SECOND: Final = 20_000
+_ENTITIES: Final = 100
+_FAULT_EVERY: Final = 199
+"""So that there are enough alerts to speak of a 99th percentile."""
+_SETTLING_SECONDS: Final = 2.0
+_SLICE_SECONDS: Final = 0.002
+_LOOK_SECONDS: Final = 0.2
+_names = count(1)
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where the pods run."""
+
+    folder: Path
+    bootstrap: str
+    trained: Trained
+
+    @contextmanager
+    def pod(self, topic: str, policy: AlertPolicy | None = None) -> Iterator[Pod]:
+        name = f"pod-{next(_names)}"
+        with pod.running(self.folder / name, self.bootstrap, topic, pod.revision(self.trained, policy), self.trained) as started:
+            yield started
+
+
+def throughput(stand: Stand, topic: str, entities: int, readings: int) -> dict[str, Any]:
+    """Between two looks while the stream flows: the first when every entity's window is full, the last before its end."""
+    with stand.pod(topic) as started:
+        full = max(readings // 20, SIZE * entities)
+        last = first = started.until(lambda found: found.readings >= full, _LOOK_SECONDS)
+        cpu = first_cpu = started.cpu_seconds()
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            now, spent = started.evidence(), started.cpu_seconds()
+            if now.readings >= readings or now.readings == last.readings:
+                break
+            last, cpu = now, spent
+        counted = last.readings - first.readings
+        if not counted:
+            raise RuntimeError(f"{readings} readings were too few to measure by: give more")
+        started.until(lambda found: found.readings >= readings)
+        return {
+            "rate": counted / (last.now - first.now),
+            "cpuMicroseconds": (cpu - first_cpu) / counted * 1e6,
+            "memory": started.memory(),
+            "entities": now.entities,
+        }
+
+
+def first_score(stand: Stand, topic: str) -> float:
+    """Seconds from the process's start to its first score, with a topic full of readings."""
+    with stand.pod(topic) as started:
+        scored = started.until(lambda found: found.last_scored is not None, 0.005).last_scored
+        assert scored is not None, "it was waited for"
+        # The pod tells when it scored last; looked at this often, that is the first time or a few hundredths later.
+        return scored - started.began
+
+
+def latency(stand: Stand, topic: str, seconds: float) -> dict[str, float]:
+    """Milliseconds from before a reading is produced to its alert's being received, while 20,000 a second flow.
+
+    A reading's event time is the moment at which it is produced, and an alert carries that of the reading that caused it.
+    """
+    lively = AlertPolicy(
+        open=Opening(windows=1), close=Closing(windows=1), severities=[Severity(name="warning", above=1.0)]
+    )  # fmt: skip
+    taken: list[tuple[float, bytes]] = []
+    stop = threading.Event()
+    receiving = {"group.id": "bench-latency", "fetch.wait.max.ms": 5, "isolation.level": "read_committed"}
+    consumer = Consumer({"bootstrap.servers": stand.bootstrap, **receiving})
+    ends = [consumer.get_watermark_offsets(TopicPartition("alerts", number), 10)[1] for number in range(PARTITIONS)]
+    consumer.assign([TopicPartition("alerts", number, end) for number, end in enumerate(ends)])
+
+    def receive() -> None:
+        while not stop.is_set():
+            message = consumer.poll(0.1)
+            if message is not None and message.error() is None:
+                taken.append((time.time(), message.value() or b""))
+
+    with stand.pod(topic, lively) as started:
+        started.until(lambda found: found.source.partitions == PARTITIONS)
+        receiver = threading.Thread(target=receive)
+        receiver.start()
+        try:
+            begin = _pour(stand.bootstrap, topic, seconds)
+            time.sleep(1.0)  # what is on its way arrives, or is not counted
+        finally:
+            stop.set()
+            receiver.join()
+            consumer.close()
+    found = np.array([at - _moment(alert) for at, alert in taken if _moment(alert) > begin + _SETTLING_SECONDS]) * 1e3
+    if len(found) < 100:
+        raise RuntimeError(f"only {len(found)} alerts came back: there is nothing to tell the latency by")
+    p50, p99 = np.percentile(found, [50, 99])
+    return {"p50Milliseconds": float(p50), "p99Milliseconds": float(p99), "alerts": len(found)}
+
+
+def _pour(bootstrap: str, topic: str, seconds: float) -> float:
+    """Writes 20,000 readings a second, evenly; returns when it began."""
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+    readings = Readings(_ENTITIES, _FAULT_EVERY)
+    began = time.time()
+    sent = 0
+    while (now := time.time()) < began + seconds:
+        for number in range(sent, int((now - began) * READINGS_A_SECOND)):
+            tick, entity = divmod(number, _ENTITIES)
+            producer.produce(topic, readings.value(entity, tick, time.time()), readings.keys[entity], entity % PARTITIONS)
+            sent = number + 1
+        producer.poll(0)
+        time.sleep(_SLICE_SECONDS)
+    producer.flush(10)
+    return began
+
+
+class _Event(msgspec.Struct):
+    time: str
+
+
+def _moment(alert: bytes) -> float:
+    """Unix seconds of the reading that caused it."""
+    text = msgspec.json.decode(alert, type=_Event).time
+    return float(np.datetime64(text.removesuffix("Z"), "us").astype(np.int64)) / 1e6
