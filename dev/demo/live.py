@@ -66,7 +66,12 @@ class Live:
         steps = [Spinner("dots", f"{what} ({now - began:.0f} s)") for what, began in self._running]
         if self._picture is None:
             return Group(*steps)
-        return Group(_stream(self._picture), _conditions(self._picture), _beside(self._picture), *steps)
+        return Group(drawn(self._picture), *steps)
+
+
+def drawn(picture: Picture) -> RenderableType:
+    """The stream, the conditions, and alerts beside what was put in."""
+    return Group(_stream(picture), _conditions(picture), _beside(picture))
 
 
 def _stream(picture: Picture) -> RenderableType:

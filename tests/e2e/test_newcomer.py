@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,6 @@ def shortest(around: Surroundings) -> dict[str, Any]:
 @pytest.fixture
 def readings(around: Surroundings) -> Iterator[None]:
     """Two machines' readings in a topic that nobody has made: 600 each, a tenth of a second apart."""
-    import time
-
     rng, producer, began = random.Random(1), Producer({"bootstrap.servers": around.bootstrap}), time.time() - 60
     for number in range(600):
         for machine in ("press-1", "press-2"):
