@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from dev.cluster.control_plane import Cluster
     from dev.kafka.broker import Broker
     from dev.surroundings import Surroundings
+
+# How long an example takes says how busy the machine is, not whether the law holds.
+settings.register_profile("anomaly-operator", deadline=None)
+settings.load_profile("anomaly-operator")
 
 
 @pytest.fixture(scope="session")
