@@ -12,9 +12,9 @@ import pytest
 
 from anomaly_api.meta import LABEL_TRAINING
 from anomaly_api.model import AnomalyModel
-from anomaly_api.source import KafkaSource
+from anomaly_api.source import KafkaSource, Window
 from anomaly_detector.core.artifact import GRAPH_INPUT, unpack
-from tests.training.conftest import order, reading
+from tests.training.conftest import order, pipeline, reading
 
 pytestmark = pytest.mark.integration
 
@@ -56,7 +56,8 @@ def test_readings_in_kafka_become_a_registered_model(topic, detector, start):
     topic.send(0, 300)
     topic.producer.produce(topic.name, b"not json", b"pump-0")
     topic.producer.flush(30)
-    asked = order(kafka=topic.source, detector=detector.identity)
+    windows = [Window(name="short", size=8), Window(name="long", size=16, every=4)]
+    asked = order(kafka=topic.source, detector=detector.identity, pipeline=pipeline(windows=windows))
     status, log, last = start(asked, KUBECONFIG=detector.cluster.kubeconfig).end()
     assert (status, last) == (0, ""), log
     [found] = detector.models()
@@ -65,6 +66,8 @@ def test_readings_in_kafka_become_a_registered_model(topic, detector, start):
     assert model.spec.trained.readings == 900
     assert model.spec.trained.rejected == 1
     assert model.spec.trained.entities == 3
+    assert [(window.name, window.size) for window in model.spec.interface.windows] == [("short", 8), ("long", 16)]
+    assert [calibration.window for calibration in model.spec.calibration] == ["short", "long"]
     assert model.spec.interface.features == ["flow", "current", "speed"]
     owners = found["metadata"]["ownerReferences"]
     assert [(owner["kind"], owner["controller"], owner["blockOwnerDeletion"]) for owner in owners] == [

@@ -23,7 +23,7 @@ _WORTHWHILE: Final = 0.002
 _NOISE: Final = 0.2
 """Added to what the network is shown, in standard deviations of a feature: it learns what belongs together, not to copy."""
 _RESIDUAL_FLOOR: Final = 1e-3
-_ORDINARY: Final = 0.98
+_ORDINARY: Final = 0.995
 
 
 class FittingError(Exception):
