@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dev.demo.outcome import Outcome
+from dev.demo.outcome import Outcome, Promise
 from dev.demo.picture import Picture, clock, described
 from dev.progress import Step
 
@@ -45,7 +45,7 @@ class Live:
     def show(self, picture: Picture) -> None:
         self._picture = picture
 
-    def end(self, outcome: Outcome, shortfalls: list[str]) -> None:
+    def end(self, outcome: Outcome, promise: Promise) -> None:
         self.close()
         heading, *rows = outcome.table()
         table = Table(*heading)
@@ -54,8 +54,10 @@ class Live:
         self._console.print(table)
         for line in outcome.lines():
             self._console.print(line)
-        for text in shortfalls:
+        for text in outcome.failures(promise):
             self._console.print(f"[red]not as promised:[/] {text}")
+        for text in outcome.excesses(promise):
+            self._console.print(f"[yellow]more than promised:[/] {text}")
 
     def close(self) -> None:
         self._picture, self._running = None, []

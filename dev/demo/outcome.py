@@ -51,11 +51,15 @@ class Outcome:
     rate: float
     """Readings of an entity a second of wall time."""
 
-    def shortfalls(self, promise: Promise) -> list[str]:
-        """What is not as promised, a sentence each."""
-        return [*self._unfound(promise), *self._exceeded(promise)]
+    def failures(self, promise: Promise) -> list[str]:
+        """What was missed or alerted for nothing beyond what is promised, a sentence each: it did not work."""
+        return list(self._wrong(promise))
 
-    def _unfound(self, promise: Promise) -> Iterator[str]:
+    def excesses(self, promise: Promise) -> list[str]:
+        """What took longer or more than is promised, a sentence each; a busy machine may do that."""
+        return list(self._exceeded(promise))
+
+    def _wrong(self, promise: Promise) -> Iterator[str]:
         if not self.verdict.findings:
             yield "no anomaly was put in: nothing could be judged"
         for kind in self.verdict.kinds:
@@ -63,12 +67,14 @@ class Outcome:
             found = sum(finding.alert is not None for finding in findings)
             if found < promise.found_share * len(findings):
                 yield f"{kind}: {found} of {len(findings)} found, at least {promise.found_share:.0%} are promised"
+        rate = self.verdict.false_per_entity_day
+        if rate > promise.false_per_entity_day:
+            yield f"{rate:.2f} false alerts an entity and day of event time, at most {promise.false_per_entity_day:g} is promised"
 
     def _exceeded(self, promise: Promise) -> Iterator[str]:
         figures = self.figures
         p99 = percentile(figures.latencies, 0.99)
         for what, measured, limit, unit in (
-            ("false alerts an entity and day of event time", self.verdict.false_per_entity_day, promise.false_per_entity_day, ""),
             ("apply to the first scored window", figures.apply_to_scored, promise.scored_seconds, " s"),
             ("apply to the trained model serving", figures.apply_to_model, promise.model_seconds, " s"),
             ("reading to alert, 99th percentile", p99, promise.latency_p99_seconds, " s"),
@@ -80,14 +86,13 @@ class Outcome:
 
     def table(self) -> list[tuple[str, ...]]:
         """A row a kind and one for all; the first is the heading."""
-        heading = ("anomaly", "put in", "found", "missed", "readings to detection (median)", "event time", "wall time")
+        heading = ("anomaly", "put in", "found", "missed", "false alerts", "seconds to detection (median)", "as played")
         rows: list[tuple[str, ...]] = [heading]
-        rows.extend(self._row(kind, self.verdict.of(kind)) for kind in self.verdict.kinds)
-        if len(rows) > 2:
-            rows.append(self._row("all", self.verdict.findings))
+        rows.extend(self._row(kind, self.verdict.of(kind), "") for kind in self.verdict.kinds)
+        rows.append(self._row("all", self.verdict.findings, str(len(self.verdict.false))))
         return rows
 
-    def _row(self, kind: str, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    def _row(self, kind: str, findings: tuple[Finding, ...], false: str) -> tuple[str, ...]:
         delays = sorted(finding.delay for finding in findings if finding.delay is not None)
         median = delays[len(delays) // 2] if delays else None
         return (
@@ -95,7 +100,8 @@ class Outcome:
             str(len(findings)),
             str(len(delays)),
             str(len(findings) - len(delays)),
-            *(("-", "-", "-") if median is None else (f"{median}", f"{median * self.step:g} s", f"{median / self.rate:.1f} s")),
+            false,
+            *(("-", "-") if median is None else (f"{median * self.step:g}", f"{median / self.rate:.1f}")),
         )
 
     def lines(self) -> list[str]:

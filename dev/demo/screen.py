@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Protocol
 
-from dev.demo.outcome import Outcome
+from dev.demo.outcome import Outcome, Promise
 from dev.demo.picture import Picture, clock, described
 from dev.progress import Step, plain
 
@@ -24,7 +24,7 @@ class Screen(Protocol):
         """What there is to see has changed."""
         ...
 
-    def end(self, outcome: Outcome, shortfalls: list[str]) -> None:
+    def end(self, outcome: Outcome, promise: Promise) -> None:
         """The table and the figures."""
         ...
 
@@ -89,7 +89,7 @@ class Lines:
     def _say(self, picture: Picture, text: str) -> None:
         print(f"{picture.since_apply:6.1f} s  {text}", flush=True)
 
-    def end(self, outcome: Outcome, shortfalls: list[str]) -> None:
+    def end(self, outcome: Outcome, promise: Promise) -> None:
         rows = outcome.table()
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         print()
@@ -97,7 +97,11 @@ class Lines:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
         print()
         print("\n".join(outcome.lines()))
-        print("\n".join(f"NOT AS PROMISED: {text}" for text in shortfalls), flush=True)
+        for text in outcome.failures(promise):
+            print(f"NOT AS PROMISED: {text}")
+        for text in outcome.excesses(promise):
+            print(f"more than promised: {text}")
+        sys.stdout.flush()
 
     def close(self) -> None:
         """There is nothing to leave."""

@@ -45,12 +45,9 @@ def _led(bootstrap: str, wanted: list[str], partitions: int) -> bool:
     }
     # A new client each time: one that once heard that a topic is not there believes it for half a minute.
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    try:
-        for told in admin.list_offsets(latest, isolation_level=IsolationLevel.READ_UNCOMMITTED).values():
-            told.result(_SECONDS)
-    except KafkaException:
-        return False
-    return True
+    told = admin.list_offsets(latest, isolation_level=IsolationLevel.READ_UNCOMMITTED).values()
+    failures = [answer.exception(_SECONDS) for answer in told]  # each must have come before the client may go
+    return not any(failures)
 
 
 def _made(admin: AdminClient, topic: NewTopic) -> bool:

@@ -40,8 +40,7 @@ def test_the_demo_finds_what_was_put_in_within_its_memory(around: Surroundings, 
         model_seconds=math.inf,
         latency_p99_seconds=math.inf,
     )
-    shortfalls = outcome.shortfalls(promise)
-    screen.end(outcome, shortfalls)
+    screen.end(outcome, promise)
     # The stream is over, and the next one needs the machine.
     around.cluster.kubectl("--namespace", NAMESPACE, "delete", "anomalydetector", data, "--cascade=foreground")
-    assert shortfalls == []
+    assert outcome.failures(promise) + outcome.excesses(promise) == []
