@@ -16,8 +16,6 @@ from confluent_kafka.admin import AdminClient
 from tests.e2e.conftest import Kubectl, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dev.surroundings import Surroundings
 
 pytestmark = pytest.mark.e2e
@@ -35,7 +33,7 @@ def shortest(around: Surroundings) -> dict[str, Any]:
 
 
 @pytest.fixture
-def readings(around: Surroundings) -> Iterator[None]:
+def readings(around: Surroundings) -> None:
     """Two machines' readings in a topic that nobody has made: 600 each, a tenth of a second apart."""
     rng, producer, began = random.Random(1), Producer({"bootstrap.servers": around.bootstrap}), time.time() - 60
     for number in range(600):
@@ -44,8 +42,6 @@ def readings(around: Surroundings) -> Iterator[None]:
             when = int((began + number / 10) * 1000)
             producer.produce(TOPIC, json.dumps(reading).encode(), machine.encode(), timestamp=when)
     assert producer.flush(30) == 0
-    yield
-    AdminClient({"bootstrap.servers": around.bootstrap}).delete_topics([TOPIC])[TOPIC].result(20)
 
 
 @pytest.mark.usefixtures("readings")
