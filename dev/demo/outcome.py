@@ -86,7 +86,7 @@ class Outcome:
 
     def table(self) -> list[tuple[str, ...]]:
         """A row a kind and one for all; the first is the heading."""
-        heading = ("anomaly", "put in", "found", "missed", "false alerts", "seconds to detection (median)", "as played")
+        heading = ("anomaly", "put in", "found", "missed", "false alerts", "median event time to detection", "as played")
         rows: list[tuple[str, ...]] = [heading]
         rows.extend(self._row(kind, self.verdict.of(kind), "") for kind in self.verdict.kinds)
         rows.append(self._row("all", self.verdict.findings, str(len(self.verdict.false))))
@@ -101,7 +101,7 @@ class Outcome:
             str(len(delays)),
             str(len(findings) - len(delays)),
             false,
-            *(("-", "-") if median is None else (f"{median * self.step:g}", f"{median / self.rate:.1f}")),
+            *(("-", "-") if median is None else (f"{median * self.step:g} s", f"{median / self.rate:.1f} s")),
         )
 
     def lines(self) -> list[str]:

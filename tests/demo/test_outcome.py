@@ -55,7 +55,7 @@ def test_the_table_has_a_row_a_kind_and_one_for_all_with_the_median_delay() -> N
     table = outcome([finding("spike", 2), finding("spike", 4), finding("spike", 9), finding("drift", None)], false=3).table()
 
     assert table[1:] == [
-        ("spike", "3", "3", "0", "", "40", "0.8"),
+        ("spike", "3", "3", "0", "", "40 s", "0.8 s"),
         ("drift", "1", "0", "1", "", "-", "-"),
-        ("all", "4", "3", "1", "3", "40", "0.8"),
+        ("all", "4", "3", "1", "3", "40 s", "0.8 s"),
     ]
