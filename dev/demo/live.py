@@ -17,6 +17,10 @@ from dev.demo.picture import Picture, clock, described
 from dev.progress import Step
 
 _ROWS = 12
+_OTHER_LINES = 22
+"""Of the view, besides the rows of anomalies and alerts."""
+_WIDE = 140
+"""Columns from which both stand side by side."""
 _FOUND = {True: Text("found", "green"), False: Text("missed", "red"), None: Text("...", "yellow")}
 _STATUS = {"True": "green", "False": "red", "Unknown": "yellow"}
 # A condition that is good news when it is False.
@@ -68,12 +72,14 @@ class Live:
         steps = [Spinner("dots", f"{what} ({now - began:.0f} s)") for what, began in self._running]
         if self._picture is None:
             return Group(*steps)
-        return Group(drawn(self._picture), *steps)
+        size = self._console.size
+        room = max(size.height - _OTHER_LINES, 2)
+        return Group(drawn(self._picture, min(_ROWS, room if size.width >= _WIDE else room // 2)), *steps)
 
 
-def drawn(picture: Picture) -> RenderableType:
-    """The stream, the conditions, and alerts beside what was put in."""
-    return Group(_stream(picture), _conditions(picture), _beside(picture))
+def drawn(picture: Picture, rows: int = _ROWS) -> RenderableType:
+    """The stream, the conditions, and alerts beside what was put in, the last so many of each."""
+    return Group(_stream(picture), _conditions(picture), _beside(picture, max(rows, 1)))
 
 
 def _stream(picture: Picture) -> RenderableType:
@@ -95,13 +101,13 @@ def _conditions(picture: Picture) -> RenderableType:
     return Panel(table, title="kubectl describe adet", title_align="left")
 
 
-def _beside(picture: Picture) -> RenderableType:
+def _beside(picture: Picture, rows: int) -> RenderableType:
     put_in = Table("when", "entity", "put in", "", box=None, padding=(0, 1))
-    for anomaly in picture.put_in[-_ROWS:]:
+    for anomaly in picture.put_in[-rows:]:
         when = clock(picture.recording.time(anomaly.start))
         put_in.add_row(when, anomaly.entity, anomaly.kind, _FOUND[picture.found(anomaly)])
     alerts = Table("when", "entity", "alert", "", box=None, padding=(0, 1))
-    for opened, alert in picture.opened[-_ROWS:]:
+    for opened, alert in picture.opened[-rows:]:
         about = picture.explained(opened)
         said = Text(about.kind, "green") if about else Text("nothing known", "red") if picture.judged else Text("")
         alerts.add_row(clock(picture.recording.time(opened.tick)), opened.entity, described(alert), said)
