@@ -9,7 +9,7 @@ from typing import Final
 
 from anomaly_api.schema import digest
 from anomaly_api.status import TrainingStatus
-from anomaly_operator.core import children, conditions, findings, registry, reporting
+from anomaly_operator.core import children, conditions, findings, registry, reporting, training
 from anomaly_operator.core.actions import Notice, Plan
 from anomaly_operator.core.conditions import Facts, Transition
 from anomaly_operator.core.course import Course, course
@@ -128,5 +128,8 @@ def _notices(observed: Observed, todo: Course, transitions: list[Transition]) ->
 def _look_again_in(drawn: dict[str, Finding], todo: Course) -> float:
     if todo.prevented:
         return REST * 6
-    moving = drawn[conditions.RECONCILING].status == "True" or drawn[conditions.SCORING].status == "Unknown"
+    reconciling = drawn[conditions.RECONCILING]
+    moving = reconciling.status == "True" or drawn[conditions.SCORING].status == "Unknown"
+    if reconciling.reason == training.WAITING_FOR_DATA and drawn[conditions.SCORING].status == "True":
+        return REST  # it may last for days
     return BUSY if moving else REST

@@ -12,6 +12,7 @@ from anomaly_operator.core.names import JOBS, TRAINER, job_name
 from anomaly_operator.core.observed import Detector, Manifest, Observed
 from anomaly_operator.core.pods import Pod
 
+WAITING_FOR_DATA: Final = "WaitingForData"
 _VANISHED_AFTER: Final = 60.0
 """Seconds after which a model of a completed Job that is not there is taken for deleted, not for late."""
 
@@ -113,8 +114,8 @@ def _reported(evidence: TrainingEvidence, asked: TrainingOrder, attempts: int) -
         return Training(status, evidence.reason, evidence.message)
     if state == "Waiting":
         found = f"there are {evidence.windows} windows ({evidence.readings} readings), {evidence.needed} windows are needed"
-        reason = evidence.reason if evidence.reason not in ("", "TooLittleData") else "WaitingForData"
-        said = evidence.message if reason != "WaitingForData" else ""
+        reason = evidence.reason if evidence.reason not in ("", "TooLittleData") else WAITING_FOR_DATA
+        said = evidence.message if reason != WAITING_FOR_DATA else ""
         return Training(status, reason, said or f"training waits for data: {found}; until then the fallback scorer decides")
     return Training(
         status, "Training", f"{state.lower()}: {evidence.message}" if evidence.message else f"the trainer is {state.lower()}"
