@@ -34,6 +34,8 @@ class _Memory:
     evidence: Evidence = field(default_factory=Evidence)
     refused: Refusal | None = None
     figures_written: float = 0.0
+    unreadable: tuple[int, str] = (0, "")
+    """Generation of a spec that cannot be read, and why, as the status tells it."""
     asked: bool = False
     """Whether the pods have been asked since this process began to act."""
 
@@ -84,7 +86,9 @@ class Reconciler:
         try:
             seen = self._cache.observe(key)
         except InvalidSpecError as error:
-            await self._cluster.patch_status(key, _invalid(str(error), self._clock()))
+            if memory.unreadable != (error.generation, str(error)):
+                await self._cluster.patch_status(key, _invalid(error, self._clock()))
+                memory.unreadable = (error.generation, str(error))
             return
         if seen is None:
             await self._forget(key)
@@ -142,9 +146,9 @@ class Reconciler:
                 await self._cluster.patch_model(namespace, registry.PatchModel(model.name, {"usedBy": remaining}))
 
 
-def _invalid(why: str, now: float) -> dict[str, object]:
+def _invalid(error: InvalidSpecError, now: float) -> dict[str, object]:
     """A status for a spec that the API server admitted and this version cannot read: the CRDs are of another version."""
-    message = f"the operator cannot read the spec ({why}): do the CRDs and the operator have the same version?"
+    message = f"the operator cannot read the spec ({error}): do the CRDs and the operator have the same version?"
     statuses = {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
     conditions = [
         Condition.model_validate(
@@ -153,7 +157,7 @@ def _invalid(why: str, now: float) -> dict[str, object]:
                 "status": status,
                 "reason": "InvalidSpec",
                 "message": message,
-                "observedGeneration": 0,
+                "observedGeneration": error.generation,
                 "lastTransitionTime": rfc3339(now),
             }
         ).document()

@@ -240,6 +240,7 @@ def test_paused_stops_pods_and_training() -> None:
     assert world.job is None
     assert world.condition("Ready") == ("False", "Paused")
     assert world.condition("Stalled")[0] == "False"
+    assert [notice.warning for notice in world.notices if notice.reason == "Paused"] == [False]
     world.edit({"paused": False})
     world.settle()
     assert world.children[DEPLOYMENTS, "pumps-detector"]["spec"]["replicas"] == 1

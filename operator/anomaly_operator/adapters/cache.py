@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 class InvalidSpecError(Exception):
     """A detector's spec that this version cannot read, though the API server admitted it."""
 
+    def __init__(self, why: str, generation: int) -> None:
+        super().__init__(why)
+        self.generation = generation
+
 
 class Cache:
     """Objects by kind, namespace and name; detectors also by consumer group, children by detector."""
@@ -40,7 +44,7 @@ class Cache:
         self._pods: dict[Key, dict[str, Pod]] = defaultdict(dict)
         self._models: dict[str, dict[str, Model]] = defaultdict(dict)
         self._detectors: dict[Key, Detector | str] = {}
-        self._uids: dict[Key, tuple[str, bool]] = {}
+        self._uids: dict[Key, tuple[str, bool, int]] = {}
         self._groups: dict[str, set[Key]] = defaultdict(set)
         self._concerned: dict[_Place, set[Key]] = defaultdict(set)
 
@@ -79,7 +83,10 @@ class Cache:
         if owner is None:
             return set()
         self._children[owner].pop((kind, name), None)
-        self._pods[owner].pop(name, None) if kind == PODS else None
+        if kind == PODS:
+            self._pods[owner].pop(name, None)
+        if not self._children[owner] and not self._pods[owner]:  # nothing may be left of what is gone
+            del self._children[owner], self._pods[owner]
         return {owner}
 
     def knows(self, kind: Kind, metadata: Manifest) -> bool:
@@ -113,7 +120,7 @@ class Cache:
         if found is None or self._uids[key][1]:
             return None
         if isinstance(found, str):
-            raise InvalidSpecError(found)
+            raise InvalidSpecError(found, self._uids[key][2])
         return Observed(
             detector=found,
             children=dict(self._children[key]),
@@ -127,7 +134,7 @@ class Cache:
         metadata, key = document["metadata"], place[1:]
         before = self._rivals(key)
         self._leave_group(key)
-        self._uids[key] = (metadata["uid"], "deletionTimestamp" in metadata)
+        self._uids[key] = (metadata["uid"], "deletionTimestamp" in metadata, metadata.get("generation", 0))
         try:
             parsed = detector(document)
         except ValidationError as error:

@@ -14,6 +14,7 @@ from anomaly_operator.core.findings import Finding, Standing
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 SOURCE, MODEL, SCORING = "SourceReachable", "ModelAvailable", "Scoring"
 _LONGEST: Final = 2000
+_WORRYING: Final = (Standing.STALLED, Standing.RESTING)
 ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING)
 
 
@@ -92,7 +93,7 @@ def settle(
         )
         conditions.append(condition)
         if not same:
-            warning = finding.status == "False" and finding.standing is not Standing.MOVING and name not in (RECONCILING, STALLED)
+            warning = finding.status == "False" and finding.standing in _WORRYING and name not in (RECONCILING, STALLED)
             transitions.append(Transition(condition, old, warning))
     return conditions, transitions
 

@@ -50,7 +50,7 @@ def _runtime(detector: Detector) -> Runtime:
 def _prevented(observed: Observed) -> Finding | None:
     detector, rival = observed.detector, observed.rival
     if detector.spec.paused:
-        return Finding("False", "Paused", "spec.paused is set: nothing is scored or trained", Standing.RESTING)
+        return Finding("False", "Paused", "spec.paused is set: nothing is scored or trained", Standing.WANTED)
     if rival is not None:
         message = (
             f"AnomalyDetector {rival.namespace}/{rival.name}, which is older, reads these brokers with the same consumer group "

@@ -24,7 +24,9 @@ class Standing(Enum):
     MOVING = "moving"
     STALLED = "stalled"
     RESTING = "resting"
-    """Neither under way nor stuck: paused, or a topic without readings."""
+    """Neither under way nor stuck: a topic without readings."""
+    WANTED = "wanted"
+    """Someone wants it so: paused."""
 
 
 @dataclass(frozen=True)
