@@ -496,6 +496,19 @@ def test_silence_is_told_within_a_minute_and_is_not_stalled() -> None:
     assert world.condition("Reconciling")[0] == "False"
 
 
+@pytest.mark.parametrize(
+    ("readings", "since", "told"),
+    [(288, 600, "Scoring"), (288, 1000, "NoReadings"), (86_400, 46, "NoReadings"), (9, 46, "NoReadings")],
+)
+def test_silence_is_measured_by_the_streams_own_pace(readings: int, since: float, told: str) -> None:
+    world = scoring_world()
+    world.now += 86_400
+    moments = {"last_scored": world.now - since, "last_reading": world.now - since}
+    world.report("pumps-detector-0", readings=readings, windows=readings, recent_readings=0, **moments)
+    world.settle()
+    assert world.condition("Scoring")[1] == told
+
+
 def test_a_container_that_has_just_been_restarted_is_not_called_silent() -> None:
     world = scoring_world()
     world.now += 600

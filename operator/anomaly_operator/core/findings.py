@@ -14,6 +14,7 @@ from anomaly_operator.core.pods import Pod, Trouble
 
 SILENCE: Final = 45.0
 """Seconds without a scored window after which a detector is said not to score: with the time that asking takes, a minute."""
+_ENOUGH_FOR_A_PACE: Final = 10
 _GRACE: Final = 60.0
 """Seconds that a pod is given to start, connect and score."""
 
@@ -79,9 +80,9 @@ def scoring(observed: Observed, now: float) -> Finding:
     readings, unreadable = sum(each.recent_readings for each in evidence), sum(each.recent_dead_letters for each in evidence)
     if readings and unreadable * 2 > readings:
         return _unreadable(observed, evidence)
-    if any(_recent(observed, each, each.last_scored, now) for each in evidence):
+    if any(_recent(observed, each, each.last_scored, each.windows, now) for each in evidence):
         return Finding("True", "Scoring", "windows are being scored")
-    arriving = any(_recent(observed, each, each.last_reading, now) for each in evidence)
+    arriving = any(_recent(observed, each, each.last_reading, each.readings, now) for each in evidence)
     if arriving and any(each.warming for each in evidence):
         return Finding("False", "WarmingUp", "readings arrive, but no entity has enough of them yet to be scored")
     started = min((pod.started for pod in scoring_pods(observed)), default=now)
@@ -89,9 +90,9 @@ def scoring(observed: Observed, now: float) -> Finding:
         return Finding("Unknown", "Starting", "the scoring pods have just started")
     if not arriving:
         topic = observed.detector.spec.source.kafka.topic
-        message = f"no reading has arrived on topic {topic} for a minute: is anything being produced to it?"
+        message = f"no readings arrive on topic {topic}: is anything being produced to it?"
         return Finding("False", "NoReadings", message, Standing.RESTING)
-    message = "readings arrive, but none has been scored for a minute: see the logs of the scoring pods"
+    message = "readings arrive, but none is being scored: see the logs of the scoring pods"
     return Finding("False", "NotScoring", message, Standing.STALLED)
 
 
@@ -143,10 +144,18 @@ def _unreadable(observed: Observed, evidence: list[DetectorEvidence]) -> Finding
     return Finding("False", "MostlyUnreadable", message, Standing.STALLED)
 
 
-def _recent(observed: Observed, evidence: DetectorEvidence, moment: float | None, now: float) -> bool:
-    """Whether `moment` of the pod's clock is less than `SILENCE` ago; clocks of two machines are never compared."""
-    since_asked = max(0.0, now - observed.evidence.asked.get(evidence.pod, now))
-    return moment is not None and evidence.now - moment + since_asked <= SILENCE
+def _recent(observed: Observed, evidence: DetectorEvidence, moment: float | None, count: int, now: float) -> bool:
+    """Whether `moment` of the pod's clock is no silence ago; clocks of two machines are never compared.
+
+    A stream with a reading every five minutes is not silent in between: three of its own mean gaps are none, either.
+    `count` is how many there were since the pod's start.
+    """
+    if moment is None:
+        return False
+    since = evidence.now - moment + max(0.0, now - observed.evidence.asked.get(evidence.pod, now))
+    started = next((pod.started for pod in observed.pods if pod.name == evidence.pod), now)
+    own_pace = 3 * (now - started) / count if count >= _ENOUGH_FOR_A_PACE else 0.0
+    return since <= max(SILENCE, own_pace)
 
 
 def _of_trouble(trouble: Trouble) -> Finding:
