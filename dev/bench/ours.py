@@ -53,7 +53,7 @@ def throughput(stand: Stand, topic: str, entities: int, readings: int) -> dict[s
         looks = [_look(started, full)]
         while looks[-1].evidence.readings < readings:
             time.sleep(_LOOK_SECONDS)
-            looks.append(_look(started, looks[-1].evidence.readings))
+            looks.append(_look(started, looks[-1].evidence.readings + 1))
         first, last = looks[0], looks[-2 if len(looks) > 2 else -1]
         counted = last.evidence.readings - first.evidence.readings
         if not counted:
@@ -74,7 +74,7 @@ class _Look:
 
 
 def _look(started: Pod, readings: int) -> _Look:
-    """When it has read so many."""
+    """When it has read at least so many."""
     return _Look(started.until(lambda found: found.readings >= readings, _LOOK_SECONDS), started.cpu_seconds())
 
 
