@@ -114,9 +114,9 @@ def figures(results: Results, others: dict[str, Any]) -> list[Figure]:
 
 
 def show(results: Results, others: dict[str, Any], console: Console) -> None:
-    """Two tables."""
+    """Two tables. Time on a CPU is shown beside the rate because it says more where other processes are busy, too."""
     table = Table(title=f"Readings a second, one process, median of {len(results.rates['floor'])} rounds")
-    for column in ("", "readings/s", "lowest - highest", "of the floor", "x tutorial", "CPU µs each"):
+    for column in ("", "readings/s", "lowest - highest", "of the floor", "x tutorial", "CPU µs each", "of the floor's"):
         table.add_column(column, justify="left" if not column else "right")
     for key, rates in results.rates.items():
         table.add_row(
@@ -126,6 +126,7 @@ def show(results: Results, others: dict[str, Any], console: Console) -> None:
             f"{results.ratio(key, 'floor'):.0%}" if results.ratio(key, "floor") >= 0.1 else f"{results.ratio(key, 'floor'):.1%}",
             f"{results.ratio(key, 'tutorial'):.1f}",
             f"{results.cpu(key):.2f}",
+            f"{results.cpu('floor') / results.cpu(key):.0%}",
         )
     console.print(table)
     asked = Table(title="What was asked")
