@@ -18,7 +18,7 @@ from rich.console import Console
 
 from dev import progress
 from dev.bench import contest, ours, readings, report, surroundings
-from dev.bench.contest import ENTITIES, ROOT, Results, Scale
+from dev.bench.contest import ROOT, Results, Scale
 from dev.bench.ours import Stand
 from dev.kafka import broker
 from dev.progress import telling
@@ -50,8 +50,8 @@ def _bench(folder: Path, scale: Scale, rounds: int, only: Sequence[str] | None, 
         trained, training_seconds = surroundings.trained(folder)
     with broker.running(f"bench-{os.getpid()}", tell) as kafka:
         stand = Stand(folder, kafka.bootstrap, trained)
-        readings.create(stand.bootstrap, "alerts", "dead-letters", *(contest.topic(entities) for entities in ENTITIES))
-        for entities in ENTITIES:
+        readings.create(stand.bootstrap, "alerts", "dead-letters", *(contest.topic(entities) for entities in scale.entities))
+        for entities in scale.entities:
             with telling(tell, f"writing {scale.readings(entities):,} readings of {entities:,} entities"):
                 readings.write(stand.bootstrap, contest.topic(entities), readings.Readings(entities), scale.ticks[entities])
         results = _rounds(stand, scale, quix, rounds, only, tell)
@@ -88,7 +88,7 @@ def _others(stand: Stand, scale: Scale, rounds: int, tell: progress.Tell) -> dic
     latencies: list[dict[str, float]] = []
     for number in range(1, rounds + 1):
         with telling(tell, f"round {number} of {rounds}: start to first score"):
-            starts.append(ours.first_score(stand, contest.topic(ENTITIES[0])))
+            starts.append(ours.first_score(stand, contest.topic(scale.entities[0])))
         topic = f"latency-{number}"
         readings.create(stand.bootstrap, topic)
         with telling(tell, f"round {number} of {rounds}: latency at {ours.READINGS_A_SECOND:,} readings/s"):

@@ -16,7 +16,6 @@ from dev.bench import ours
 from dev.bench.ours import Stand
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-ENTITIES: Final = (100, 10_000, 100_000)
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -30,6 +29,11 @@ class Scale:
     seconds: float
     """That a slow contestant gets."""
     latency_seconds: float
+
+    @property
+    def entities(self) -> list[int]:
+        """Numbers of entities, rising; the loops get the topic with the fewest."""
+        return sorted(self.ticks)
 
     def readings(self, entities: int) -> int:
         return entities * self.ticks[entities]
@@ -50,6 +54,10 @@ class Results:
         """Median over rounds."""
         return statistics.median(self.rates[name])
 
+    def entities(self, name: str) -> list[int]:
+        """Numbers of entities that a contestant was measured with, rising."""
+        return sorted(int(key.removeprefix(f"{name}.")) for key in self.rates if key.startswith(f"{name}."))
+
     def ratio(self, name: str, to: str) -> float:
         """Median of the ratios within rounds."""
         return statistics.median(mine / theirs for mine, theirs in zip(self.rates[name], self.rates[to], strict=True))
@@ -69,8 +77,9 @@ def topic(entities: int) -> str:
 
 def contestants(stand: Stand, scale: Scale, quix: Path) -> dict[str, Contestant]:
     """By their keys in bench.json; `quix` is the Python of the environment that has quixstreams."""
-    common = [stand.bootstrap, topic(ENTITIES[0])]
-    most = str(scale.readings(ENTITIES[0])), str(scale.seconds)
+    few = scale.entities[0]
+    common = [stand.bootstrap, topic(few)]
+    most = str(scale.readings(few)), str(scale.seconds)
 
     def loop(name: str) -> Contestant:
         return lambda: _measured([sys.executable, "-m", "dev.bench.loops", name, *common, *most])
@@ -84,7 +93,7 @@ def contestants(stand: Stand, scale: Scale, quix: Path) -> dict[str, Contestant]
         return _measured([str(quix), str(script), *common, str(stand.trained.graph), str(folder), *most])
 
     loops = {name: loop(name) for name in ("consume", "floor", "tutorial")}
-    return loops | {"quixstreams": streams} | {f"atLeastOnce.{entities}": scored(entities) for entities in ENTITIES}
+    return loops | {"quixstreams": streams} | {f"atLeastOnce.{entities}": scored(entities) for entities in scale.entities}
 
 
 def _measured(command: list[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from anomaly_api.evidence import DetectorEvidence
 from anomaly_api.policy import AlertPolicy, Closing, Opening, Severity
 from dev.bench import pod
 from dev.bench.pod import Pod, Trained
@@ -49,24 +50,32 @@ def throughput(stand: Stand, topic: str, entities: int, readings: int) -> dict[s
     """Between two looks while the stream flows: the first when every entity's window is full, the last before its end."""
     with stand.pod(topic) as started:
         full = max(readings // 20, SIZE * entities)
-        last = first = started.until(lambda found: found.readings >= full, _LOOK_SECONDS)
-        cpu = first_cpu = started.cpu_seconds()
-        while True:
+        looks = [_look(started, full)]
+        while looks[-1].evidence.readings < readings:
             time.sleep(_LOOK_SECONDS)
-            now, spent = started.evidence(), started.cpu_seconds()
-            if now.readings >= readings or now.readings == last.readings:
-                break
-            last, cpu = now, spent
-        counted = last.readings - first.readings
+            looks.append(_look(started, looks[-1].evidence.readings + 1))
+        first, last = looks[0], looks[-2 if len(looks) > 2 else -1]
+        counted = last.evidence.readings - first.evidence.readings
         if not counted:
-            raise RuntimeError(f"{readings} readings were too few to measure by: give more")
-        started.until(lambda found: found.readings >= readings)
+            raise RuntimeError(f"{readings:,} readings were too few to measure by: give more")
         return {
-            "rate": counted / (last.now - first.now),
-            "cpuMicroseconds": (cpu - first_cpu) / counted * 1e6,
+            "rate": counted / (last.evidence.now - first.evidence.now),
+            "cpuMicroseconds": (last.cpu_seconds - first.cpu_seconds) / counted * 1e6,
             "memory": started.memory(),
-            "entities": now.entities,
         }
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How far a pod was, and what it had spent."""
+
+    evidence: DetectorEvidence
+    cpu_seconds: float
+
+
+def _look(started: Pod, readings: int) -> _Look:
+    """When it has read at least so many."""
+    return _Look(started.until(lambda found: found.readings >= readings, _LOOK_SECONDS), started.cpu_seconds())
 
 
 def first_score(stand: Stand, topic: str) -> float:

@@ -1,6 +1,7 @@
 """Readings as columns: what every stage after decoding takes and returns. Holds data only; nothing is computed here."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,13 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+
+
+class Stamps(Protocol):
+    """[n] int64: an array, or what becomes one when it is asked for its numbers."""
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
+
 
 MICROSECONDS = 1_000_000
 """Event times are whole microseconds since 1970 UTC: exact to compare, exact to print."""

@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
-from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Int64, Mask
+from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Int64, Mask, Stamps
 from anomaly_detector.core.explain import MAX_BYTES, MAX_ENTITY, Exact, Explainer, Flaw
 
 _EARLIEST: Final = -62_135_596_800 * MICROSECONDS
@@ -67,7 +67,7 @@ class Decoder:
         self,
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None],
-        timestamps_ms: Int64,
+        timestamps_ms: Stamps,
         partitions: Int64 | None = None,
     ) -> Decoded:
         """Readings of [n] messages; `timestamps_ms` are the messages' own, -1 where there is none."""
@@ -106,7 +106,7 @@ class Decoder:
         records: list[Any],
         rows: Int64,
         keys: Sequence[bytes | None],
-        timestamps_ms: Int64,
+        timestamps_ms: Stamps,
         batch: Batch,
         rejects: list[Reject],
     ) -> Batch:
@@ -116,7 +116,7 @@ class Decoder:
         # np.fromiter takes three times as long
         exact = np.frombuffer(struct.pack(f"{count}d", *flat), np.float64).reshape(-1, self._width)
         values, finite = _narrow(exact)
-        times, timed = self._times(records, timestamps_ms[rows])
+        times, timed = self._times(records, rows, timestamps_ms)
         entities, named = self._entities(records, rows, keys)
         batch = replace(batch, entities=entities, times=times, values=values)
         sound = finite & timed & named
@@ -142,10 +142,11 @@ class Decoder:
         lengths = np.fromiter(map(len, found), np.int64, len(found))
         return found, (lengths > 0) & (lengths <= MAX_ENTITY)
 
-    def _times(self, records: list[Any], timestamps_ms: Int64) -> tuple[Int64, Mask]:
+    def _times(self, records: list[Any], rows: Int64, timestamps_ms: Stamps) -> tuple[Int64, Mask]:
         """Event times, and whether each is one."""
         if self._time is None:
-            return timestamps_ms * 1000, timestamps_ms >= 0
+            stamps = timestamps_ms[rows]
+            return stamps * 1000, stamps >= 0
         found = map(attrgetter(self._time), records)
         if self._pipeline.time.format is TimeFormat.ISO8601:
             seconds = [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in found]
@@ -171,7 +172,7 @@ class Decoder:
         refused: list[int],
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None],
-        timestamps_ms: Int64,
+        timestamps_ms: Stamps,
         partitions: Int64,
         batch: Batch,
         rejects: list[Reject],

@@ -15,7 +15,7 @@ import numpy as np
 
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.alerts import Alert, cloud_event
-from anomaly_detector.core.columns import Int64
+from anomaly_detector.core.columns import Int64, Stamps
 from anomaly_detector.core.decode import Decoder, Reject
 from anomaly_detector.core.entities import Columns, Entities
 from anomaly_detector.core.episodes import Episodes, Turn
@@ -30,7 +30,7 @@ class Messages:
 
     values: Sequence[bytes | None]
     keys: Sequence[bytes | None]
-    timestamps_ms: Int64
+    timestamps_ms: Stamps
     """-1 where a message has none."""
     partitions: Int64
 

@@ -41,7 +41,7 @@ def producer(runtime: Runtime, pod: str) -> dict[str, Any]:
     kafka = runtime.kafka
     return {
         **_BOTH,
-        "linger.ms": 5,
+        "linger.ms": 1,  # an alert is waited for; what a batch led to is sent together all the same
         "acks": "all",
         "message.timeout.ms": 0,  # 5 min by default, then the record is lost: while the broker is away, it waits
         "max.in.flight.requests.per.connection": 1,  # a retry must not overtake: the order per entity stays

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -33,6 +33,21 @@ class Read:
 def _whole_numbers(numbers: Iterable[int | None], count: int) -> Int64:
     """[count]"""
     return np.frombuffer(struct.pack(f"{count}q", *numbers), np.int64)  # half the time of np.fromiter
+
+
+class _Times:
+    """Times of messages. Where the reading itself has the time, as most do, nobody ever asks."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+        self._found: Int64 | None = None
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        if self._found is None:
+            count = len(self._messages)
+            stamps = _whole_numbers(chain.from_iterable(map(Message.timestamp, self._messages)), 2 * count).reshape(-1, 2)
+            self._found = np.where(stamps[:, 0] == TIMESTAMP_NOT_AVAILABLE, _NO_TIMESTAMP, stamps[:, 1])
+        return self._found[rows]
 
 
 class Reader:
@@ -132,9 +147,7 @@ class Reader:
         offsets = _whole_numbers(map(Message.offset, good), count)
         for partition in set(partitions.tolist()):
             self._next[partition] = int(offsets[partitions == partition].max()) + 1
-        stamps = _whole_numbers(chain.from_iterable(map(Message.timestamp, good)), 2 * count).reshape(-1, 2)
-        times = np.where(stamps[:, 0] == TIMESTAMP_NOT_AVAILABLE, _NO_TIMESTAMP, stamps[:, 1])
-        return Read(Messages(list(map(Message.value, good)), list(map(Message.key, good)), times, partitions), offsets)
+        return Read(Messages(list(map(Message.value, good)), list(map(Message.key, good)), _Times(good), partitions), offsets)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:

@@ -1,0 +1,29 @@
+"""`make bench`, in small: every contestant runs on a real broker and everything it promises to measure is measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dev.bench.__main__ import main
+from dev.bench.contest import Scale
+
+pytestmark = pytest.mark.integration
+
+SMALL = Scale(rounds=1, ticks={100: 6_000, 1_000: 300, 2_000: 150}, seconds=2.0, latency_seconds=5.0)
+
+
+def test_the_benchmark_measures_every_contestant_and_writes_it_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "bench.json"
+    assert main(["--output", str(output)], SMALL) == 0, capsys.readouterr().err
+    found = json.loads(output.read_text())
+    for name in ("consume", "floor", "tutorial", "quixstreams"):
+        assert found[name] > 0
+    for rate in found["atLeastOnce"].values():
+        assert rate > found["tutorial"]
+    assert set(found["atLeastOnce"]) == {"100", "1000", "2000"}
+    assert found["latency"]["atLeastOnce"]["p50Milliseconds"] > 0
+    assert found["versions"]["kafka"].startswith("4.")
+    assert "ours, at least once, 100 entities" in capsys.readouterr().out
