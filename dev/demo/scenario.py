@@ -15,7 +15,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 FAULTS_EACH: Final = 10
 _PUMPS: Final = 20
 _PUMP_WINDOW: Final = 12
-_SERVER_WINDOW: Final = 24
+_SERVER_WINDOW: Final = 36
 """Readings in a window of the example; for so long after an anomaly's end windows still hold some of it."""
 _PUMP_HISTORY: Final = 8640
 _PUMP_WAITING: Final = 4000
