@@ -109,7 +109,8 @@ class Journal:
     def recover(self, committed: int | None, low: int, high: int, *, latest: bool) -> Recovered:
         """Where to begin: `committed` is the group's position, `low` and `high` what the topic holds."""
         if committed is None:
-            return self._anew(high if latest else low)
+            note = "the group has lost its position: the topic was made anew, or nobody has read for long; it begins by startFrom"
+            return self._anew(high if latest else low, note if self._number else "")
         if committed > high:
             note = f"the group has committed offset {committed}, and the topic ends at {high}: it was made anew and is read whole"
             return self._anew(low, note)
