@@ -27,6 +27,7 @@ class Member:
     folder: Path
     process: subprocess.Popen[bytes] | None = None
     stopped: bool = False
+    leaving: bool = False
     port: int = 0
 
     @property
@@ -60,7 +61,7 @@ class Member:
         }
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "anomaly_detector"], env=environment, stdout=log, stderr=log)
-        self.stopped = False
+        self.stopped = self.leaving = False
 
     def assign(self, assignment: Assignment) -> None:
         """As kubelet does it: the file is replaced at once."""
@@ -95,6 +96,7 @@ class Member:
         if self.running and self.process is not None:
             self.wake()
             self.process.terminate()
+            self.leaving = True
 
     def ended(self) -> int | None:
         """Exit status, once it has ended."""

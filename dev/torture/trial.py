@@ -188,7 +188,7 @@ class Trial:
 
     def _await_end(self) -> list[str]:
         """Until all that was produced has been decided and committed."""
-        if not any(member.running for member in self._members):
+        if all(member.leaving or not member.running for member in self._members):
             self._join()
         topic, group = self._runtime.kafka.topic, self._runtime.group_id
         consumer = Consumer({"bootstrap.servers": self._broker.bootstrap, "group.id": group, "isolation.level": "read_committed"})
