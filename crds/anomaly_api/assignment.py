@@ -1,10 +1,11 @@
 """What the operator tells the pods: `Runtime` (replaces the pods), `Assignment` (taken over while running), `TrainingOrder`."""
 
+import re
 from typing import Any
 
 from anomaly_api.calibration import WindowThreshold
 from anomaly_api.learning import Autoencoder, ModelStore, Training
-from anomaly_api.policy import AlertPolicy, Fallback
+from anomaly_api.policy import AlertPolicy, Delivery, Fallback
 from anomaly_api.schema import Contract, digest
 from anomaly_api.source import KafkaSource, Pipeline
 
@@ -30,11 +31,26 @@ class Runtime(Contract):
     group_id: str
     alerts_topic: str
     dead_letter_topic: str
+    state_topic: str
+    delivery: Delivery = Delivery.EXACTLY_ONCE
 
     @property
     def digest(self) -> str:
         """sha256 of the content, in hexadecimal."""
         return digest(self.document())
+
+
+def state_topic(source: str, group: str) -> str:
+    """Name of the state topic where the spec names none: it belongs to the offsets of one group in one topic.
+
+    >>> state_topic("readings", "anomaly-operator.plant.pumps")
+    'readings.anomaly-operator.plant.pumps.state'
+
+    What Kafka does not allow in a topic's name is replaced, and what is too long is cut, and a digest is added.
+    """
+    whole = f"{source}.{group}"
+    name = re.sub(r"[^a-zA-Z0-9._-]", "-", whole)[: 249 - len(".0123456789ab.state")]
+    return f"{name}.state" if name == whole else f"{name}.{digest(whole)[:12]}.state"
 
 
 class Revision(Contract):

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from anomaly_api.learning import Autoencoder, ModelKind, ModelStore, Training
 from anomaly_api.meta import API_VERSION
-from anomaly_api.policy import Alerts, Budget, Fallback, PodSettings, Scaling, Threshold
+from anomaly_api.policy import Alerts, Budget, Delivery, Fallback, PodSettings, Scaling, Threshold
 from anomaly_api.schema import Contract, Empty, rule
-from anomaly_api.source import Entity, Features, Pipeline, Source, Time, Window, Windows
+from anomaly_api.source import Entity, Features, Pipeline, Source, Time, TopicName, Window, Windows
 from anomaly_api.status import DetectorStatus
 
 MAX_WINDOW_VALUES: Final = 16_384
@@ -46,6 +46,10 @@ def _config_maps() -> ModelStore:
 @rule(
     "!has(self.alerts.deadLetterTopic) || self.alerts.deadLetterTopic != self.source.kafka.topic",
     "alerts.deadLetterTopic must not be the source topic: what cannot be read would come back for ever",
+)
+@rule(
+    f"!has(self.stateTopic) || !(self.stateTopic in [self.source.kafka.topic, {_ALERTS}, {_DEAD_LETTERS}])",
+    "stateTopic must be a topic of its own: it is compacted, and only the detector can read it",
 )
 @rule(
     f"{_ALERTS} != {_DEAD_LETTERS}",
@@ -92,6 +96,12 @@ class DetectorSpec(Contract):
     """What decides until there is a model."""
     alerts: Alerts = Field(default_factory=Alerts)
     """What becomes an alert, and where alerts go."""
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    """ExactlyOnce: alerts and input offsets are one transaction, so whoever reads committed records sees each alert once,
+    whatever crashes. AtLeastOnce: quicker by some milliseconds; after a crash the last alerts may come again, ids unchanged."""
+    state_topic: TopicName | None = None
+    """Compacted topic for what the detector remembers: windows and open episodes. Unset: `<source topic>.<consumer group>.state`.
+    The detector makes it if it may, with as many partitions as the source topic."""
     scaling: Scaling = Field(default_factory=Scaling)
     """How many pods score."""
     pod: PodSettings = Field(default_factory=PodSettings)

@@ -17,6 +17,8 @@ class SourceState(StrEnum):
     TOPIC_NOT_FOUND = "TopicNotFound"
     ALERTS_TOPIC_NOT_FOUND = "AlertsTopicNotFound"
     DEAD_LETTER_TOPIC_NOT_FOUND = "DeadLetterTopicNotFound"
+    STATE_TOPIC_UNUSABLE = "StateTopicUnusable"
+    """It is missing and could not be made."""
     NOT_AUTHORIZED = "NotAuthorized"
     FAILED = "Failed"
     """Anything else; the message says what."""
@@ -32,6 +34,10 @@ class SourceEvidence(Contract):
     """Partitions assigned to this pod."""
     lag: int = 0
     """Messages of these partitions not read yet."""
+    recovering: int = 0
+    """Of the partitions, those that do not decide yet: what is known of them is being read."""
+    skipped: int = 0
+    """Messages that Kafka had deleted before they were read."""
 
 
 class RevisionFailure(StrEnum):

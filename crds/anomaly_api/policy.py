@@ -1,5 +1,6 @@
 """When a score becomes an alert, where alerts go, and how the pods run: threshold, alerts, fallback, scaling, pod."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -105,6 +106,13 @@ class Alerts(AlertPolicy):
     """Topic for alerts. Unset: `<source topic>.alerts`. It must exist, or the broker must create topics."""
     dead_letter_topic: TopicName | None = None
     """Topic for messages that could not be read. Unset: `<source topic>.dead-letters`."""
+
+
+class Delivery(StrEnum):
+    """What a crash may do to the alerts topic."""
+
+    EXACTLY_ONCE = "ExactlyOnce"
+    AT_LEAST_ONCE = "AtLeastOnce"
 
 
 class Fallback(Contract):

@@ -1,4 +1,4 @@
-"""The loop of a scoring pod: read a batch, decide, write what follows, commit. At least once: offsets follow what was written."""
+"""The loop of a scoring pod, and what it says of itself. Readings and commits are the membership's, decisions the stream's."""
 
 import logging
 import time
@@ -7,22 +7,19 @@ from typing import Final
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import DetectorEvidence, SourceEvidence, SourceState
-from anomaly_detector.adapters.kafka.reader import Read, Reader
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
-from anomaly_detector.adapters.kafka.writer import Record, Writer
 from anomaly_detector.adapters.orders import Orders
 from anomaly_detector.adapters.web import Answer, health
-from anomaly_detector.core.alerts import rfc3339
-from anomaly_detector.core.decode import Reject
+from anomaly_detector.core.custody import Custody, Often, Topics
+from anomaly_detector.core.records import Read
 from anomaly_detector.core.stream import Outcome, Stream
+from anomaly_detector.membership import Membership
 from anomaly_detector.settings import Settings
 from anomaly_detector.telemetry import Telemetry
 
 log: Final = logging.getLogger(__name__)
-_MOST_MESSAGES: Final = 4_000
 _WAIT_SECONDS: Final = 0.1
-_COMMIT_SECONDS: Final = 1.0
-_SETTLE_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 0.5
 _STUCK_SECONDS: Final = 30.0
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -37,13 +34,14 @@ class Service:
         taken = orders.start()
         self._assignment = taken.digest
         self._stream = Stream(runtime.detector.source, taken.loaded)
+        topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
+        self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings))
         self._surroundings = Surroundings(runtime, settings.pod)
-        self._writer = Writer(runtime, settings.pod, self._surroundings.on_error)
-        self._reader = Reader(runtime, settings.pod, self._surroundings.on_error, self._settle, self._forget)
+        self._membership: Membership | None = None
+        self._skipped = 0
         self._stopping = False
-        self._joined = False
         self._turned = time.monotonic()
-        self._committed = self._told = 0.0
+        self._told = 0.0
         self._lag = self._warming = 0
 
     @property
@@ -66,11 +64,11 @@ class Service:
         try:
             while not self._stopping:
                 self._turn()
-            self._finish()
+            if self._membership is not None:
+                self._membership.leave()
         finally:
             self._orders.stop()
             self._surroundings.stop()
-            self._reader.close()
 
     def evidence(self) -> DetectorEvidence:
         """What the operator is told."""
@@ -79,14 +77,22 @@ class Service:
         pending = self._orders.pending
         finding = self._surroundings.finding
         state = finding.state
-        if state is SourceState.READING and not self._reader.joined:
+        member = self._membership
+        if state is SourceState.READING and not (member and member.joined):
             state = SourceState.CONNECTING
         return DetectorEvidence(
             pod=self._settings.pod,
             runtime=self._runtime_digest,
             assignment=self._assignment,
             now=time.time(),
-            source=SourceEvidence(state=state, message=finding.message, partitions=self._reader.partitions, lag=self._lag),
+            source=SourceEvidence(
+                state=state,
+                message=finding.message,
+                partitions=member.partitions if member else 0,
+                lag=self._lag,
+                recovering=member.recovering if member else 0,
+                skipped=self._skipped + (member.skipped if member else 0),
+            ),
             revisions=[self._stream.stable.evidence(), *([pending] if pending else [])],
             readings=telemetry.readings,
             windows=telemetry.windows,
@@ -108,17 +114,13 @@ class Service:
         self._turned = now = time.monotonic()
         taken = self._orders.take()
         if taken is not None:
-            self._stream.adopt(taken.loaded)
+            self._custody.adopt(taken.loaded)
             self._assignment = taken.digest
             log.info("revision %s decides now (%s)", self._stream.stable.name, self._stream.stable.message or "complete")
-        if not self._joined:
+        if self._membership is None:
             self._join()
-        elif now - self._committed >= _COMMIT_SECONDS and not self._commit():
-            return  # nothing more is read before what was decided has been written
         else:
-            read = self._reader.read(min(_MOST_MESSAGES, self._stream.most_messages), _WAIT_SECONDS)
-            if read is not None:
-                self._work(read)
+            self._step(self._membership)
         if now - self._told >= 1.0:
             self._tell()
             self._told = now
@@ -126,20 +128,20 @@ class Service:
     def _join(self) -> None:
         """Reading begins when all it needs is there: that alerts have no topic is to be found out before the first alert."""
         if self._surroundings.finding.state is SourceState.READING:
-            self._reader.join()
-            self._joined = True
+            self._membership = Membership(self._runtime, self._settings.pod, self._surroundings.on_error, self._custody)
         else:
             time.sleep(_WAIT_SECONDS)
 
-    def _work(self, read: Read) -> None:
-        begin = time.perf_counter()
-        outcome = self._stream.process(read.messages)
-        records = [self._dead_letter(read, reject) for reject in outcome.rejects]
-        records += [Record(self._runtime.alerts_topic, alert.entity.encode(), alert.value) for alert in outcome.alerts]
-        if records:
-            self._writer.send(records, self._waiting)  # if it was told to stop, the rest counts as outstanding
-        self._telemetry.batch(len(read.messages), outcome, time.perf_counter() - begin)
-        self._note(read, outcome)
+    def _step(self, member: Membership) -> None:
+        worked = member.step()
+        if worked is not None:
+            self._telemetry.batch(len(worked.read), worked.outcome, worked.seconds)
+            self._note(worked.read, worked.outcome)
+        if member.lost:
+            self._skipped += member.skipped
+            self._membership = None
+            member.leave()
+            time.sleep(_AGAIN_SECONDS)
 
     def _note(self, read: Read, outcome: Outcome) -> None:
         if outcome.rejects:
@@ -147,60 +149,21 @@ class Service:
             where = f"partition {read.messages.partitions[last.row]}, offset {read.offsets[last.row]}"
             self._telemetry.recent_dead_letter = f"{last.reason.value} at {where}: {last.message}"
 
-    def _dead_letter(self, read: Read, reject: Reject) -> Record:
-        """The message as it came, and what is wrong with it."""
-        row, messages = reject.row, read.messages
-        stamp = int(messages.timestamps_ms[row])
-        headers = {
-            "reason": reject.reason.value,
-            "message": reject.message,
-            "topic": self._runtime.kafka.topic,
-            "partition": str(messages.partitions[row]),
-            "offset": str(read.offsets[row]),
-            "time": rfc3339(stamp * 1000) if stamp >= 0 else "",
-        }
-        encoded = tuple((name, text.encode(errors="replace")) for name, text in headers.items())
-        return Record(self._runtime.dead_letter_topic, messages.keys[row], messages.values[row], encoded)
-
-    def _commit(self) -> bool:
-        """Commits if everything has arrived; False: not yet."""
-        if not self._reader.unfinished():
-            self._committed = time.monotonic()
-            return True
-        if not self._writer.settle(_SETTLE_SECONDS):
-            return False
-        self._reader.commit(wait=False)
-        self._committed = time.monotonic()
-        return True
-
-    def _settle(self) -> bool:
-        """Before partitions are given up: whether all that was decided has been written, so that offsets may be committed."""
-        return self._writer.settle(_SETTLE_SECONDS)
-
-    def _forget(self, partition: int) -> None:
-        self._stream.forget(partition)
-
-    def _finish(self) -> None:
-        """What SIGTERM leaves time for; the group is left when the reader closes."""
-        if self._settle():
-            self._reader.commit(wait=True)
-        else:
-            log.warning("%d records had not arrived at the end; their messages will be read again", self._writer.outstanding)
-
-    def _waiting(self) -> bool:
-        """Waiting for the broker is not being stuck."""
-        self._turned = time.monotonic()
-        return not self._stopping
-
     def _tell(self) -> None:
-        self._lag, self._warming = self._reader.lag(), self._stream.warming
+        member = self._membership
+        self._lag, self._warming = member.lag() if member else 0, self._stream.warming
         self._telemetry.state(
-            reading=self._surroundings.finding.state is SourceState.READING and self._reader.joined,
-            partitions=self._reader.partitions,
+            reading=self._surroundings.finding.state is SourceState.READING and self._joined,
+            partitions=member.partitions if member else 0,
             lag=self._lag,
             entities=self._stream.entities,
             warming=self._warming,
         )
+
+    @property
+    def _joined(self) -> bool:
+        member = self._membership
+        return member is not None and member.joined
 
     def _healthz(self) -> Answer:
         silent = time.monotonic() - self._turned
@@ -210,4 +173,4 @@ class Service:
         finding = self._surroundings.finding
         if finding.state is not SourceState.READING:
             return health(False, f"{finding.state.value}: {finding.message}")
-        return health(self._reader.joined, "waiting for the consumer group")
+        return health(self._joined, "waiting for the consumer group")

@@ -8,7 +8,7 @@ from pathlib import Path
 from anomaly_api.meta import CONFIG_FOLDER, HTTP_PORT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """Settings of the process."""
 
@@ -17,16 +17,24 @@ class Settings:
     http_host: str
     """Address that the HTTP server listens on; empty: all."""
     http_port: int
+    checkpoint_readings: int = 200_000
+    """What is remembered of a partition is written down after so many readings: replaying them takes half a second."""
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """Raises ValueError when a variable makes no sense."""
-        port = os.environ.get("ANOMALY_HTTP_PORT", str(HTTP_PORT))
-        if not port.isdigit():
-            raise ValueError(f"ANOMALY_HTTP_PORT is {port!r}: set it to a port number")
+        port = _whole("ANOMALY_HTTP_PORT", HTTP_PORT)
         return cls(
             pod=os.environ.get("POD_NAME") or socket.gethostname(),
             config_folder=Path(os.environ.get("ANOMALY_CONFIG_FOLDER", CONFIG_FOLDER)),
             http_host=os.environ.get("ANOMALY_HTTP_HOST", ""),
-            http_port=int(port),
+            http_port=port,
+            checkpoint_readings=_whole("ANOMALY_CHECKPOINT_READINGS", cls.checkpoint_readings),
         )
+
+
+def _whole(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdigit():
+        raise ValueError(f"{name} is {text!r}: set it to a whole number")
+    return int(text)

@@ -16,7 +16,7 @@ from typing import Final
 from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.evidence import DetectorEvidence
-from anomaly_api.policy import AlertPolicy, Fallback
+from anomaly_api.policy import AlertPolicy, Delivery, Fallback
 from anomaly_api.source import KafkaSource, StartFrom
 from dev import ports
 from dev.bench.readings import PIPELINE
@@ -104,6 +104,8 @@ def running(folder: Path, bootstrap: str, topic: str, order: Revision, trained: 
         group_id=f"{folder.parent.name}-{folder.name}",
         alerts_topic="alerts",
         dead_letter_topic="dead-letters",
+        state_topic=f"{folder.parent.name}-{folder.name}.state",
+        delivery=Delivery.AT_LEAST_ONCE,
     )
     assignment = Assignment(stable=order, artifacts={trained.digest: str(trained.archive)})
     (folder / "runtime.json").write_text(runtime.model_dump_json())

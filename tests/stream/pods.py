@@ -154,6 +154,7 @@ def runtime(topics: Topics, group: str = "") -> Runtime:
         group_id=group or f"group-{topics.name}",
         alerts_topic=topics.alerts,
         dead_letter_topic=topics.dead_letters,
+        state_topic=f"{topics.name}.state",
     )
 
 

@@ -1,5 +1,6 @@
 """Readings as columns: what every stage after decoding takes and returns. Holds data only; nothing is computed here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,3 +43,17 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.entities)
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Messages as columns, each partition's in the order of their offsets."""
+
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None]
+    timestamps_ms: Stamps
+    """-1 where a message has none."""
+    partitions: Int64
+
+    def __len__(self) -> int:
+        return len(self.values)

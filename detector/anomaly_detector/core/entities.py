@@ -5,6 +5,7 @@ state can be saved, given up and taken over with it. Rows that are given back ar
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final, Protocol, TypeVar
 
@@ -51,7 +52,9 @@ class Entities:
     def __init__(self) -> None:
         self.names: list[str] = []
         """Entity of each slot; empty for a free one."""
-        self._partitions: dict[int, _Rows] = {}
+        self.partitions: list[int] = []
+        """Partition of each slot."""
+        self._rows_of: dict[int, _Rows] = {}
         self._free: list[int] = []
         self._stages: list[Columns] = []
         self.capacity = _FIRST_CAPACITY
@@ -82,7 +85,12 @@ class Entities:
 
     def known(self, partition: int) -> dict[str, int]:
         """Slots of a partition's entities."""
-        return dict(self._partitions.get(partition, {}))
+        return dict(self._rows_of.get(partition, {}))
+
+    def known_slot(self, partition: int, entity: str) -> int | None:
+        """Slot of an entity, if it is known."""
+        rows = self._rows_of.get(partition)
+        return rows.get(entity) if rows else None
 
     def admit(self, partition: int, names: Iterable[str]) -> Int64:
         """Slots for these entities, new ones where they are unknown."""
@@ -93,7 +101,7 @@ class Entities:
 
     def drop(self, partition: int) -> None:
         """Forgets a partition's entities."""
-        rows = self._partitions.pop(partition, None)
+        rows = self._rows_of.pop(partition, None)
         if not rows:
             return
         slots = list(rows.values())
@@ -104,16 +112,17 @@ class Entities:
         self._free += slots
 
     def _rows(self, partition: int) -> _Rows:
-        if partition not in self._partitions:
-            self._partitions[partition] = _Rows(self._allot)
-        return self._partitions[partition]
+        if partition not in self._rows_of:
+            self._rows_of[partition] = _Rows(partial(self._allot, partition))
+        return self._rows_of[partition]
 
-    def _allot(self, entity: str) -> int:
+    def _allot(self, partition: int, entity: str) -> int:
         if self._free:
             slot = self._free.pop()
-            self.names[slot] = entity
+            self.names[slot], self.partitions[slot] = entity, partition
             return slot
         self.names.append(entity)
+        self.partitions.append(partition)
         return len(self.names) - 1
 
     def _grow(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from anomaly_api.policy import AlertPolicy
-from anomaly_detector.core.columns import Float32, Int64
+from anomaly_detector.core.columns import Float32, Int64, Mask
 from anomaly_detector.core.entities import Entities, grown
 
 
@@ -51,6 +51,7 @@ class Episodes:
         self._open = np.empty(0, bool)
         self._start = np.empty(0, np.int64)
         self._peak = np.empty(0, np.float32)
+        self._stirred = np.empty(0, bool)
         self.scored = np.empty(0, bool)
         """[capacity] Which entities have had a score."""
         entities.attach(self)
@@ -67,6 +68,7 @@ class Episodes:
             return []
         concerned = np.zeros(len(self._open), bool)
         concerned[slots[stirring]] = True
+        self._stirred |= concerned
         places = np.flatnonzero(concerned[slots] & ~np.isnan(scores))
         turns = []
         for place, slot, score in zip(places.tolist(), slots[places].tolist(), scores[places].tolist(), strict=True):
@@ -79,12 +81,23 @@ class Episodes:
         """Room for so many entities."""
         self._streak, self._open = grown(self._streak, capacity), grown(self._open, capacity)
         self._start, self._peak = grown(self._start, capacity), grown(self._peak, capacity)
-        self.scored = grown(self.scored, capacity)
+        self._stirred, self.scored = grown(self._stirred, capacity), grown(self.scored, capacity)
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities."""
-        for column in (self._streak, self._open, self._start, self._peak, self.scored):
+        for column in (self._streak, self._open, self._start, self._peak, self._stirred, self.scored):
             column[slots] = 0
+
+    def stirred(self) -> Int64:
+        """Slots of the entities whose state may have changed since it was last asked."""
+        slots = np.flatnonzero(self._stirred)
+        self._stirred[slots] = False
+        return slots
+
+    def idle(self, slots: Int64) -> Mask:
+        """[n] Whether there is nothing to remember of these entities: no episode, and none that begins."""
+        idle: Mask = ~self._open[slots] & (self._streak[slots] == 0)
+        return idle
 
     def take(self, slots: Int64) -> dict[str, Any]:
         """State of these entities."""

@@ -7,35 +7,21 @@ All windows are scored by every revision; exactly one decides each. State belong
 up and restored without touching the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from anomaly_api.source import Pipeline
 from anomaly_detector.core.alerts import Alert, cloud_event
-from anomaly_detector.core.columns import Int64, Stamps
-from anomaly_detector.core.decode import Decoder, Reject
-from anomaly_detector.core.entities import Columns, Entities
+from anomaly_detector.core.columns import Int64, Messages
+from anomaly_detector.core.decode import Reject
+from anomaly_detector.core.entities import Entities
 from anomaly_detector.core.episodes import Episodes, Turn
+from anomaly_detector.core.memory import Memory, Regime
 from anomaly_detector.core.revisions import LoadedRevision, RunningRevision, Scores
-from anomaly_detector.core.statistical import Levels, Statistical
-from anomaly_detector.core.windows import WindowBatch, Windows
-
-
-@dataclass(frozen=True, slots=True)
-class Messages:
-    """Messages as columns, each partition's in the order of their offsets."""
-
-    values: Sequence[bytes | None]
-    keys: Sequence[bytes | None]
-    timestamps_ms: Stamps
-    """-1 where a message has none."""
-    partitions: Int64
-
-    def __len__(self) -> int:
-        return len(self.values)
+from anomaly_detector.core.statistical import Levels
+from anomaly_detector.core.windows import WindowBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +46,25 @@ class Stream:
 
     def __init__(self, source: str, loaded: LoadedRevision) -> None:
         self._source = source
-        self._begin(loaded)
+        self._revisions = [RunningRevision(source, loaded)]
+        self.memory = Memory(self._asked())
+        self._episodes: dict[str, Episodes] = {}
+        self._fit_episodes()
 
     @property
     def most_messages(self) -> int:
         """Messages that a batch should have at most."""
-        return self._windows.most_readings
+        return self.memory.most_messages
 
     @property
     def stable(self) -> RunningRevision:
         """The revision that decides."""
         return self._revisions[0]
+
+    @property
+    def regime(self) -> Regime:
+        """What decides the readings of the next batch, and how they are taken in."""
+        return self.memory.regime
 
     @property
     def entities(self) -> int:
@@ -85,21 +79,27 @@ class Stream:
 
     def adopt(self, loaded: LoadedRevision) -> None:
         """Goes over to another revision. Windows stay when entity, time and features do; so do open episodes."""
-        before, after = self.stable.revision, loaded.revision
-        if _readings(before.pipeline) != _readings(after.pipeline):
-            self._begin(loaded)
-            return
-        if before.pipeline != after.pipeline:
-            self._windows.adapt(after.pipeline.windows)
-        self._run(loaded, counts=self.stable if before == after else None)
+        before = self.stable
+        running = RunningRevision(self._source, loaded)
+        if before.revision == loaded.revision:  # its model loaded meanwhile
+            running.windows, running.episodes = before.windows, before.episodes
+            running.fallback_windows = before.fallback_windows
+        self._revisions = [running]
+        if not self.memory.change(self._asked()):
+            self._episodes = {}
+        self._fit_episodes()
+
+    def prepare(self) -> Regime:
+        """Before a batch: whether running levels are needed may have changed with the one before, where a model failed."""
+        if self.stable.wants_levels and not self.regime.levels:
+            self.memory.change(self._asked())
+        return self.regime
 
     def process(self, messages: Messages) -> Outcome:
         """Takes in a batch."""
-        decoded = self._decoder.decode(messages.values, messages.keys, messages.timestamps_ms, messages.partitions)
-        pushed = self._windows.push(decoded.batch)
-        if self.stable.wants_levels:
-            self._ensure_statistical()
-        levels = self._statistical.observe(pushed.readings) if self._statistical else None
+        self.prepare()
+        taken = self.memory.take_in(messages)
+        pushed, levels = taken.pushed, taken.levels
         alerts: list[Alert] = []
         tops: list[float] = []
         windows = 0
@@ -113,7 +113,7 @@ class Stream:
                 tops.append(float(decided.max()))
             alerts += self._decide(window, scores, levels, pushed.readings.rows)
         alerts.sort(key=lambda alert: alert.row)
-        return Outcome(alerts, decoded.rejects, len(pushed.readings.rows), pushed.late, windows, max(tops, default=None))
+        return Outcome(alerts, taken.rejects, len(pushed.readings.rows), pushed.late, windows, max(tops, default=None))
 
     def forget(self, partition: int) -> None:
         """Drops the state of a partition."""
@@ -121,57 +121,60 @@ class Stream:
 
     def snapshot(self, partition: int) -> dict[str, Any]:
         """State of a partition: names and plain arrays."""
-        known = self._entities.known(partition)
-        slots = np.array(list(known.values()), np.int64)
-        return {"names": list(known)} | {name: stage.take(slots) for name, stage in self._stages().items()}
+        slots = np.array(list(self._entities.known(partition).values()), np.int64)
+        episodes = {f"episodes.{name}": stage.take(slots) for name, stage in self._episodes.items()}
+        return self.memory.snapshot(partition) | episodes
 
-    def restore(self, partition: int, state: dict[str, Any]) -> None:
-        """Sets the state of a partition to a snapshot that a stream with the same pipeline made."""
-        self.forget(partition)
-        slots = self._entities.admit(partition, state["names"])
-        if "statistical" in state:
-            self._ensure_statistical()
-        for name, stage in self._stages().items():
-            if name in state:
-                stage.put(slots, state[name])
+    def restore(self, partition: int, state: Mapping[str, Any]) -> None:
+        """Sets the state of a partition to a snapshot that was made under the same regime; what it lacks is as new."""
+        slots = self.memory.restore(partition, state)
+        for name, stage in self._episodes.items():
+            if f"episodes.{name}" in state:
+                stage.put(slots, state[f"episodes.{name}"])
 
-    def _begin(self, loaded: LoadedRevision) -> None:
-        """Starts with empty windows."""
-        pipeline = loaded.revision.pipeline
-        self._entities = Entities()
-        self._decoder = Decoder(pipeline)
-        self._windows = Windows(pipeline, self._entities)
-        self._episodes: dict[str, Episodes] = {}
-        self._statistical: Statistical | None = None
-        self._run(loaded)
+    def stirred(self) -> list[tuple[int, str]]:
+        """Partition and name of the entities whose episodes may have changed since it was last asked."""
+        slots = {int(slot) for episodes in self._episodes.values() for slot in episodes.stirred()}
+        return [(self._entities.partitions[slot], self._entities.names[slot]) for slot in sorted(slots)]
 
-    def _run(self, loaded: LoadedRevision, counts: RunningRevision | None = None) -> None:
-        running = RunningRevision(self._source, loaded)
-        if counts is not None:  # the same revision, its model loaded meanwhile
-            running.windows, running.episodes = counts.windows, counts.episodes
-            running.fallback_windows = counts.fallback_windows
-        self._revisions = [running]
-        names = [window.name for window in loaded.revision.pipeline.windows]
+    def episodes_of(self, partition: int, entity: str) -> dict[str, dict[str, Any]]:
+        """By window, what there is to remember of an entity's episodes: plain numbers. Nothing, for most entities."""
+        slot = self._entities.known_slot(partition, entity)
+        if slot is None:
+            return {}
+        place = np.array([slot])
+        return {
+            name: {column: value.item() for column, value in episodes.take(place).items()}
+            for name, episodes in self._episodes.items()
+            if not episodes.idle(place).item()
+        }
+
+    def restore_episodes(self, partition: int, entity: str, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Sets an entity's episodes to what `episodes_of` gave; those of windows that are no more are left out."""
+        slots = self._entities.admit(partition, [entity])
+        for name, rows in state.items():
+            if name in self._episodes:
+                self._episodes[name].put(slots, rows)
+
+    @property
+    def _entities(self) -> Entities:
+        return self.memory.entities
+
+    def _asked(self) -> Regime:
+        stable = self.stable
+        revision = stable.revision
+        return Regime(
+            revision=revision.digest, levels=stable.wants_levels, pipeline=revision.pipeline, fallback=revision.fallback
+        )
+
+    def _fit_episodes(self) -> None:
+        """Episodes for each window that there is."""
+        names = [window.name for window in self.regime.pipeline.windows]
         for name in [name for name in self._episodes if name not in names]:
             self._episodes.pop(name).detach()
         for name in names:
             if name not in self._episodes:
                 self._episodes[name] = Episodes(self._entities)
-        if self._statistical is not None:
-            self._statistical.set(loaded.revision.fallback)
-            if not running.wants_levels:
-                self._statistical.detach()
-                self._statistical = None
-
-    def _ensure_statistical(self) -> None:
-        if self._statistical is None:
-            revision = self.stable.revision
-            self._statistical = Statistical(revision.fallback, len(revision.pipeline.features), self._entities)
-
-    def _stages(self) -> dict[str, Columns]:
-        stages: dict[str, Columns] = {"windows": self._windows}
-        stages |= {f"episodes.{name}": episodes for name, episodes in self._episodes.items()}
-        return stages | ({"statistical": self._statistical} if self._statistical else {})
 
     def _decide(self, window: WindowBatch, scores: Scores, levels: Levels | None, rows: Int64) -> list[Alert]:
         revision = self.stable
@@ -187,8 +190,3 @@ class Stream:
             event = cloud_event(decision, entity, int(window.times[turn.place]), turn, why)
             alerts.append(Alert(int(rows[window.places[turn.place]]), entity, event))
         return alerts
-
-
-def _readings(pipeline: Pipeline) -> tuple[Any, ...]:
-    """What windows are made of."""
-    return pipeline.entity, pipeline.time, pipeline.features

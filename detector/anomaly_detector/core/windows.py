@@ -109,13 +109,17 @@ class Windows:
         return Pushed(readings, windows, late)
 
     def adapt(self, windows: Sequence[Window]) -> None:
-        """Goes over to other windows of the same readings; what is in the buffers stays."""
+        """Goes over to other windows of the same readings; of what is in the buffers, as much stays as these windows need.
+
+        So the buffers depend on the windows there are, not on those there were before.
+        """
         depth = _depth(windows)
-        if depth > self._depth:
+        if depth != self._depth:
+            common = min(depth, self._depth)
             kept = np.zeros((len(self._kept), depth, self._width), np.float32)
-            kept[:, depth - self._depth :] = self._kept
-            for gap, run in self._runs.items():
-                self._runs[gap] = np.minimum(run, self._depth)  # older readings are gone
+            kept[:, depth - common :] = self._kept[:, self._depth - common :]
+            if depth > self._depth:
+                self._runs = {gap: np.minimum(run, common) for gap, run in self._runs.items()}  # older readings are gone
             self._kept, self._depth = kept, depth
         self._runs = {gap: self._runs.get(gap, np.zeros(len(self._newest), np.int64)) for gap in _gaps(windows)}
         self._windows = list(windows)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder
+from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder, state_topic
 from anomaly_operator.core import delivery, revisions, training
 from anomaly_operator.core.findings import Finding, Standing
 from anomaly_operator.core.observed import Detector, Observed
@@ -44,6 +44,8 @@ def _runtime(detector: Detector) -> Runtime:
         group_id=detector.group_id,
         alerts_topic=detector.spec.alerts_topic,
         dead_letter_topic=detector.spec.dead_letter_topic,
+        state_topic=detector.spec.state_topic or state_topic(detector.spec.source.kafka.topic, detector.group_id),
+        delivery=detector.spec.delivery,
     )
 
 

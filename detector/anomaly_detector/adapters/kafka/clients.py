@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from confluent_kafka import KafkaError, KafkaException
+
 from anomaly_api.assignment import Runtime
 
 _BOTH: Final[dict[str, Any]] = {
@@ -9,6 +11,12 @@ _BOTH: Final[dict[str, Any]] = {
     "socket.keepalive.enable": True,  # connections through a cluster's address translation die in silence otherwise
     "log_level": 2,  # what goes wrong comes as errors, and is said once
 }
+
+
+def error_of(failure: KafkaException) -> KafkaError:
+    """What an exception of librdkafka's is about."""
+    error = failure.args[0]
+    return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
 
 
 def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
@@ -29,10 +37,33 @@ def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
         "client.id": pod,
         "enable.auto.commit": False,  # offsets are committed when what follows from them has been written
         "enable.auto.offset.store": False,
-        "auto.offset.reset": kafka.start_from.value.lower(),
+        "auto.offset.reset": "error",  # where to begin is decided with what is known of the partition
         "isolation.level": "read_committed",
         "partition.assignment.strategy": "cooperative-sticky",  # a rebalance stops only what moves
         "allow.auto.create.topics": False,  # a topic that is misspelt must be missing, not made
+    }
+
+
+def recovery(runtime: Runtime, pod: str) -> dict[str, Any]:
+    """Settings of the consumer that reads the state topic: no member of the group, it only asks where the group stands."""
+    return consumer(runtime, pod) | {
+        "client.id": f"{pod}-recovery",
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 5,  # 500 by default: that long an end of a partition would take to be noticed
+        "retry.backoff.ms": 20,
+        "auto.offset.reset": "earliest",
+    }
+
+
+def transactional(runtime: Runtime, pod: str) -> dict[str, Any]:
+    """Settings of the producer when alerts and offsets are one transaction."""
+    settings = {"transaction.timeout.ms": 10_000} | producer(runtime, pod)  # how long a pod that is gone for ever is in the way
+    del settings["max.in.flight.requests.per.connection"]  # an idempotent producer keeps the order by itself
+    del settings["message.timeout.ms"]  # bounded by the transaction's
+    return settings | {
+        "transactional.id": f"{runtime.group_id}.{pod}",  # a container that is started again ends what it left open
+        "retry.backoff.ms": 5,  # 100 by default, which a transaction would wait while the last one is completing
+        "linger.ms": 0,  # the whole transaction is handed over at once
     }
 
 

@@ -1,33 +1,25 @@
-"""Reads the source topic as a member of its consumer group, in batches of columns. It commits what it is told to."""
+"""Reads the source topic as a member of its consumer group, in batches of columns. Where a partition begins is decided elsewhere.
+
+A partition that is assigned stands still until somebody says where it begins.
+"""
 
 import logging
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
 import numpy as np
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message, TopicPartition
 
 from anomaly_api.assignment import Runtime
-from anomaly_api.source import StartFrom
 from anomaly_detector.adapters.kafka import clients
-from anomaly_detector.core.columns import Int64
-from anomaly_detector.core.stream import Messages
+from anomaly_detector.core.columns import Int64, Mask, Messages
+from anomaly_detector.core.records import Read
 
 log: Final = logging.getLogger(__name__)
 _NO_TIMESTAMP: Final = -1
-_ASK_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A batch, and where its messages stood."""
-
-    messages: Messages
-    offsets: Int64
-    """[n]"""
+_BEYOND: Final = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
 def _whole_numbers(numbers: Iterable[int | None], count: int) -> Int64:
@@ -51,31 +43,33 @@ class _Times:
 
 
 class Reader:
-    """The consumer. All calls belong to one thread."""
+    """The consumer. It belongs to one thread."""
 
     def __init__(
         self,
         runtime: Runtime,
         pod: str,
         on_error: Callable[[KafkaError], None],
-        settle: Callable[[], bool],
-        forget: Callable[[int], None],
+        arrived: Callable[[list[int]], None],
+        leaving: Callable[[list[int], bool], None],
     ) -> None:
-        """`settle` says whether all that was decided has been written, `forget` drops a partition's state."""
+        """`arrived` is told which partitions are ours, `leaving` which are no more, and whether they are still ours to commit."""
         self._topic = runtime.kafka.topic
-        callbacks = {"error_cb": on_error, "on_commit": self._on_commit}
-        self._consumer = Consumer(clients.consumer(runtime, pod) | callbacks)
+        self._consumer = Consumer(clients.consumer(runtime, pod) | {"error_cb": on_error})
         self._on_error = on_error
-        self._settle = settle
-        self._latest = runtime.kafka.start_from is StartFrom.LATEST
-        self._forget = forget
-        self._next: dict[int, int] = {}
-        self._committed: dict[int, int] = {}
+        self._arrived = arrived
+        self._leaving = leaving
         self._owned: set[int] = set()
-        self._left: dict[int, int] = {}
-        """How far partitions were read that were lost: if nobody reads on meanwhile, their state is still good."""
+        self._next: dict[int, int] = {}
+        """Of the partitions that have begun."""
+        self._held = False
         self.joined = False
         """Whether the group has said which partitions are ours, be it none."""
+
+    @property
+    def client(self) -> Consumer:
+        """The librdkafka client."""
+        return self._consumer
 
     @property
     def partitions(self) -> int:
@@ -86,8 +80,19 @@ class Reader:
         """Joins the group."""
         self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
+    def begin(self, partition: int, offset: int) -> None:
+        """Reads a partition of ours from here on."""
+        place = TopicPartition(self._topic, partition, offset)
+        self._consumer.incremental_unassign([place])
+        self._consumer.incremental_assign([place])
+        self._next[partition] = offset
+        self._consumer.resume([place])
+        if self._held:
+            self._consumer.pause([place])
+
     def read(self, most: int, seconds: float) -> Read | None:
         """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
+        self._let_go()
         found = self._consumer.consume(most, 0)
         if not found:
             first = self._consumer.poll(seconds)
@@ -96,114 +101,108 @@ class Reader:
             found = [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
         return self._columns(found)
 
-    def unfinished(self) -> bool:
-        """Whether there is something to commit."""
-        return any(self._committed.get(partition) != offset for partition, offset in self._next.items())
-
-    def commit(self, *, wait: bool) -> None:
-        """Commits up to what has been read; the caller has written what follows from it."""
-        offsets = [
-            TopicPartition(self._topic, partition, offset)
-            for partition, offset in self._next.items()
-            if self._committed.get(partition) != offset
-        ]
-        if not offsets:
-            return
-        try:
-            if wait:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
-            else:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
-        except KafkaException as error:  # they are read again later: at least once
-            log.warning("offsets could not be committed: %s", error)
-            return
-        self._committed |= {each.partition: each.offset for each in offsets}
+    def hold(self, seconds: float) -> None:
+        """Stays in the group without reading: what was read cannot be written yet."""
+        if not self._held:
+            self._consumer.pause([TopicPartition(self._topic, partition) for partition in self._next])
+            self._held = True
+        found = self._consumer.poll(seconds)
+        if found is not None:  # it was on its way
+            self._back(found)
 
     def lag(self) -> int:
         """Messages of our partitions that were not read yet, as far as known without asking the broker."""
         total = 0
-        for partition in self._owned:
+        for partition, position in self._next.items():
             _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
-            if partition in self._next and high >= 0:
-                total += max(0, high - self._next[partition])
+            if high >= 0:
+                total += max(0, high - position)
         return total
 
     def close(self) -> None:
         """Leaves the group."""
         self._consumer.close()
 
+    def _let_go(self) -> None:
+        if self._held:
+            self._consumer.resume([TopicPartition(self._topic, partition) for partition in self._next])
+            self._held = False
+
+    def _back(self, message: Message) -> None:
+        """Reads a partition again from a message on that nobody wanted yet."""
+        partition, offset, error = message.partition(), message.offset(), message.error()
+        if error is not None:
+            self._failed(message, error)
+        elif partition in self._next and offset is not None and offset >= self._next[partition]:
+            self.begin(partition, self._next[partition])
+
     def _columns(self, found: Sequence[Message]) -> Read | None:
         good = found
         if any(map(Message.error, found)):
-            for error in filter(None, map(Message.error, found)):
-                self._on_error(error)
+            for message in found:
+                error = message.error()
+                if error is not None:
+                    self._failed(message, error)
             good = [message for message in found if message.error() is None]
-        if not self._owned.issuperset(map(Message.partition, good)):  # some moved on while this batch was being fetched
-            good = [message for message in good if message.partition() in self._owned]
         if not good:
             return None
         count = len(good)
         partitions = _whole_numbers(map(Message.partition, good), count)
         offsets = _whole_numbers(map(Message.offset, good), count)
+        keep = self._wanted(partitions, offsets)
+        messages = Messages(list(map(Message.value, good)), list(map(Message.key, good)), _Times(good), partitions)
+        read = Read(messages, offsets).select(keep)
+        return read if len(read) else None
+
+    def _wanted(self, partitions: Int64, offsets: Int64) -> Mask:
+        """[n] Whether each message is next in a partition that has begun; others were on their way when it began elsewhere."""
+        keep = np.ones(len(partitions), bool)
         for partition in set(partitions.tolist()):
-            self._next[partition] = int(offsets[partitions == partition].max()) + 1
-        return Read(Messages(list(map(Message.value, good)), list(map(Message.key, good)), _Times(good), partitions), offsets)
+            mine = partitions == partition
+            begin = self._next.get(partition)
+            fresh = mine & (offsets >= begin) if begin is not None else np.zeros(len(mine), bool)
+            keep &= ~mine | fresh
+            if fresh.any():
+                self._next[partition] = int(offsets[fresh][-1]) + 1
+        return keep
+
+    def _failed(self, message: Message, error: KafkaError) -> None:
+        """An error in place of a message. Offsets that are not there any more: where to begin is found out anew."""
+        partition = message.partition()
+        if error.code() in _BEYOND and partition in self._next:
+            log.warning("partition %d: %s; where to begin is found out anew", partition, error.str())
+            place = TopicPartition(self._topic, partition)
+            self._consumer.pause([place])
+            del self._next[partition]
+            self._leaving([partition], True)
+            self._arrived([partition])
+        else:
+            self._on_error(error)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        try:
-            starts = [self._start(consumer, each) for each in consumer.committed(partitions, _ASK_SECONDS)]
-        except KafkaException as error:
-            log.warning("where to begin is left to the client, as the broker does not say: %s", error)
-            starts = partitions
-        for stale in self._left:
-            self._forget(stale)
-        self._left.clear()
-        consumer.incremental_assign(starts)
+        numbers = sorted(each.partition for each in partitions)
+        places = [TopicPartition(self._topic, number, 0) for number in numbers]
+        consumer.incremental_assign(places)
+        if places:
+            consumer.pause(places)
         self.joined = True
-        self._owned |= {each.partition for each in partitions}
-        log.info("partitions assigned: %s", sorted(each.partition for each in partitions) or "none")
-
-    def _start(self, consumer: Consumer, committed: TopicPartition) -> TopicPartition:
-        """Where a partition begins. The first position of a new group is committed like any other.
-
-        So `Latest` means the end as it was when the partition was first seen, whatever restarts come before the first reading.
-        """
-        number, offset = committed.partition, committed.offset
-        left = self._left.get(number)
-        if left is not None and offset <= left:  # the group was out of reach, and nobody else has read further
-            del self._left[number]
-            offset = left
-        elif offset >= 0:
-            self._committed[number] = offset
-        else:
-            low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, number), _ASK_SECONDS)
-            offset = high if self._latest else low
-        self._next[number] = offset
-        return TopicPartition(self._topic, number, offset)
+        self._owned |= set(numbers)
+        log.info("partitions assigned: %s", numbers or "none")
+        self._arrived(numbers)
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._settle():
-            self.commit(wait=True)
-        self._drop(partitions)
-        log.info("partitions given up: %s", sorted(each.partition for each in partitions))
+        numbers = sorted(each.partition for each in partitions)
+        self._leaving(numbers, True)
+        self._drop(numbers)
+        log.info("partitions given up: %s", numbers)
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        for each in partitions:
-            self._owned.discard(each.partition)
-            self._committed.pop(each.partition, None)
-            if each.partition in self._next:
-                self._left[each.partition] = self._next.pop(each.partition)
-        log.warning("partitions lost: %s; the group is out of reach", sorted(each.partition for each in partitions))
+        numbers = sorted(each.partition for each in partitions)
+        self._leaving(numbers, False)
+        self._drop(numbers)
+        log.warning("partitions lost: %s; whoever has them reads on from the last commit", numbers)
 
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        """What could not be committed is committed again with the next ones."""
-        for each in partitions:
-            if error is not None or each.error is not None:
-                self._committed.pop(each.partition, None)
-
-    def _drop(self, partitions: list[TopicPartition]) -> None:
-        for each in partitions:
-            self._owned.discard(each.partition)
-            self._next.pop(each.partition, None)
-            self._committed.pop(each.partition, None)
-            self._forget(each.partition)
+    def _drop(self, partitions: list[int]) -> None:
+        for partition in partitions:
+            self._owned.discard(partition)
+            self._next.pop(partition, None)

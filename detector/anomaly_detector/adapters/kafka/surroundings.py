@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.topics import ensure_state_topic
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 3.0
@@ -113,13 +114,42 @@ class Surroundings:
             (creating, self._runtime.alerts_topic, SourceState.ALERTS_TOPIC_NOT_FOUND, "spec.alerts.topic"),
             (creating, self._runtime.dead_letter_topic, SourceState.DEAD_LETTER_TOPIC_NOT_FOUND, "spec.alerts.deadLetterTopic"),
         ]
+        wanted = 0
         for client, topic, missing, field in places:
-            error = _ask(client, topic)
+            error, partitions = _ask(client, topic)
             if error is not None:
                 return self._finding_of(error, topic, missing, field)
+            if topic == source:
+                wanted = partitions
+        error = self._ensure_state(looking, wanted)
+        if error is not None:
+            return self._stateless(error, wanted)
         if self._denied is not None:
             return self._refused(self._denied, source)
         return Finding(SourceState.READING)
+
+    def _ensure_state(self, client: AdminClient, wanted: int) -> KafkaError | None:
+        """Sees to it that there is a state topic."""
+        error, there = _ask(client, self._runtime.state_topic)
+        if error is not None and error.code() not in _MISSING:
+            return error
+        if there >= wanted:
+            return None
+        try:
+            ensure_state_topic(client, self._runtime, wanted, there)
+        except KafkaException as failure:
+            return clients.error_of(failure)
+        return None
+
+    def _stateless(self, error: KafkaError, wanted: int) -> Finding:
+        topic, servers = self._runtime.state_topic, self._runtime.kafka.bootstrap_servers
+        if error.code() in _UNREACHABLE:
+            return self._finding_of(error, topic, SourceState.FAILED, "spec.stateTopic")
+        text = (
+            f"the state topic {topic} cannot be made or read at {servers}: {error.str()}; create it with {wanted} partitions "
+            "and cleanup.policy=compact, or let the detector create and alter it; it is tried again all the time"
+        )
+        return Finding(SourceState.STATE_TOPIC_UNUSABLE, text)
 
     def _refused(self, error: KafkaError, topic: str) -> Finding:
         what = f"topic {topic}, group {self._runtime.group_id}"
@@ -147,13 +177,12 @@ class Surroundings:
         return Finding(SourceState.FAILED, f"topic {topic} at {servers}: {error.str()}")
 
 
-def _ask(client: AdminClient, topic: str) -> KafkaError | None:
-    """What is wrong with a topic."""
-    found: KafkaError | str | None
+def _ask(client: AdminClient, topic: str) -> tuple[KafkaError | None, int]:
+    """What is wrong with a topic, and how many partitions it has."""
     try:
-        found = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic].error
+        found = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic]
     except KafkaException as failure:
-        found = failure.args[0]
         client.poll(0)  # reports why, to `on_error`
-    assert not isinstance(found, str), "librdkafka's errors are typed"
-    return found
+        return clients.error_of(failure), 0
+    assert not isinstance(found.error, str), "librdkafka's errors are typed"
+    return found.error, len(found.partitions)

@@ -3,27 +3,18 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.core.records import Record
 
 log: Final = logging.getLogger(__name__)
 _TRUNCATED_BYTES: Final = 65_536
 _PAUSE_SECONDS: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record to be written."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Writer:
@@ -37,6 +28,17 @@ class Writer:
     def outstanding(self) -> int:
         """Records that have not arrived yet."""
         return len(self._producer) + len(self._failed)
+
+    @property
+    def behind(self) -> bool:
+        """Whether records were refused, or found no room, and must be sent again."""
+        return bool(self._failed)
+
+    def discard(self) -> None:
+        """Gives up what has not arrived."""
+        self._failed = []
+        self._producer.purge()
+        self._producer.flush(0)
 
     def send(self, records: list[Record], waiting: Callable[[], bool]) -> None:
         """Hands records over. While the queue is full it asks `waiting` whether to go on; what is left then is outstanding."""
@@ -68,16 +70,27 @@ class Writer:
                 self._fail(record, error)
 
         try:
-            self._producer.produce(
-                record.topic, value=record.value, key=record.key, headers=list(record.headers), on_delivery=delivered
-            )
+            produce(self._producer, record, delivered)
         except BufferError:
             return False
         return True
 
     def _fail(self, record: Record, error: KafkaError) -> None:
         log.warning("a record for topic %s was refused and will be sent again: %s", record.topic, error.str())
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and record.value is not None and len(record.value) > _TRUNCATED_BYTES:
-            size = str(len(record.value)).encode()
-            record = replace(record, value=record.value[:_TRUNCATED_BYTES], headers=(*record.headers, ("original-size", size)))
-        self._failed.append(record)
+        self._failed.append(shortened(record) if error.code() == KafkaError.MSG_SIZE_TOO_LARGE else record)
+
+
+def produce(producer: Producer, record: Record, delivered: Callable[[KafkaError | None, Message], None] | None = None) -> None:
+    """Hands a record over. Raises BufferError when the queue is full."""
+    where: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+    producer.produce(
+        record.topic, value=record.value, key=record.key, headers=list(record.headers), on_delivery=delivered, **where
+    )
+
+
+def shortened(record: Record) -> Record:
+    """A record that the broker finds too large: its beginning, and how large it was."""
+    if record.value is None or len(record.value) <= _TRUNCATED_BYTES:
+        return record
+    size = str(len(record.value)).encode()
+    return replace(record, value=record.value[:_TRUNCATED_BYTES], headers=(*record.headers, ("original-size", size)))

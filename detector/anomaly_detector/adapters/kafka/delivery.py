@@ -1,0 +1,228 @@
+"""How what was decided reaches Kafka: exactly once, in transactions with the offsets, or at least once, with offsets after it.
+
+Both take the `Portions` of one commit, and are asked to `advance` until they say that it is done. They wait for a broker for as
+long as it takes, a little each time, so that the loop goes on turning.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, Final, Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.clients import error_of
+from anomaly_detector.adapters.kafka.writer import Writer, produce, shortened
+from anomaly_detector.core.records import Portions, Record
+
+log: Final = logging.getLogger(__name__)
+_TRY_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 0.2
+_NOT_A_MEMBER: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID)
+_OFFSETS_SECONDS: Final = 1.0
+
+
+class Progress(Enum):
+    """How a commit stands."""
+
+    DONE = auto()
+    WAITING = auto()
+    """Not yet: ask again."""
+    LOST = auto()
+    """Somebody else has taken over, or nobody can say what was written: what is known must be read again."""
+
+
+class Delivery(Protocol):
+    """A way to write."""
+
+    interval: float
+    """Seconds between two commits."""
+
+    def offer(self, portions: Portions) -> None:
+        """The next commit; the last one is done."""
+
+    def advance(self, seconds: float) -> Progress:
+        """Works on it for about so long."""
+
+    def finish(self, seconds: float) -> Progress:
+        """Until all is written and committed, or the time is over."""
+
+    def close(self) -> None:
+        """Gives up what is not done."""
+
+
+class _Step(Enum):
+    INITIALISE = auto()
+    IDLE = auto()
+    BEGIN = auto()
+    PRODUCE = auto()
+    OFFSETS = auto()
+    COMMIT = auto()
+    ABORT = auto()
+
+
+class ExactlyOnce:
+    """A transaction for each commit: alerts, dead letters, state and offsets appear together or not at all.
+
+    A pod that was taken for dead cannot commit: the offsets go with the group's generation, which the coordinator checks.
+    """
+
+    interval = 0.02
+
+    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], consumer: Consumer) -> None:
+        self._topic = runtime.kafka.topic
+        self._consumer = consumer
+        self._producer = Producer(clients.transactional(runtime, pod) | {"error_cb": on_error})
+        self._step = _Step.INITIALISE
+        self._records: list[Record] = []
+        self._offsets: list[TopicPartition] = []
+        self._place = 0
+        self._too_large: set[int] = set()
+
+    def offer(self, portions: Portions) -> None:
+        """The next commit."""
+        self._records = [record for portion in portions.values() for record in portion.records]
+        self._offsets = [TopicPartition(self._topic, number, portion.offset) for number, portion in portions.items()]
+        if self._step is _Step.IDLE:
+            self._step = _Step.BEGIN
+
+    def advance(self, seconds: float) -> Progress:
+        """Works on it for about so long."""
+        deadline = time.monotonic() + seconds
+        while self._step is not _Step.IDLE:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return Progress.WAITING
+            try:
+                self._work(min(left, _TRY_SECONDS))
+            except BufferError:
+                self._producer.poll(0.01)
+            except KafkaException as failure:
+                error = error_of(failure)
+                if self._lost(error):
+                    return Progress.LOST
+                time.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - time.monotonic())))
+        return Progress.DONE
+
+    def finish(self, seconds: float) -> Progress:
+        """Nothing is left when a commit is done."""
+        return self.advance(seconds)
+
+    def close(self) -> None:
+        """Gives up what is not done; the coordinator aborts it when another one begins, or after the transaction's time."""
+        if self._step in (_Step.PRODUCE, _Step.OFFSETS, _Step.ABORT):
+            try:
+                self._producer.abort_transaction(_TRY_SECONDS)
+            except KafkaException as failure:
+                log.info("the last transaction was not aborted here: %s", error_of(failure).str())
+        self._producer.purge()
+        self._producer.flush(0)
+
+    def _work(self, seconds: float) -> None:
+        """One step."""
+        match self._step:
+            case _Step.INITIALISE:
+                self._producer.init_transactions(seconds)
+                self._step = _Step.BEGIN if self._offsets else _Step.IDLE
+            case _Step.BEGIN:
+                self._producer.begin_transaction()
+                self._place, self._step = 0, _Step.PRODUCE
+            case _Step.PRODUCE:
+                while self._place < len(self._records):
+                    self._produce(self._place)
+                    self._place += 1
+                self._step = _Step.OFFSETS
+            case _Step.OFFSETS:
+                self._producer.send_offsets_to_transaction(self._offsets, self._consumer.consumer_group_metadata(), seconds)
+                self._step = _Step.COMMIT
+            case _Step.COMMIT:
+                self._producer.commit_transaction(seconds)
+                self._records, self._offsets, self._step = [], [], _Step.IDLE
+            case _Step.ABORT:
+                self._producer.abort_transaction(seconds)
+                for place in self._too_large:
+                    self._records[place] = shortened(self._records[place])
+                self._too_large = set()
+                self._step = _Step.BEGIN
+
+    def _produce(self, place: int) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                self._too_large.add(place)
+
+        try:
+            produce(self._producer, self._records[place], delivered)
+        except KafkaException as failure:
+            if error_of(failure).code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                raise
+            self._records[place] = shortened(self._records[place])
+            produce(self._producer, self._records[place])
+
+    def _lost(self, error: KafkaError) -> bool:
+        """Decides what an error means: the same step again, all of it again, or that somebody else has taken over."""
+        if error.fatal() or error.code() in _NOT_A_MEMBER:
+            log.warning("this pod has been taken for dead, or replaced: %s; what is known is read again", error.str())
+            return True
+        if self._step in (_Step.OFFSETS, _Step.PRODUCE, _Step.COMMIT) and (error.txn_requires_abort() or not error.retriable()):
+            log.info("a transaction is aborted and tried again: %s", error.str())
+            self._step = _Step.ABORT
+        elif not error.retriable():
+            log.warning("a transaction waits (%s): %s", self._step.name.lower(), error.str())
+        return False
+
+
+class AtLeastOnce:
+    """Records first, offsets when all of them have arrived. After a crash the last ones come again, with the same ids."""
+
+    interval = 0.0
+
+    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], consumer: Consumer) -> None:
+        self._topic = runtime.kafka.topic
+        self._consumer = consumer
+        self._writer = Writer(runtime, pod, on_error)
+        self._offered: list[Record] = []
+        self._offsets: dict[int, int] = {}
+        self._due = 0.0
+
+    def offer(self, portions: Portions) -> None:
+        """The next ones."""
+        self._offered = [record for portion in portions.values() for record in portion.records]
+        self._offsets |= {number: portion.offset for number, portion in portions.items()}
+
+    def advance(self, seconds: float) -> Progress:
+        """Hands records over; commits offsets now and then."""
+        deadline = time.monotonic() + seconds
+        offered, self._offered = self._offered, []
+        self._writer.send(offered, lambda: time.monotonic() < deadline)
+        if not self._offsets or time.monotonic() < self._due:
+            return Progress.DONE if not self._writer.behind else self.finish(seconds)
+        return self.finish(seconds)
+
+    def finish(self, seconds: float) -> Progress:
+        """Until everything has arrived."""
+        if not self._writer.settle(seconds):
+            return Progress.WAITING
+        offsets = [TopicPartition(self._topic, number, offset) for number, offset in self._offsets.items()]
+        if offsets:
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            except KafkaException as failure:
+                log.warning("offsets could not be committed: %s", error_of(failure).str())
+                return Progress.LOST if error_of(failure).code() in _NOT_A_MEMBER else Progress.WAITING
+        self._offsets = {}
+        self._due = time.monotonic() + _OFFSETS_SECONDS
+        return Progress.DONE
+
+    def close(self) -> None:
+        """What has not arrived will be decided again."""
+        self._writer.discard()
+
+
+def delivery(runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], consumer: Consumer) -> Delivery:
+    """As the spec asks."""
+    made: dict[str, Any] = {"ExactlyOnce": ExactlyOnce, "AtLeastOnce": AtLeastOnce}
+    way: Delivery = made[runtime.delivery.value](runtime, pod, on_error, consumer)
+    return way

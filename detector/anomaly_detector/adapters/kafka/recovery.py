@@ -1,0 +1,148 @@
+"""Finds out, in a thread of its own, where partitions stand: the group's position, and all that the state topic says of them.
+
+What it reads is complete: the position is stable (a transaction that holds one has ended), and the state topic is read beyond
+all that had been written by then, committed or not.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from anomaly_api.assignment import Runtime
+from anomaly_api.source import StartFrom
+from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.core.journal import Journal, Recovered
+
+log: Final = logging.getLogger(__name__)
+_ASK_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 0.3
+_SETTLE_SECONDS: Final = 5.0
+_AT_ONCE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A partition that was assigned; `turn` tells this time from the times before."""
+
+    partition: int
+    turn: int
+
+
+class Recovery:
+    """Answers come in `found`, in any order."""
+
+    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None]) -> None:
+        self._runtime = runtime
+        self._latest = runtime.kafka.start_from is StartFrom.LATEST
+        self._consumer = Consumer(clients.recovery(runtime, pod) | {"error_cb": on_error})
+        self._admin = AdminClient(clients.looking(runtime, pod, create=False) | {"error_cb": on_error})
+        self._asked: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
+        self.found: queue.SimpleQueue[tuple[Wanted, Recovered]] = queue.SimpleQueue()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
+        self._thread.start()
+
+    def ask(self, wanted: Wanted) -> None:
+        """Wants to know about a partition."""
+        self._asked.put(wanted)
+
+    def stop(self) -> None:
+        """Ends."""
+        self._stopping = True
+        self._asked.put(None)
+        self._thread.join()
+        self._consumer.close()
+
+    def _run(self) -> None:
+        while (first := self._asked.get()) is not None and not self._stopping:
+            wanted = [first]
+            while not self._asked.empty():
+                more = self._asked.get()
+                if more is not None:
+                    wanted.append(more)
+            self._until_found(wanted)
+
+    def _until_found(self, wanted: list[Wanted]) -> None:
+        said = False
+        while not self._stopping:
+            try:
+                begin = time.monotonic()
+                for each, recovered in self._recover(wanted):
+                    self.found.put((each, recovered))
+                log.info("%d partitions found after %.2f s", len(wanted), time.monotonic() - begin)
+                return
+            except (KafkaException, TimeoutError) as failure:
+                if not said:
+                    log.warning("where the group stands cannot be read; it is tried again: %s", failure)
+                    said = True
+            except Exception:  # the outer loop of this thread: without it nothing is read
+                log.exception("finding out where the group stands failed; it is tried again")
+            time.sleep(_AGAIN_SECONDS)
+
+    def _recover(self, wanted: list[Wanted]) -> list[tuple[Wanted, Recovered]]:
+        source = self._runtime.kafka.topic
+        asked = [TopicPartition(source, each.partition) for each in wanted]
+        committed = {}
+        for answer in self._consumer.committed(asked, _ASK_SECONDS):
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+            committed[answer.partition] = answer.offset if answer.offset >= 0 else None
+
+        journals = self._journals([each.partition for each in wanted])
+        found = []
+        for each in wanted:
+            position = committed[each.partition]
+            low, high = self._marks(each.partition, position)
+            journal = journals[each.partition]
+            found.append((each, journal.recover(position, low, high, latest=self._latest)))
+        return found
+
+    def _marks(self, partition: int, position: int | None) -> tuple[int, int]:
+        """First and next offset of a partition of the source. After a restart a broker may seem to have less for a moment."""
+        place = TopicPartition(self._runtime.kafka.topic, partition)
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            low, high = self._consumer.get_watermark_offsets(place, _ASK_SECONDS)
+            if position is None or position <= high or time.monotonic() > deadline or self._stopping:
+                return low, high
+            time.sleep(_AGAIN_SECONDS)
+
+    def _journals(self, partitions: list[int]) -> dict[int, Journal]:
+        """Reads these partitions of the state topic to their ends."""
+        topic = self._runtime.state_topic
+        places = [TopicPartition(topic, partition) for partition in partitions]
+        latest = self._admin.list_offsets(
+            dict.fromkeys(places, OffsetSpec.latest()),
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=_ASK_SECONDS,
+        )
+        ends = {place.partition: int(answer.result().offset) for place, answer in latest.items()}  # type: ignore[attr-defined]
+        journals = {partition: Journal() for partition in partitions}
+        left = {partition for partition, end in ends.items() if end > 0}
+        if left:
+            self._consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+        try:
+            while left and not self._stopping:
+                for message in self._consumer.consume(_AT_ONCE, 0.1):
+                    error, number, offset = message.error(), message.partition(), message.offset()
+                    assert number is not None and offset is not None, "it was fetched"  # noqa: PT018 - for mypy
+                    if error is None:
+                        journals[number].add(_bytes(message.key()), _bytes(message.value()))
+                    elif error.code() != KafkaError._PARTITION_EOF:
+                        raise KafkaException(error)
+                    elif offset >= ends[number]:
+                        left.discard(number)
+        finally:
+            self._consumer.unassign()
+        return journals
+
+
+def _bytes(value: bytes | str | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

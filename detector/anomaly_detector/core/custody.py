@@ -1,0 +1,275 @@
+"""The partitions that a pod has: what each of them has decided since the last commit, and what is to be written with it.
+
+    recover -> replaying -> live -> given up
+               (silent)     (decides; what follows is collected until `seal` hands it over)
+
+It knows no broker: `seal` says what one commit must hold, and what a pod needs to know to go on is in it.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from anomaly_detector.core import journal
+from anomaly_detector.core.checkpoint import pack
+from anomaly_detector.core.dead_letters import dead_letter
+from anomaly_detector.core.journal import Fact, Header, Recovered
+from anomaly_detector.core.memory import Regime
+from anomaly_detector.core.records import Portion, Portions, Read, Record
+from anomaly_detector.core.replay import Replay
+from anomaly_detector.core.revisions import LoadedRevision
+from anomaly_detector.core.stream import Outcome, Stream
+
+log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """By name."""
+
+    source: str
+    alerts: str
+    dead_letters: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Often:
+    """When what is remembered of a partition is written down."""
+
+    readings: int = 200_000
+    """After so many readings: replaying them takes about half a second."""
+    seconds: float = 60.0
+    """Or after so long, if there was a reading."""
+    pieces: int = 2
+    """Pieces in one commit, so that no commit is large."""
+    leaving: int = 10_000
+    """A partition that is given up is written down if so many readings would have to be replayed."""
+
+
+@dataclass(slots=True)
+class _Live:
+    """A partition that decides."""
+
+    next: int
+    regime: Regime
+    slot: str
+    written: float
+    """When it was written down last."""
+    episodes: dict[str, bytes]
+    """As they stand in the state topic."""
+    facts: list[int]
+    """Numbers, in the state topic."""
+    number: int
+    """Of the last fact."""
+    records: list[Record] = field(default_factory=list)
+    pieces: deque[Record] = field(default_factory=deque)
+    """Of a checkpoint that is being written."""
+    since: int = 0
+    """Readings since it was written down."""
+    changed: bool = False
+    """Whether there is anything to commit."""
+
+
+class Custody:
+    """What a pod does with its partitions. `now` is any clock that only rises, in seconds."""
+
+    def __init__(self, stream: Stream, topics: Topics, often: Often | None = None) -> None:
+        self.stream = stream
+        self._topics = topics
+        self._often = often or Often()
+        self._live: dict[int, _Live] = {}
+        self._replays: dict[int, tuple[Replay, Recovered]] = {}
+
+    @property
+    def replaying(self) -> int:
+        """Partitions that do not decide yet."""
+        return len(self._replays)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is anything to commit."""
+        return any(live.changed for live in self._live.values())
+
+    @property
+    def buffered(self) -> int:
+        """Records that wait for the next commit."""
+        return sum(len(live.records) for live in self._live.values())
+
+    @property
+    def most_messages(self) -> int:
+        """Messages that a batch should have at most."""
+        return min([self.stream.most_messages, *(replay.most_messages for replay, _ in self._replays.values())])
+
+    def position(self, partition: int) -> int | None:
+        """The first offset that was not read."""
+        live = self._live.get(partition)
+        return live.next if live else None
+
+    def adopt(self, loaded: LoadedRevision) -> None:
+        """From the next reading of every partition on, this revision decides."""
+        self.stream.adopt(loaded)
+        self._note_regime()
+
+    def recover(self, partition: int, found: Recovered, now: float) -> int:
+        """Takes a partition over; returns the offset from which its readings are needed."""
+        if found.note:
+            log.warning("partition %d: %s", partition, found.note)
+        if found.regime is not None and found.start < found.until:
+            self._replays[partition] = Replay(partition, found.until, found.regime, found.changes, found.state), found
+            return found.start
+        if found.regime is None:
+            self._begin(partition, found, now)
+        else:
+            replay = Replay(partition, found.until, found.regime, found.changes, found.state)
+            self._go_on(replay, found, now)
+        return found.start
+
+    def give_up(self, partitions: Iterable[int]) -> None:
+        """Drops partitions with all that they have not committed."""
+        for partition in partitions:
+            self._live.pop(partition, None)
+            self._replays.pop(partition, None)
+            self.stream.forget(partition)
+
+    def take_in(self, read: Read, now: float) -> tuple[Read, Outcome | None]:
+        """Decides a batch, but for what had been decided before: what it decided, and what that led to."""
+        if self._replays:
+            read = self._replay(read, now)
+        if not len(read):
+            return read, None
+        self.stream.prepare()
+        self._note_regime()
+        outcome = self.stream.process(read.messages)
+        self._collect(read, outcome)
+        return read, outcome
+
+    def seal(self, now: float, leaving: Iterable[int] = ()) -> Portions:
+        """What is to be committed, once; `leaving` are partitions of which it is the last."""
+        for partition, entity in self.stream.stirred():
+            self._note_episodes(partition, entity)
+        last = set(leaving)
+        sealed: Portions = {}
+        for partition, live in self._live.items():
+            self._write_down(partition, live, now, leaving=partition in last)
+            if live.changed or live.records:
+                sealed[partition] = Portion(live.next, tuple(live.records))
+                live.records, live.changed = [], False
+        return sealed
+
+    def _replay(self, read: Read, now: float) -> Read:
+        """Takes in what was decided before; returns the rest."""
+        partitions = read.messages.partitions
+        fresh = np.ones(len(read), bool)
+        for partition, (replay, found) in list(self._replays.items()):
+            mine = partitions == partition
+            old = mine & (read.offsets < replay.until)
+            if old.any():
+                replay.take_in(read.select(old))
+                fresh &= ~old
+            if mine.any() and int(read.offsets[mine][-1]) >= replay.until - 1:
+                del self._replays[partition]
+                self._go_on(replay, found, now)
+        return read.select(fresh)
+
+    def _begin(self, partition: int, found: Recovered, now: float) -> None:
+        """A partition of which nothing is known."""
+        regime = self.stream.prepare()
+        live = _Live(found.until, regime, found.slot, now, dict(found.episodes), list(found.facts), found.number)
+        self._live[partition] = live
+        self._note_fact(partition, live, begin=True)
+        for entity in found.episodes:
+            self._note_episodes(partition, entity)  # they have ended without a word
+
+    def _go_on(self, replay: Replay, found: Recovered, now: float) -> None:
+        """A partition that is where the group has committed."""
+        before = found.changes[-1].regime if found.changes else found.regime
+        assert before is not None, "there was something to replay"
+        regime = self.stream.prepare()
+        partition = replay.partition
+        self.stream.restore(partition, replay.finish(regime))
+        live = _Live(found.until, before, found.slot, now, dict(found.episodes), list(found.facts), found.number)
+        live.since = found.until - found.start
+        self._live[partition] = live
+        if before.readings == regime.readings:  # else what had begun has ended without a word, as when a revision is taken over
+            for entity, state in found.episodes.items():
+                self.stream.restore_episodes(partition, entity, journal.decode_episodes(state))
+        self._note_regime()
+        log.info("partition %d goes on at offset %d; %d readings replayed", partition, found.until, live.since)
+
+    def _collect(self, read: Read, outcome: Outcome) -> None:
+        partitions = read.messages.partitions
+        for reject in outcome.rejects:
+            record = dead_letter(read, reject, self._topics.source, self._topics.dead_letters)
+            self._live[int(partitions[reject.row])].records.append(record)
+        for alert in outcome.alerts:
+            record = Record(self._topics.alerts, alert.entity.encode(), alert.value)
+            self._live[int(partitions[alert.row])].records.append(record)
+        for partition in np.unique(partitions).tolist():
+            live = self._live[partition]
+            offsets = read.offsets[partitions == partition]
+            live.next, live.changed = int(offsets[-1]) + 1, True
+            live.since += len(offsets)
+
+    def _note_regime(self) -> None:
+        """Writes down which regime decides, where that has changed."""
+        regime = self.stream.regime
+        for partition, live in self._live.items():
+            if live.regime is not regime and live.regime != regime:
+                self._note_fact(partition, live, begin=False)
+                for entity in list(live.episodes):
+                    self._note_episodes(partition, entity)  # those of windows that are no more are gone
+            live.regime = regime
+
+    def _note_fact(self, partition: int, live: _Live, *, begin: bool) -> None:
+        regime = live.regime = self.stream.regime
+        live.number += 1
+        fact = Fact(number=live.number, offset=live.next, begin=begin, regime=regime)
+        live.records.append(self._state(partition, journal.fact_key(live.number), fact.model_dump_json().encode()))
+        live.facts.append(live.number)
+        live.changed = True
+
+    def _note_episodes(self, partition: int, entity: str) -> None:
+        live = self._live.get(partition)
+        if live is None:
+            return
+        state = journal.encode_episodes(self.stream.episodes_of(partition, entity))
+        if state == live.episodes.get(entity):
+            return
+        if state is None:
+            del live.episodes[entity]
+        else:
+            live.episodes[entity] = state
+        live.records.append(self._state(partition, journal.episodes_key(entity), state))
+        live.changed = True
+
+    def _write_down(self, partition: int, live: _Live, now: float, *, leaving: bool) -> None:
+        """Adds the next pieces of a checkpoint, if one is due."""
+        often = self._often
+        due = live.since >= often.readings or (live.since and now - live.written >= often.seconds)
+        if not live.pieces and (due or (leaving and live.since >= often.leaving)):
+            self._begin_checkpoint(partition, live, now)
+        if not live.pieces:
+            return
+        count = len(live.pieces) if leaving else often.pieces
+        while live.pieces and count:
+            live.records.append(live.pieces.popleft())
+            count -= 1
+        live.changed = True
+
+    def _begin_checkpoint(self, partition: int, live: _Live, now: float) -> None:
+        pieces = pack(self.stream.memory.snapshot(partition))
+        live.slot = journal.other(live.slot)
+        header = Header(offset=live.next, slot=live.slot, pieces=len(pieces), number=live.number, regime=live.regime)
+        live.pieces = deque(self._state(partition, journal.piece_key(live.slot, i), piece) for i, piece in enumerate(pieces))
+        live.pieces.append(self._state(partition, journal.header_key(), header.model_dump_json().encode()))
+        live.pieces += [self._state(partition, journal.fact_key(number), None) for number in live.facts]
+        live.facts = []
+        live.since, live.written = 0, now
+
+    def _state(self, partition: int, key: bytes, value: bytes | None) -> Record:
+        return Record(self._topics.state, key, value, partition=partition)

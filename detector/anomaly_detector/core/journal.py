@@ -1,0 +1,213 @@
+"""The state topic: what stands in it for a partition of the source, as keys and values. A fold over its records; no broker.
+
+    regime/<number>         from some offset on another regime decides; `begin`: and all that was remembered is void
+    episodes/<entity>       an entity's episodes, open or beginning, as of that transaction; deleted if there are none
+    checkpoint/<a|b>/<i>    a piece of what was remembered at some offset
+    checkpoint              names the slot whose pieces are complete, their offset and their regime
+
+The topic is compacted, and has the partitions of the source. All that a transaction decided is in the same transaction.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import msgspec
+from pydantic import ValidationError
+
+from anomaly_api.schema import Contract
+from anomaly_detector.core.checkpoint import CheckpointError, unpack
+from anomaly_detector.core.memory import Regime
+from anomaly_detector.core.replay import Change
+
+FORMAT: Final = 1
+_REGIME: Final = b"regime/"
+_EPISODES: Final = b"episodes/"
+_PIECE: Final = b"checkpoint/"
+_HEADER: Final = b"checkpoint"
+_SLOTS: Final = ("a", "b")
+
+
+class Fact(Contract):
+    """Which regime decides from an offset on."""
+
+    format: int = FORMAT
+    number: int
+    """Rising; never used again, so that what a checkpoint covers is told apart from what came later at the same offset."""
+    offset: int
+    begin: bool
+    """Whether nothing from before counts."""
+    regime: Regime
+
+
+class Header(Contract):
+    """A complete checkpoint."""
+
+    format: int = FORMAT
+    offset: int
+    """The first message that is not in it."""
+    slot: str
+    pieces: int
+    number: int
+    """Of the last fact that is in it."""
+    regime: Regime
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a pod needs to go on with a partition."""
+
+    start: int
+    """Offset from which on to read."""
+    until: int
+    """The first offset that has not been decided; up to it is replayed."""
+    regime: Regime | None
+    """Under which the replay begins; None: nothing is known of the partition."""
+    changes: tuple[Change, ...] = ()
+    """That come later."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    episodes: Mapping[str, bytes] = field(default_factory=dict)
+    facts: tuple[int, ...] = ()
+    """Numbers of the facts in the topic."""
+    number: int = 0
+    """The last one that was used."""
+    slot: str = _SLOTS[1]
+    """Of the newest checkpoint; the next one goes into the other."""
+    skipped: int = 0
+    """Readings that were gone before they were decided."""
+    note: str = ""
+    """What is to be said about it."""
+
+
+class Journal:
+    """What the records of one partition add up to. Feed them in the order of their offsets."""
+
+    def __init__(self) -> None:
+        self._facts: dict[bytes, Fact] = {}
+        self._number = 0
+        self._episodes: dict[str, bytes] = {}
+        self._pieces: dict[bytes, bytes] = {}
+        self._header: Header | None = None
+        self._flaws = 0
+
+    def add(self, key: bytes | None, value: bytes | None) -> None:
+        """A record; None: what stood there is deleted."""
+        key = key or b""
+        try:
+            if key.startswith(_REGIME):
+                self._fact(key, Fact.model_validate_json(value) if value else None)
+            elif key.startswith(_EPISODES):
+                _put(self._episodes, key[len(_EPISODES) :].decode(), value)
+            elif key.startswith(_PIECE):
+                _put(self._pieces, key, value)
+            elif key == _HEADER:
+                self._header = Header.model_validate_json(value) if value else None
+                self._number = max(self._number, self._header.number if self._header else 0)
+        except (ValidationError, UnicodeDecodeError):
+            self._flaws += 1
+
+    def recover(self, committed: int | None, low: int, high: int, *, latest: bool) -> Recovered:
+        """Where to begin: `committed` is the group's position, `low` and `high` what the topic holds."""
+        if committed is None:
+            note = "the group has lost its position: the topic was made anew, or nobody has read for long; it begins by startFrom"
+            return self._anew(high if latest else low, note if self._number else "")
+        if committed > high:
+            note = f"the group has committed offset {committed}, and the topic ends at {high}: it was made anew and is read whole"
+            return self._anew(low, note)
+        if committed < low:
+            note = f"readings {committed} to {low - 1} were deleted before they were read"
+            return self._anew(low, note, low - committed)
+        return self._resume(committed, low, high)
+
+    def _resume(self, committed: int, low: int, high: int) -> Recovered:
+        header, state, note = self._checkpoint(high)
+        covered = header.number if header else 0
+        changes = [Change(fact.offset, fact.regime) for fact in self._facts.values() if fact.number > covered]
+        if header is not None:
+            committed = max(committed, header.offset)  # at least once, a checkpoint may be ahead of the group: it was decided
+        begin = next((fact for fact in self._facts.values() if fact.begin), None)
+        if header is not None:
+            start, regime = header.offset, header.regime
+        elif begin is not None:
+            start, regime = begin.offset, begin.regime
+        elif changes:
+            start, regime = changes[0].offset, changes[0].regime
+        else:
+            note = note or "nothing is known of the time before: windows begin empty"
+            return self._anew(committed, note)
+        if start < low:
+            note = f"the readings since the last checkpoint (offset {start}) are gone up to {low - 1}: windows begin empty there"
+            before = [change for change in changes if change.offset <= low]
+            start, state, regime = low, {}, before[-1].regime if before else regime
+        later = tuple(change for change in changes if start <= change.offset <= committed)
+        known = replace(self._anew(committed, note), start=start, regime=regime, changes=later, state=state)
+        return replace(known, slot=header.slot) if header else known
+
+    def _anew(self, offset: int, note: str = "", skipped: int = 0) -> Recovered:
+        """Begins at an offset with nothing; what stands in the topic is named, so that it can be deleted."""
+        numbers = tuple(fact.number for fact in self._facts.values())
+        return Recovered(
+            offset, offset, None, episodes=dict(self._episodes), facts=numbers, number=self._number, skipped=skipped, note=note
+        )
+
+    def _fact(self, key: bytes, fact: Fact | None) -> None:
+        if fact is None:
+            self._facts.pop(key, None)
+            return
+        if fact.begin:
+            self._facts, self._episodes, self._pieces, self._header = {}, {}, {}, None
+        self._number = max(self._number, fact.number)
+        self._facts[key] = fact
+
+    def _checkpoint(self, high: int) -> tuple[Header | None, dict[str, Any], str]:
+        header = self._header
+        if header is None or header.offset > high or header.format != FORMAT:
+            return None, {}, ""
+        try:
+            pieces = [self._pieces[piece_key(header.slot, place)] for place in range(header.pieces)]
+            return header, unpack(pieces), ""
+        except (KeyError, CheckpointError) as error:
+            return None, {}, f"the checkpoint at offset {header.offset} cannot be used: {error}"
+
+
+def fact_key(number: int) -> bytes:
+    """Of a fact."""
+    return _REGIME + str(number).encode()
+
+
+def episodes_key(entity: str) -> bytes:
+    """Of an entity."""
+    return _EPISODES + entity.encode()
+
+
+def piece_key(slot: str, place: int) -> bytes:
+    """Of a piece of a checkpoint."""
+    return _PIECE + f"{slot}/{place}".encode()
+
+
+def header_key() -> bytes:
+    """There is one."""
+    return _HEADER
+
+
+def other(slot: str) -> str:
+    """The slot that the newest checkpoint is not in."""
+    return _SLOTS[1 - _SLOTS.index(slot)]
+
+
+def encode_episodes(state: Mapping[str, Mapping[str, Any]]) -> bytes | None:
+    """None: there is nothing to remember."""
+    return msgspec.msgpack.encode(state) if state else None
+
+
+def decode_episodes(value: bytes) -> dict[str, dict[str, Any]]:
+    """What `encode_episodes` wrote."""
+    found: dict[str, dict[str, Any]] = msgspec.msgpack.decode(value, type=dict[str, dict[str, Any]])
+    return found
+
+
+def _put(into: dict[Any, bytes], key: Any, value: bytes | None) -> None:
+    if value is None:
+        into.pop(key, None)
+    else:
+        into[key] = value

@@ -1,0 +1,169 @@
+"""One stay of a pod in its consumer group: from joining to leaving, or to being taken for dead. It moves readings and commits.
+
+    assigned -> recovered -> begun -> readings decided -> committed -> ... -> revoked: committed once more, and given up
+
+Whatever makes it doubtful who has the partitions, or what was written, ends the stay (`lost`): nothing that was decided and not
+committed counts, and the next stay begins with what Kafka says.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import KafkaError
+
+from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka.delivery import Progress, delivery
+from anomaly_detector.adapters.kafka.reader import Reader
+from anomaly_detector.adapters.kafka.recovery import Recovery, Wanted
+from anomaly_detector.core.custody import Custody
+from anomaly_detector.core.records import Read
+from anomaly_detector.core.stream import Outcome
+
+log: Final = logging.getLogger(__name__)
+_MOST_MESSAGES: Final = 4_000
+_MOST_RECORDS: Final = 5_000
+_WAIT_SECONDS: Final = 0.1
+_TRY_SECONDS: Final = 2.0
+_SETTLE_SECONDS: Final = 5.0
+_LONGEST_SECONDS: Final = 1.0
+_BEHIND: Final = 5
+"""Commits are so many times rarer while there is more to read than one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """A batch without what had been decided before, and what it led to."""
+
+    read: Read
+    outcome: Outcome
+    seconds: float
+    """From its messages to what follows from them."""
+
+
+class Membership:
+    """All calls belong to one thread."""
+
+    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], custody: Custody) -> None:
+        self._custody = custody
+        self._reader = Reader(runtime, pod, on_error, self._arrived, self._leaving)
+        self._delivery = delivery(runtime, pod, on_error, self._reader.client)
+        self._recovery = Recovery(runtime, pod, on_error)
+        self._turns: dict[int, int] = {}
+        """Of each partition that is ours: how many times it has come."""
+        self._recovering: set[int] = set()
+        self._busy = False
+        self._behind = False
+        self._committed = 0.0
+        self.skipped = 0
+        """Messages that were gone before they were read."""
+        self.lost = False
+        """Whether the stay is over."""
+        self._reader.join()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has said which partitions are ours, be it none."""
+        return self._reader.joined
+
+    @property
+    def partitions(self) -> int:
+        """Partitions that are ours."""
+        return self._reader.partitions
+
+    @property
+    def recovering(self) -> int:
+        """Of them, those that do not decide yet."""
+        return len(self._recovering) + self._custody.replaying
+
+    def lag(self) -> int:
+        """Messages of our partitions that were not read yet."""
+        return self._reader.lag()
+
+    def step(self) -> Worked | None:
+        """Once around: takes over what was recovered, commits what is due, decides what is there."""
+        self._take_over()
+        if self._due() and not self._commit():
+            return None  # nothing more is read before what was decided has been written
+        most = min(_MOST_MESSAGES, self._custody.most_messages)
+        read = self._reader.read(most, self._patience())
+        self._behind = read is not None and len(read) >= most // 2
+        if read is None or self.lost:
+            return None
+        begin = time.perf_counter()
+        fresh, outcome = self._custody.take_in(read, time.monotonic())
+        return Worked(fresh, outcome, time.perf_counter() - begin) if outcome else None
+
+    def leave(self) -> None:
+        """Commits and leaves the group."""
+        begin = time.monotonic()
+        self._recovery.stop()
+        self._reader.close()  # gives all partitions up, and commits before
+        self._custody.give_up(list(self._turns))
+        self._delivery.close()
+        log.info("left the group after %.1f s", time.monotonic() - begin)
+
+    def _due(self) -> bool:
+        since = time.monotonic() - self._committed
+        if self._busy or self._custody.buffered >= _MOST_RECORDS:
+            return True
+        interval = self._delivery.interval * (_BEHIND if self._behind else 1)
+        return since >= (interval if self._custody.waiting else _LONGEST_SECONDS)
+
+    def _patience(self) -> float:
+        """How long to wait for a reading while others wait for their commit."""
+        if not self._custody.waiting:
+            return _WAIT_SECONDS
+        return max(0.0, min(_WAIT_SECONDS, self._committed + self._delivery.interval - time.monotonic()))
+
+    def _commit(self) -> bool:
+        """Whether all that was decided has been written."""
+        if not self._busy:
+            self._offer()
+        progress = self._delivery.advance(_TRY_SECONDS)
+        self._busy = progress is not Progress.DONE
+        if progress is Progress.LOST:
+            self.lost = True
+        elif self._busy:
+            self._reader.hold(0.0)
+        return not self._busy
+
+    def _offer(self, leaving: tuple[int, ...] = ()) -> None:
+        self._committed = time.monotonic()
+        portions = self._custody.seal(self._committed, leaving)
+        if portions:
+            self._delivery.offer(portions)
+
+    def _arrived(self, partitions: list[int]) -> None:
+        for partition in partitions:
+            turn = self._turns[partition] = self._turns.get(partition, 0) + 1
+            self._recovering.add(partition)
+            self._recovery.ask(Wanted(partition, turn))
+
+    def _take_over(self) -> None:
+        while not self._recovery.found.empty():
+            wanted, found = self._recovery.found.get()
+            partition = wanted.partition
+            if partition in self._recovering and self._turns.get(partition) == wanted.turn:
+                self._recovering.discard(partition)
+                self.skipped += found.skipped
+                self._reader.begin(partition, self._custody.recover(partition, found, time.monotonic()))
+
+    def _leaving(self, partitions: list[int], ours: bool) -> None:  # noqa: FBT001 - the caller is a callback
+        if not ours:
+            self.lost = True
+        elif not self.lost and not self._settled(tuple(partitions)):
+            log.warning("what was decided of partitions %s could not be written; whoever has them decides it again", partitions)
+            self.lost = True
+        self._custody.give_up(partitions)
+        self._recovering -= set(partitions)
+
+    def _settled(self, leaving: tuple[int, ...]) -> bool:
+        """Whether everything that was decided is written and committed, before partitions go."""
+        if self._busy and self._delivery.advance(_SETTLE_SECONDS) is not Progress.DONE:
+            return False
+        self._busy = False
+        self._offer(leaving)
+        return self._delivery.finish(_SETTLE_SECONDS) is Progress.DONE

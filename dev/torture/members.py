@@ -1,0 +1,115 @@
+"""Scoring pods as processes that can be killed, stopped and woken. Each has a folder with its orders and its log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+from anomaly_api.assignment import Assignment, Runtime
+from dev import ports
+
+# A checkpoint after so many readings, so that there are some in a stream of thousands.
+_OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
+_STOP_SECONDS = 60.0
+
+
+@dataclass
+class Member:
+    """A scoring pod; started again after a kill, it has the same name."""
+
+    name: str
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+    stopped: bool = False
+    leaving: bool = False
+    port: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it says that it reads its topic."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == HTTPStatus.OK)
+        except OSError:
+            return False
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self, runtime: Runtime, assignment: Assignment) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write(self.folder / "runtime.json", runtime.model_dump_json())
+        self.assign(assignment)
+        self.port = ports.free(1)[0]
+        environment = {
+            **os.environ,
+            **_OFTEN,
+            "ANOMALY_CONFIG_FOLDER": str(self.folder),
+            "ANOMALY_HTTP_HOST": "127.0.0.1",
+            "ANOMALY_HTTP_PORT": str(self.port),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONFAULTHANDLER": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "POD_NAME": self.name,
+        }
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, "-m", "anomaly_detector"], env=environment, stdout=log, stderr=log)
+        self.stopped = self.leaving = False
+
+    def assign(self, assignment: Assignment) -> None:
+        """As kubelet does it: the file is replaced at once."""
+        _write(self.folder / "assignment.json", assignment.model_dump_json())
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.stopped = False
+
+    def freeze(self) -> None:
+        """SIGSTOP: for the group it is dead, for itself it is not."""
+        if self.running and self.process is not None:
+            self.process.send_signal(signal.SIGSTOP)
+            self.stopped = True
+
+    def wake(self) -> None:
+        if self.running and self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+        self.stopped = False
+
+    def tell(self) -> None:
+        """Ends it; its log then says where all threads stood."""
+        if self.running and self.process is not None:
+            self.wake()
+            self.process.send_signal(signal.SIGABRT)
+
+    def leave(self) -> None:
+        """SIGTERM, as a pod that is scaled away."""
+        if self.running and self.process is not None:
+            self.wake()
+            self.process.terminate()
+            self.leaving = True
+
+    def ended(self) -> int | None:
+        """Exit status, once it has ended."""
+        if self.process is None:
+            return 0
+        try:
+            return self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.tell()
+            return None
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(text)
+    unfinished.replace(path)

@@ -1,0 +1,111 @@
+"""What the pods are told: revisions that differ in all that may change in the middle, and the runtime with short timeouts."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
+from anomaly_api.calibration import Calibration, Quantile, ThresholdSource, WindowThreshold
+from anomaly_api.model import Interface, InterfaceWindow
+from anomaly_api.policy import AlertPolicy, Closing, Delivery, Fallback, Opening
+from anomaly_api.schema import Empty
+from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
+from anomaly_detector.core.artifact import Manifest, artifact_digest, pack
+from dev.torture.recording import FEATURES
+
+SOURCE = "/namespaces/torture/anomalydetectors/pumps"
+_SHORT = Window(name="short", size=4)
+_MEDIUM = Window(name="medium", size=8, every=2)
+_LONG = Window(name="long", size=16, every=4, max_gap="1m")
+
+
+def _pipeline(*windows: Window, features: int = len(FEATURES)) -> Pipeline:
+    return Pipeline(
+        entity=Entity(key=Empty()),
+        time=Time(field="at", format=TimeFormat.UNIX_SECONDS),
+        features=[Feature(name=name) for name in FEATURES[:features]],
+        windows=list(windows),
+    )
+
+
+def _revision(pipeline: Pipeline, threshold: float, model: str | None = None, warmup: int = 20, closing: int = 3) -> Revision:
+    kind = ThresholdSource.VALUE if model else ThresholdSource.FALLBACK
+    thresholds = [
+        WindowThreshold(window=window.name, value=threshold, source=kind, asked=f"{threshold:g}") for window in pipeline.windows
+    ]
+    return Revision(
+        model=model,
+        model_name=None,
+        pipeline=pipeline,
+        thresholds=thresholds,
+        fallback=Fallback(standard_deviations=6.0, warmup=warmup),
+        alerts=AlertPolicy(open=Opening(above=1.0, windows=2), close=Closing(below=0.8, windows=closing)),
+    )
+
+
+@functools.cache
+def model(pipeline_windows: tuple[str, ...]) -> tuple[str, bytes]:
+    """Digest and archive of an autoencoder that nobody has trained: it decides, and its graph is the trainer's own."""
+    import torch  # takes seconds to import
+
+    from anomaly_detector.training.export import OPSET, export
+    from anomaly_detector.training.network import WindowScorer, derived_layers
+    from anomaly_detector.training.scaling import Scaling
+
+    torch.manual_seed(7)
+    windows = [window for window in (_SHORT, _MEDIUM, _LONG) if window.name in pipeline_windows]
+    width = len(FEATURES)
+    scaling = Scaling(np.full(width, 50.0), np.full(width, 20.0), np.zeros(width, bool))
+    sample = np.random.default_rng(7).normal(50, 20, (64, max(window.size for window in windows), width)).astype(np.float32)
+    graphs = {
+        window.name: export(
+            WindowScorer(window.size, scaling, derived_layers(window.size, width)).eval(), sample[:, : window.size]
+        ).content
+        for window in windows
+    }
+    calibration = [_calibration(window) for window in windows]
+    shapes = [InterfaceWindow(name=window.name, size=window.size) for window in windows]
+    interface = Interface(features=list(FEATURES), windows=shapes, opset=OPSET)
+    archive = pack(Manifest(interface=interface, calibration=calibration), graphs)
+    return artifact_digest(archive), archive
+
+
+def _calibration(window: Window) -> Calibration:
+    quantiles = [Quantile(level=0.0, score=0.0), Quantile(level=1.0, score=2.0)]
+    numbers = {"mean": 1.0, "standard_deviation": 0.1, "maximum": 2.0}
+    return Calibration(window=window.name, windows=100, entity_seconds=100.0, quantiles=quantiles, peaks=[2.0], **numbers)
+
+
+def assignments(folder: Path) -> list[Assignment]:
+    """The first one is in force at the start. They differ in threshold, policy, windows, scorer and features."""
+    digest, archive = model(("short", "medium"))
+    place = folder / "model.tar"
+    place.write_bytes(archive)
+    both = _pipeline(_SHORT, _MEDIUM)
+    revisions = [
+        _revision(both, 6.0),
+        _revision(both, 8.0, warmup=40),
+        _revision(_pipeline(_SHORT, _LONG), 6.0, closing=2),
+        _revision(both, 2.0, model=digest),
+        _revision(_pipeline(_SHORT), 5.0),
+        _revision(_pipeline(_SHORT, _MEDIUM, features=2), 6.0),
+    ]
+    return [Assignment(stable=revision, artifacts={digest: str(place)} if revision.model else {}) for revision in revisions]
+
+
+def runtime(bootstrap: str, topic: str, delivery: Delivery) -> Runtime:
+    """Timeouts are short, so that a zombie is one after a second or two."""
+    properties = {"session.timeout.ms": "1500", "heartbeat.interval.ms": "300", "transaction.timeout.ms": "3000"}
+    kafka = KafkaSource(bootstrap_servers=bootstrap, topic=topic, start_from=StartFrom.EARLIEST, properties=properties)
+    return Runtime(
+        detector=Identity(namespace="torture", name="pumps", uid="1"),
+        kafka=kafka,
+        group_id=f"{topic}.group",
+        alerts_topic=f"{topic}.alerts",
+        dead_letter_topic=f"{topic}.dead-letters",
+        state_topic=f"{topic}.state",
+        delivery=delivery,
+    )

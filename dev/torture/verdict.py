@@ -1,0 +1,153 @@
+"""What the topics hold afterwards against what they must hold: the stream decided in one process, by the same revisions.
+
+Where revisions changed is read from the state topic; everything else follows from the readings. Nothing is left to tolerance:
+the same alerts, byte for byte, in the same order for each entity, and each dead letter once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from anomaly_api.assignment import Assignment, Runtime
+from anomaly_detector.adapters.orders import load
+from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.journal import Fact
+from anomaly_detector.core.stream import Stream
+from dev.torture.orders import SOURCE
+
+_SECONDS = 60.0
+Alerts = dict[str, list[bytes]]
+"""By entity, in order."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the topics hold, read committed."""
+
+    source: dict[int, list[Message]]
+    facts: dict[int, list[Fact]]
+    alerts: Alerts
+    dead: Counter[tuple[int, int]]
+    """Partition and offset of what could not be read."""
+
+
+def collect(runtime: Runtime) -> Found:
+    """Reads everything."""
+    bootstrap = runtime.kafka.bootstrap_servers
+    facts: dict[int, list[Fact]] = defaultdict(list)
+    for partition, messages in read(bootstrap, runtime.state_topic).items():
+        for message in messages:
+            if _bytes(message.key()).startswith(b"regime/") and message.value() is not None:
+                facts[partition].append(Fact.model_validate_json(_bytes(message.value())))
+    alerts: Alerts = defaultdict(list)
+    for messages in read(bootstrap, runtime.alerts_topic).values():
+        for message in messages:
+            alerts[_bytes(message.key()).decode()].append(_bytes(message.value()))
+    dead: Counter[tuple[int, int]] = Counter()
+    for messages in read(bootstrap, runtime.dead_letter_topic).values():
+        for message in messages:
+            headers = {name: _bytes(value) for name, value in message.headers() or []}
+            dead[int(headers["partition"]), int(headers["offset"])] += 1
+    return Found(read(bootstrap, runtime.kafka.topic), dict(facts), dict(alerts), dead)
+
+
+def read(bootstrap: str, topic: str) -> dict[int, list[Message]]:
+    """All committed messages of a topic, by partition."""
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "group.id": uuid4().hex,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+    }
+    consumer = Consumer(settings)
+    found: dict[int, list[Message]] = {}
+    try:
+        numbers = consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
+        found = {number: [] for number in numbers}
+        left = set(numbers)
+        consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
+        deadline = time.monotonic() + _SECONDS
+        while left:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"partitions {sorted(left)} of {topic} could not be read to their ends")
+            for message in consumer.consume(1000, 0.2):
+                error, number = message.error(), message.partition()
+                assert number is not None, "it was fetched"
+                if error is None:
+                    found[number].append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(number)
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
+    return found
+
+
+def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counter[tuple[int, int]]]:
+    """What one process makes of the stream."""
+    revisions = {order.stable.digest: load(order.stable, order.artifacts) for order in orders}
+    alerts: Alerts = defaultdict(list)
+    dead: Counter[tuple[int, int]] = Counter()
+    for partition, messages in found.source.items():
+        facts = found.facts.get(partition, [])
+        if not facts:
+            if messages:
+                raise AssertionError(f"partition {partition} was never decided")
+            continue
+        stream = Stream(SOURCE, revisions[facts[0].regime.revision])
+        ends = [*(fact.offset for fact in facts[1:]), None]
+        offsets = [_offset(message) for message in messages]
+        for fact, end in zip(facts, ends, strict=True):
+            stream.adopt(revisions[fact.regime.revision])
+            mine = [
+                message for message, at in zip(messages, offsets, strict=True) if at >= fact.offset and (end is None or at < end)
+            ]
+            outcome = stream.process(_columns(mine, partition))
+            for alert in outcome.alerts:
+                alerts[alert.entity].append(alert.value)
+            for reject in outcome.rejects:
+                dead[partition, _offset(mine[reject.row])] += 1
+    return dict(alerts), dead
+
+
+def differences(there: Alerts, meant: Mapping[str, list[bytes]]) -> list[str]:
+    """What is wrong, a line each; nothing if all is well."""
+    wrong = []
+    for entity in sorted(there.keys() | meant.keys()):
+        have, want = there.get(entity, []), meant.get(entity, [])
+        if have == want:
+            continue
+        place = next((i for i, (a, b) in enumerate(zip(have, want, strict=False)) if a != b), min(len(have), len(want)))
+        wrong.append(
+            f"{entity}: {len(have)} alerts instead of {len(want)}; the first difference is at {place}:\n"
+            f"    is    {have[place].decode() if place < len(have) else 'missing'}\n"
+            f"    ought {want[place].decode() if place < len(want) else 'nothing'}"
+        )
+    return wrong
+
+
+def _columns(messages: Sequence[Message], partition: int) -> Messages:
+    values = [None if message.value() is None else _bytes(message.value()) for message in messages]
+    keys = [None if message.key() is None else _bytes(message.key()) for message in messages]
+    stamps = np.array([message.timestamp()[1] for message in messages], np.int64)
+    return Messages(values, keys, stamps, np.full(len(messages), partition, np.int64))
+
+
+def _bytes(value: bytes | str | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""
+
+
+def _offset(message: Message) -> int:
+    offset = message.offset()
+    assert offset is not None, "it was fetched"
+    return offset

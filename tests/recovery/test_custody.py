@@ -1,0 +1,223 @@
+"""Two pods, a broker of lists, and whatever may happen between two commits: the alerts are those of one undisturbed process."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anomaly_api.source import Window
+from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.custody import Custody, Often, Topics
+from anomaly_detector.core.journal import Fact, Journal
+from anomaly_detector.core.records import Portions, Read, Record
+from anomaly_detector.core.revisions import LoadedRevision
+from anomaly_detector.core.stream import Stream
+from tests.stream.pods import PIPELINE, revision
+
+SOURCE = "/namespaces/plant/anomalydetectors/pumps"
+TOPICS = Topics("readings", "alerts", "dead-letters", "state")
+PARTITIONS = (0, 1)
+_SHORT, _LONG = Window(name="short", size=4), Window(name="long", size=10, every=3)
+_BOTH = PIPELINE.model_copy(update={"windows": [_SHORT, _LONG]})
+_FEWER = PIPELINE.model_copy(update={"features": PIPELINE.features[1:]})
+REVISIONS = [
+    LoadedRevision(revision(_BOTH, threshold=6.0, warmup=5)),
+    LoadedRevision(revision(PIPELINE, threshold=4.0, warmup=5)),
+    LoadedRevision(revision(_BOTH, threshold=9.0, warmup=8)),
+    LoadedRevision(revision(_FEWER, threshold=5.0, warmup=5)),
+]
+OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
+
+
+def stream_of(partition: int, length: int = 240) -> list[tuple[bytes, bytes]]:
+    """Keys and values; faults that open and close, some that cannot be read, some late ones."""
+    dice = random.Random(partition)
+    found = []
+    for step in range(length):
+        entity = f"pump-{partition}{step % 3}"
+        at = 1000 + step - (5 if dice.random() < 0.05 else 0)
+        fault = 9.0 if (step // 3 + 3 * (step % 3)) % 19 in (10, 11, 12, 13) else 0.0
+        value = {"at": at, "temperature": 20 + 0.1 * math.sin(step), "pressure": 3 + 0.1 * math.cos(step / 2) + fault}
+        content = json.dumps(value).encode()
+        found.append((entity.encode(), content[:-1] if dice.random() < 0.03 else content))
+    return found
+
+
+MESSAGES = {partition: stream_of(partition) for partition in PARTITIONS}
+
+
+def batch(rows: Sequence[tuple[int, int]]) -> Read:
+    """Messages at these partitions and offsets."""
+    found = [MESSAGES[partition][offset] for partition, offset in rows]
+    partitions = np.array([partition for partition, _ in rows], np.int64)
+    stamps = np.zeros(len(rows), np.int64)
+    messages = Messages([value for _, value in found], [key for key, _ in found], stamps, partitions)
+    return Read(messages, np.array([offset for _, offset in rows], np.int64))
+
+
+class Broker:
+    """What is committed, and nothing else."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[int, int] = {}
+        self.state: dict[int, list[Record]] = {partition: [] for partition in PARTITIONS}
+        self.facts: dict[int, list[Fact]] = defaultdict(list)
+        self.alerts: dict[str, list[bytes]] = defaultdict(list)
+        self.dead: list[tuple[bytes, bytes]] = []
+
+    def commit(self, portions: Portions) -> None:
+        for partition, portion in portions.items():
+            self.offsets[partition] = portion.offset
+            for record in portion.records:
+                self._take(partition, record)
+
+    def _take(self, partition: int, record: Record) -> None:
+        if record.topic == TOPICS.alerts:
+            assert record.key is not None
+            assert record.value is not None
+            self.alerts[record.key.decode()].append(record.value)
+        elif record.topic == TOPICS.dead_letters:
+            headers = dict(record.headers)
+            self.dead.append((headers["partition"], headers["offset"]))
+        else:
+            assert record.partition == partition
+            self.state[partition].append(record)
+            if record.key is not None and record.key.startswith(b"regime/") and record.value is not None:
+                self.facts[partition].append(Fact.model_validate_json(record.value))
+
+    def compact(self) -> None:
+        for partition, records in self.state.items():
+            last = {record.key: place for place, record in enumerate(records)}
+            self.state[partition] = [record for place, record in enumerate(records) if last[record.key] == place]
+
+    def journal(self, partition: int) -> Journal:
+        journal = Journal()
+        for record in self.state[partition]:
+            journal.add(record.key, record.value)
+        return journal
+
+
+class Pod:
+    """A custody and where its consumer stands."""
+
+    def __init__(self, broker: Broker, loaded: LoadedRevision) -> None:
+        self.broker = broker
+        self.custody = Custody(Stream(SOURCE, loaded), TOPICS, Often(readings=25, seconds=1e9, pieces=1, leaving=10))
+        self.position: dict[int, int] = {}
+
+    def take(self, partition: int) -> None:
+        journal = self.broker.journal(partition)
+        found = journal.recover(self.broker.offsets.get(partition), 0, len(MESSAGES[partition]), latest=False)
+        self.position[partition] = self.custody.recover(partition, found, 0.0)
+
+    def read(self, most: int) -> bool:
+        rows = []
+        for partition, position in self.position.items():
+            end = min(position + most, len(MESSAGES[partition]))
+            rows += [(partition, offset) for offset in range(position, end)]
+            self.position[partition] = end
+        if rows:
+            self.custody.take_in(batch(rows), 0.0)
+        return bool(rows)
+
+    def commit(self, leaving: Sequence[int] = ()) -> None:
+        self.broker.commit(self.custody.seal(0.0, leaving))
+
+    def give_up(self, partition: int) -> None:
+        self.commit([partition])
+        self.custody.give_up([partition])
+        del self.position[partition]
+
+
+def expected(broker: Broker) -> dict[str, list[bytes]]:
+    """The stream decided by one process, with the revisions that were in force."""
+    alerts: dict[str, list[bytes]] = defaultdict(list)
+    for partition, facts in broker.facts.items():
+        stream = Stream(SOURCE, OF_DIGEST[facts[0].regime.revision])
+        ends = [*(fact.offset for fact in facts[1:]), len(MESSAGES[partition])]
+        for fact, end in zip(facts, ends, strict=True):
+            stream.adopt(OF_DIGEST[fact.regime.revision])
+            outcome = stream.process(batch([(partition, offset) for offset in range(fact.offset, end)]).messages)
+            for alert in outcome.alerts:
+                alerts[alert.entity].append(alert.value)
+    return alerts
+
+
+_ACTS = st.one_of(
+    st.tuples(st.just("read"), st.integers(1, 40)),
+    st.tuples(st.just("commit"), st.integers(0, 1)),
+    st.tuples(st.just("crash"), st.integers(0, 1)),
+    st.tuples(st.just("move"), st.sampled_from(PARTITIONS)),
+    st.tuples(st.just("adopt"), st.integers(0, 2 * len(REVISIONS) - 1)),
+    st.tuples(st.just("compact"), st.just(0)),
+)
+
+
+class World:
+    """Two pods and their broker; each method is something that may happen, and its number says to whom."""
+
+    def __init__(self) -> None:
+        self.broker = Broker()
+        self.ordered = [REVISIONS[0], REVISIONS[0]]
+        self.pods = [Pod(self.broker, loaded) for loaded in self.ordered]
+        for partition in PARTITIONS:
+            self.pods[partition % 2].take(partition)
+
+    def read(self, most: int) -> bool:
+        return any([pod.read(most) for pod in self.pods])  # noqa: C419 - both read
+
+    def commit(self, who: int) -> None:
+        self.pods[who].commit()
+
+    def crash(self, who: int) -> None:
+        """The other one takes its partitions, as after a session's timeout."""
+        orphans = list(self.pods[who].position)
+        self.pods[who] = Pod(self.broker, self.ordered[who])
+        for partition in orphans:
+            self.pods[1 - who].take(partition)
+
+    def move(self, partition: int) -> None:
+        giver = next(place for place, pod in enumerate(self.pods) if partition in pod.position)
+        self.pods[giver].give_up(partition)
+        self.pods[1 - giver].take(partition)
+
+    def adopt(self, number: int) -> None:
+        who, which = divmod(number, len(REVISIONS))
+        self.ordered[who] = REVISIONS[which]
+        self.pods[who].custody.adopt(REVISIONS[which])
+
+    def compact(self, _: int) -> None:
+        self.broker.compact()
+
+
+@settings(max_examples=150, deadline=None)
+@given(acts=st.lists(_ACTS, max_size=40))
+def test_alerts_after_any_crash_move_and_change_are_those_of_one_process(acts: list[tuple[str, int]]) -> None:
+    world = World()
+    for act, number in acts:
+        getattr(world, act)(number)
+    while world.read(30):
+        world.commit(0)
+        world.commit(1)
+    broker = world.broker
+    assert broker.offsets == {partition: len(MESSAGES[partition]) for partition in PARTITIONS}
+    assert broker.alerts == expected(broker)
+    assert len(broker.dead) == len(set(broker.dead)), "each dead letter once"
+
+
+def test_an_undisturbed_pod_alerts() -> None:
+    broker = Broker()
+    pod = Pod(broker, REVISIONS[0])
+    for partition in PARTITIONS:
+        pod.take(partition)
+    while pod.read(7):
+        pod.commit()
+    assert sum(map(len, broker.alerts.values())) >= 10
+    assert len(broker.dead) > 3
