@@ -117,6 +117,7 @@ DETECTORS = [
     _detector("spec.alerts.deadLetterTopic", TOPIC, alerts={"deadLetterTopic": "dead letters"}),
     _detector("spec", _OWN_ALERTS, alerts={"topic": "pump-readings"}),
     _detector("spec", _FOR_EVER, alerts={"deadLetterTopic": "pump-readings"}),
+    _detector("spec.stateTopic", TOPIC, stateTopic="pump state"),
     _detector("spec", _OWN_STATE, stateTopic="pump-readings.alerts"),
     _detector("spec", _OWN_STATE, stateTopic="pump-readings"),
     _detector("spec", _SAME_TOPICS, alerts={"topic": "both", "deadLetterTopic": "both"}),
