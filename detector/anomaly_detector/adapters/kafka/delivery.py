@@ -154,6 +154,8 @@ class ExactlyOnce:
                 self._work(_CALL_SECONDS)
             except BufferError:
                 self._producer.poll(0.01)
+            except RuntimeError:  # the consumer has been closed: the stay in the group is over
+                return Progress.LOST
             except KafkaException as failure:
                 if self._lost(error_of(failure)):
                     return Progress.LOST
