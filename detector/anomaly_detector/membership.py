@@ -28,6 +28,7 @@ _MOST_RECORDS: Final = 5_000
 _WAIT_SECONDS: Final = 0.1
 _TRY_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 5.0
+_STUCK_SECONDS: Final = 20.0
 _LONGEST_SECONDS: Final = 1.0
 _BEHIND: Final = 5
 """Commits are so many times rarer while there is more to read than one batch."""
@@ -125,6 +126,9 @@ class Membership:
         progress = self._delivery.advance(_TRY_SECONDS)
         self._busy = progress is not Progress.DONE
         if progress is Progress.LOST:
+            self.lost = True
+        elif self._busy and time.monotonic() - self._committed > _STUCK_SECONDS:
+            log.warning("a commit has not come through for %.0f s: what is known is read again", _STUCK_SECONDS)
             self.lost = True
         elif self._busy:
             self._reader.hold(0.0)

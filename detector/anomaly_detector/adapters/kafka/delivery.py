@@ -5,6 +5,8 @@ long as it takes, a little each time, so that the loop goes on turning.
 """
 
 import logging
+import queue
+import threading
 import time
 from collections.abc import Callable
 from enum import Enum, auto
@@ -19,7 +21,10 @@ from anomaly_detector.adapters.kafka.writer import Writer, produce, shortened
 from anomaly_detector.core.records import Portions, Record
 
 log: Final = logging.getLogger(__name__)
-_TRY_SECONDS: Final = 1.0
+_CALL_SECONDS: Final = 5.0
+"""What a call of librdkafka's gets: one that is cut short begins again from the start, and on a slow broker never ends."""
+_ABORT_SECONDS: Final = 1.0
+_HUNG_SECONDS: Final = 8.0
 _PAUSE_SECONDS: Final = 0.2
 _NOT_A_MEMBER: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID)
 _OFFSETS_SECONDS: Final = 1.0
@@ -68,6 +73,10 @@ class ExactlyOnce:
     """A transaction for each commit: alerts, dead letters, state and offsets appear together or not at all.
 
     A pod that was taken for dead cannot commit: the offsets go with the group's generation, which the coordinator checks.
+
+    Calls are made in a thread, because `send_offsets_to_transaction` may ignore its timeout and hang for good when the group's
+    coordinator was away (librdkafka issues 5456 and 5511, open with 2.16). The client is then left behind; the next one's epoch
+    fences it.
     """
 
     interval = 0.02
@@ -81,6 +90,14 @@ class ExactlyOnce:
         self._offsets: list[TopicPartition] = []
         self._place = 0
         self._too_large: set[int] = set()
+        self._begin: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._ended.set()
+        self._progress = Progress.DONE
+        self._returned = 0.0
+        """When the last call of the client returned."""
+        self._closing = False
+        threading.Thread(target=self._run, name="transactions", daemon=True).start()
 
     def offer(self, portions: Portions) -> None:
         """The next commit."""
@@ -90,22 +107,19 @@ class ExactlyOnce:
             self._step = _Step.BEGIN
 
     def advance(self, seconds: float) -> Progress:
-        """Works on it for about so long."""
-        deadline = time.monotonic() + seconds
-        while self._step is not _Step.IDLE:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return Progress.WAITING
-            try:
-                self._work(min(left, _TRY_SECONDS))
-            except BufferError:
-                self._producer.poll(0.01)
-            except KafkaException as failure:
-                error = error_of(failure)
-                if self._lost(error):
-                    return Progress.LOST
-                time.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - time.monotonic())))
-        return Progress.DONE
+        """Waits for it about so long."""
+        if self._step is _Step.IDLE:
+            return Progress.DONE
+        if self._ended.is_set():
+            self._ended.clear()
+            self._returned = time.monotonic()
+            self._begin.put(True)
+        if self._ended.wait(seconds):
+            return self._progress
+        if time.monotonic() - self._returned > _HUNG_SECONDS:
+            log.warning("a call of the client has not returned for %.0f s; it is left behind", _HUNG_SECONDS)
+            return Progress.LOST
+        return Progress.WAITING
 
     def finish(self, seconds: float) -> Progress:
         """Nothing is left when a commit is done."""
@@ -113,13 +127,40 @@ class ExactlyOnce:
 
     def close(self) -> None:
         """Gives up what is not done; the coordinator aborts it when another one begins, or after the transaction's time."""
+        self._closing = True
+        self._begin.put(False)
+        if not self._ended.wait(_ABORT_SECONDS):
+            return  # the thread ends, and its client with it, if ever the call returns
         if self._step in (_Step.PRODUCE, _Step.OFFSETS, _Step.ABORT):
             try:
-                self._producer.abort_transaction(_TRY_SECONDS)
+                self._producer.abort_transaction(_ABORT_SECONDS)
             except KafkaException as failure:
                 log.info("the last transaction was not aborted here: %s", error_of(failure).str())
         self._producer.purge()
         self._producer.flush(0)
+
+    def _run(self) -> None:
+        """The thread: one commit after the other."""
+        while self._begin.get() and not self._closing:
+            self._progress = self._until_done()
+            self._ended.set()
+
+    def _until_done(self) -> Progress:
+        while self._step is not _Step.IDLE:
+            self._returned = time.monotonic()
+            if self._closing:
+                return Progress.LOST
+            try:
+                self._work(_CALL_SECONDS)
+            except BufferError:
+                self._producer.poll(0.01)
+            except RuntimeError:  # the consumer has been closed: the stay in the group is over
+                return Progress.LOST
+            except KafkaException as failure:
+                if self._lost(error_of(failure)):
+                    return Progress.LOST
+                time.sleep(_PAUSE_SECONDS)
+        return Progress.DONE
 
     def _work(self, seconds: float) -> None:
         """One step."""
