@@ -17,11 +17,15 @@ _SECONDS = 30.0
 
 
 def make_anew(bootstrap: str, topics: Iterable[str], partitions: int = 4) -> None:
-    """Empty topics; what they held before is gone. TimeoutError when the broker does not do it in time."""
+    """Empty topics; what they held before is gone, and with it the state of detectors, which knows their offsets.
+
+    TimeoutError when the broker does not do it in time.
+    """
     admin = AdminClient({"bootstrap.servers": bootstrap})
     wanted = list(topics)
     there = admin.list_topics(timeout=_SECONDS).topics
-    old = [topic for topic in wanted if topic in there]
+    states = tuple(f"{topic}." for topic in wanted)
+    old = [topic for topic in there if topic in wanted or (topic.startswith(states) and topic.endswith(".state"))]
     if old:
         for deleted in admin.delete_topics(old).values():
             deleted.result(_SECONDS)
