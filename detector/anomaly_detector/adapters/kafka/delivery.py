@@ -94,6 +94,8 @@ class ExactlyOnce:
         self._ended = threading.Event()
         self._ended.set()
         self._progress = Progress.DONE
+        self._member: object = None
+        """The consumer's place in its group, as of the last look."""
         self._returned = 0.0
         """When the last call of the client returned."""
         self._closing = False
@@ -108,15 +110,18 @@ class ExactlyOnce:
 
     def advance(self, seconds: float) -> Progress:
         """Waits for it about so long."""
-        if self._step is _Step.IDLE:
+        deadline = time.monotonic() + seconds
+        while not (self._ended.is_set() and self._step is _Step.IDLE) and time.monotonic() < deadline:
+            if self._ended.is_set():
+                self._member = self._consumer.consumer_group_metadata()  # here: in a rebalance it answers this thread only
+                self._ended.clear()
+                self._returned = time.monotonic()
+                self._begin.put(True)
+            if self._ended.wait(max(0.0, deadline - time.monotonic())) and self._progress is not Progress.WAITING:
+                return self._progress
+        if self._step is _Step.IDLE and self._ended.is_set():
             return Progress.DONE
-        if self._ended.is_set():
-            self._ended.clear()
-            self._returned = time.monotonic()
-            self._begin.put(True)
-        if self._ended.wait(seconds):
-            return self._progress
-        if time.monotonic() - self._returned > _HUNG_SECONDS:
+        if not self._ended.is_set() and time.monotonic() - self._returned > _HUNG_SECONDS:
             log.warning("a call of the client has not returned for %.0f s; it is left behind", _HUNG_SECONDS)
             return Progress.LOST
         return Progress.WAITING
@@ -137,7 +142,6 @@ class ExactlyOnce:
             except KafkaException as failure:
                 log.info("the last transaction was not aborted here: %s", error_of(failure).str())
         self._producer.purge()
-        self._producer.flush(0)
 
     def _run(self) -> None:
         """The thread: one commit after the other."""
@@ -150,16 +154,17 @@ class ExactlyOnce:
             self._returned = time.monotonic()
             if self._closing:
                 return Progress.LOST
+            step = self._step
             try:
                 self._work(_CALL_SECONDS)
             except BufferError:
                 self._producer.poll(0.01)
-            except RuntimeError:  # the consumer has been closed: the stay in the group is over
-                return Progress.LOST
             except KafkaException as failure:
                 if self._lost(error_of(failure)):
                     return Progress.LOST
                 time.sleep(_PAUSE_SECONDS)
+            if step in (_Step.ABORT, _Step.OFFSETS) and self._step is not _Step.COMMIT:
+                return Progress.WAITING  # it goes on with the group's newest generation
         return Progress.DONE
 
     def _work(self, seconds: float) -> None:
@@ -177,7 +182,7 @@ class ExactlyOnce:
                     self._place += 1
                 self._step = _Step.OFFSETS
             case _Step.OFFSETS:
-                self._producer.send_offsets_to_transaction(self._offsets, self._consumer.consumer_group_metadata(), seconds)
+                self._producer.send_offsets_to_transaction(self._offsets, self._member, seconds)
                 self._step = _Step.COMMIT
             case _Step.COMMIT:
                 self._producer.commit_transaction(seconds)
