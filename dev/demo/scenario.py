@@ -19,7 +19,7 @@ _SERVER_WINDOW: Final = 36
 """Readings in a window of the example; for so long after an anomaly's end windows still hold some of it."""
 _PUMP_HISTORY: Final = 8640
 _PUMP_WAITING: Final = 4000
-_SERVER_WAITING: Final = 1440
+_SERVER_WAITING: Final = 720
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def pump_scenario(now: float, seed: int = 7, each: int = FAULTS_EACH) -> Scenari
 
 
 def server_scenario(now: float) -> Scenario:
-    """Four real servers: the last five days of the training part are played while the model is made."""
+    """Four real servers: the last days of the training part are played while the model is made."""
     recording, anomalies = servers.record(ROOT / "examples/data/asd", now, _SERVER_WINDOW)
 
     def judge_from(_: int) -> Judged:
@@ -94,7 +94,7 @@ def server_scenario(now: float) -> Scenario:
         recording=recording,
         history=servers.TRAINING - _SERVER_WAITING,
         waiting_end=servers.TRAINING,
-        waiting_rate=12.0,
+        waiting_rate=8.0,
         judged_rate=40.0,
         judge_from=judge_from,
     )
