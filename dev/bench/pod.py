@@ -20,6 +20,7 @@ from anomaly_api.policy import AlertPolicy, Delivery, Fallback
 from anomaly_api.source import KafkaSource, StartFrom
 from dev import ports
 from dev.bench.readings import PIPELINE
+from dev.supervision.leash import LEASHED
 
 _PATIENCE: Final = 120.0
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -122,7 +123,9 @@ def running(folder: Path, bootstrap: str, topic: str, order: Revision, trained: 
     log = folder / "log"
     with log.open("wb") as output:
         began = time.time()
-        process = subprocess.Popen([sys.executable, "-m", "anomaly_detector"], env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*LEASHED, sys.executable, "-m", "anomaly_detector"], env=environment, stdout=output, stderr=output
+        )
     try:
         yield Pod(process, port, began, log)
     finally:

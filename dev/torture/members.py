@@ -13,6 +13,7 @@ from pathlib import Path
 
 from anomaly_api.assignment import Assignment, Runtime
 from dev import ports
+from dev.supervision.leash import LEASHED
 
 # A checkpoint after so many readings, so that there are some in a stream of thousands.
 _OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
@@ -60,7 +61,9 @@ class Member:
             "POD_NAME": self.name,
         }
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "anomaly_detector"], env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [*LEASHED, sys.executable, "-m", "anomaly_detector"], env=environment, stdout=log, stderr=log
+            )
         self.stopped = self.leaving = False
 
     def assign(self, assignment: Assignment) -> None:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
+from dev.supervision.leash import LEASHED
+
 if TYPE_CHECKING:
     from dev.cluster.access import Cluster
 
@@ -163,7 +165,9 @@ class Plant:
             **environment,
         }
         with log.open("wb") as output:
-            process = subprocess.Popen([sys.executable, "-m", "anomaly_operator"], env=told, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                [*LEASHED, sys.executable, "-m", "anomaly_operator"], env=told, stdout=output, stderr=output
+            )
         started = Process(process, port, identity, log)
         self.processes.append(started)
         if wait:

@@ -27,6 +27,7 @@ from anomaly_api.policy import AlertPolicy, Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
 from dev import ports
+from dev.supervision.leash import LEASHED
 
 FEATURES = ["temperature", "pressure"]
 PIPELINE = Pipeline(
@@ -181,7 +182,9 @@ def pod(folder: Path, order: Runtime, assignment: Assignment) -> Iterator[Pod]:
     }
     log = folder / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "anomaly_detector"], env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*LEASHED, sys.executable, "-m", "anomaly_detector"], env=environment, stdout=output, stderr=output
+        )
     try:
         yield Pod(process, folder, port, log)
     finally:

@@ -23,6 +23,7 @@ from anomaly_api.learning import Autoencoder, ModelStore, TopicData, Training, T
 from anomaly_api.meta import API_VERSION, LABEL_DETECTOR, TRAINING_ENV
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, Time, TimeFormat, Window
+from dev.supervision.leash import LEASHED
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 PATIENCE = 120.0
@@ -70,7 +71,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         process = subprocess.Popen(
-            [sys.executable, "-m", "anomaly_detector.training"],
+            [*LEASHED, sys.executable, "-m", "anomaly_detector.training"],
             env={
                 **os.environ,
                 "OMP_NUM_THREADS": "1",
