@@ -26,8 +26,6 @@ _ROWS: Final = 8192
 class Files:
     """Rows of files, one file after the other. Columns are named like the fields of a reading: `sensors.temperature`."""
 
-    endless = False
-
     def __init__(self, uris: list[str], pipeline: Pipeline) -> None:
         self._uris, self._pipeline = uris, pipeline
         self.name = uris[0] if len(uris) == 1 else f"{len(uris)} files"

@@ -36,10 +36,6 @@ class MessageSource(Protocol):
         """What it is, for people: `topic pump-readings`."""
 
     @property
-    def endless(self) -> bool:
-        """Whether more may come."""
-
-    @property
     def share_read(self) -> float:
         """How much of what was there at the start has been read, 0 to 1."""
 

@@ -1,12 +1,14 @@
 """What the training pod tells about itself over HTTP: /evidence for the operator, /metrics, /healthz, /readyz."""
 
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from anomaly_api.evidence import TrainingEvidence
+from anomaly_detector.adapters import web
+from anomaly_detector.adapters.web import Answer, health
 
 
 class Progress:
@@ -50,31 +52,10 @@ class _Metrics:
 def serve(progress: Progress, port: int) -> ThreadingHTTPServer:
     """Answers on `port` of all addresses, from threads of its own, until the process ends."""
     metrics = _Metrics()
-
-    class Handler(BaseHTTPRequestHandler):
-        """One request."""
-
-        def do_GET(self) -> None:
-            if self.path == "/evidence":
-                self._answer(200, "application/json", progress.evidence.model_dump_json().encode())
-            elif self.path == "/metrics":
-                self._answer(200, CONTENT_TYPE_LATEST, metrics.text(progress.evidence))
-            elif self.path in ("/healthz", "/readyz"):
-                self._answer(200, "text/plain", b"ok\n")
-            else:
-                self._answer(404, "text/plain", b"there are /evidence, /metrics, /healthz and /readyz\n")
-
-        def _answer(self, status: int, kind: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            """Requests are not logged: the last lines of the log are what the user is shown."""
-
-    server = ThreadingHTTPServer(("", port), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    return server
+    routes = {
+        "/evidence": lambda: Answer(200, "application/json", progress.evidence.model_dump_json().encode()),
+        "/metrics": lambda: Answer(200, CONTENT_TYPE_LATEST, metrics.text(progress.evidence)),
+        "/healthz": lambda: health(True),
+        "/readyz": lambda: health(True),
+    }
+    return web.serve("", port, routes)

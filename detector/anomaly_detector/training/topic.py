@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 class Topic:
     """Messages of a topic from a moment on, up to its end and beyond."""
 
-    endless = True
-
     def __init__(self, kafka: KafkaSource, since_ms: int, report: Report) -> None:
         self._kafka, self._since_ms, self._report = kafka, since_ms, report
         self.name = f"topic {kafka.topic}"
