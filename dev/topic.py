@@ -31,7 +31,7 @@ def create(bootstrap: str, names: Iterable[str], partitions: int) -> None:
 
 def write(bootstrap: str, name: str, lines: Iterable[str]) -> None:
     """A line is a message: key, tab, value; without a tab it has no key."""
-    producer = Producer({"bootstrap.servers": bootstrap})
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
     count = 0
     for line in lines:
         key, tab, value = line.rstrip("\n").partition("\t")

@@ -28,6 +28,7 @@ _WRITING: Final = {
     "batch.num.messages": 20_000,
     "batch.size": 1_000_000,
     "queue.buffering.max.messages": 500_000,
+    "enable.idempotence": True,  # a retry must not turn the order round
 }
 
 PIPELINE: Final = Pipeline(

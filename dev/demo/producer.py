@@ -13,7 +13,7 @@ from confluent_kafka import Producer as KafkaProducer
 from dev.demo.recording import Recording
 from dev.demo.scenario import Judged, Scenario
 
-_SETTINGS = {"linger.ms": 2, "acks": "all", "queue.buffering.max.messages": 500_000, "compression.type": "none"}
+_SETTINGS = {"linger.ms": 2, "enable.idempotence": True, "queue.buffering.max.messages": 500_000, "compression.type": "none"}
 _FLUSH_SECONDS = 60.0
 
 

@@ -78,7 +78,7 @@ def test_a_run_writes_history_waits_for_a_model_and_ends_with_the_judged_part(ka
 
 def test_topics_of_an_earlier_run_are_emptied(kafka: Broker) -> None:
     topics.make_anew(kafka.bootstrap, ["again"])
-    writer = Producer({"bootstrap.servers": kafka.bootstrap})
+    writer = Producer({"bootstrap.servers": kafka.bootstrap, "enable.idempotence": True})
     writer.produce("again", b"old")
     writer.flush(10)
 
@@ -103,7 +103,7 @@ def test_alerts_are_read_from_the_beginning_with_the_moment_of_their_arrival(kaf
             "threshold": 0.1, "severity": "warning", "scorer": "Autoencoder", "revision": "12345678", "contributors": [],
         },
     }  # fmt: skip
-    writer = Producer({"bootstrap.servers": kafka.bootstrap})
+    writer = Producer({"bootstrap.servers": kafka.bootstrap, "enable.idempotence": True})
     writer.produce("some.alerts", json.dumps(alert).encode(), b"pump-01")
     writer.flush(10)
 

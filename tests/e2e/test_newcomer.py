@@ -35,7 +35,8 @@ def shortest(around: Surroundings) -> dict[str, Any]:
 @pytest.fixture
 def readings(around: Surroundings) -> None:
     """Two machines' readings in a topic that nobody has made: 600 each, a tenth of a second apart."""
-    rng, producer, began = random.Random(1), Producer({"bootstrap.servers": around.bootstrap}), time.time() - 60
+    rng, began = random.Random(1), time.time() - 60
+    producer = Producer({"bootstrap.servers": around.bootstrap, "enable.idempotence": True})
     for number in range(600):
         for machine in ("press-1", "press-2"):
             reading = {name: rng.gauss(50, 1) for name in ("temperature", "pressure", "vibration")}
@@ -55,6 +56,6 @@ def test_the_shortest_example_trains_a_model_and_gets_its_alerts_topic_made(
     )
 
     assert status.startswith(f"{NAME}-")
-    assert kubectl.condition(NAME, "SourceReachable")["status"] == "True"
+    wait_until("the pod's word that it reads", lambda: kubectl.condition(NAME, "SourceReachable").get("status") == "True")
     assert f"{TOPIC}.alerts" in AdminClient({"bootstrap.servers": around.bootstrap}).list_topics(timeout=10).topics
     kubectl("delete", "anomalydetector", NAME)

@@ -35,7 +35,7 @@ def produce_a_jump(around: Surroundings, entity: str) -> None:
     from dev.demo.pumps import FEATURES
 
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    producer = Producer({"bootstrap.servers": around.bootstrap})
+    producer = Producer({"bootstrap.servers": around.bootstrap, "enable.idempotence": True})
     for number in range(110):
         value = 10 + number % 5 * 0.1 if number < 100 else 1000.0
         moment = (begin + timedelta(seconds=10 * number)).isoformat()
@@ -116,7 +116,7 @@ def test_every_reading_that_cannot_be_read_becomes_a_dead_letter_and_the_rest_is
         "FeatureInvalid": json.dumps({"timestamp": "2026-01-01T00:00:00Z", "sensors": {**whole, "flow": "full"}}).encode(),
         "TimeInvalid": json.dumps({"timestamp": "yesterday", "sensors": whole}).encode(),
     }
-    producer = Producer({"bootstrap.servers": around.bootstrap})
+    producer = Producer({"bootstrap.servers": around.bootstrap, "enable.idempotence": True})
     for value in bad.values():
         producer.produce(topic, value, b"pump-01")
     assert producer.flush(20) == 0

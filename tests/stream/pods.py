@@ -60,7 +60,7 @@ class Topics:
     name: str = field(default_factory=lambda: f"readings-{uuid4().hex[:8]}")
 
     def __post_init__(self) -> None:
-        self.producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 1})
+        self.producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 1, "enable.idempotence": True})
 
     @property
     def alerts(self) -> str:

@@ -32,7 +32,7 @@ class Filled:
 
         self.bootstrap, self.name = bootstrap, f"readings-{uuid.uuid4().hex[:8]}"
         self.admin = AdminClient({"bootstrap.servers": bootstrap})
-        self.producer = Producer({"bootstrap.servers": bootstrap})
+        self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
 
     @property
     def source(self) -> KafkaSource:

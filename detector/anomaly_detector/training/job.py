@@ -118,6 +118,7 @@ def shortage(gathered: Gathering, order: TrainingOrder, where: str) -> tuple[str
         return "NoReadings", f"{where} has no readings yet; {needed:,} windows are needed"
     counted = (
         f"{gathered.readings:,} readings of {gathered.entities:,} entities in {where}, {gathered.windows:,} of {needed:,} windows"
+        + (f" ({gathered.late:,} readings came out of order and are left out)" if gathered.late else "")
     )
     narrowest = min(order.pipeline.windows, key=lambda window: seconds(window.max_gap))
     if gathered.interval > seconds(narrowest.max_gap):
