@@ -25,6 +25,8 @@ from anomaly_detector.core.stream import Outcome
 log: Final = logging.getLogger(__name__)
 _MOST_MESSAGES: Final = 4_000
 _MOST_RECORDS: Final = 5_000
+_MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of dead letters that wait for a commit."""
 _WAIT_SECONDS: Final = 0.1
 _TRY_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 5.0
@@ -108,7 +110,7 @@ class Membership:
 
     def _due(self) -> bool:
         since = time.monotonic() - self._committed
-        if self._busy or self._custody.buffered >= _MOST_RECORDS:
+        if self._busy or self._custody.buffered >= _MOST_RECORDS or self._custody.weight >= _MOST_BYTES:
             return True
         interval = self._delivery.interval * (_BEHIND if self._behind else 1)
         return since >= (interval if self._custody.waiting else _LONGEST_SECONDS)

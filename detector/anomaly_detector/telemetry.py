@@ -1,6 +1,7 @@
 """What a scoring pod counts: for Prometheus, and for the evidence that the operator reads. No entity is ever a label."""
 
 import time
+from collections import Counter as Counted
 from collections import deque
 from typing import Final
 
@@ -39,10 +40,9 @@ class Telemetry:
             self.last_scored, self.last_score = now, outcome.top
         if outcome.alerts:
             self.last_alert = now
-        for reject in outcome.rejects:
-            reason = reject.reason.value
-            self.dead_letters[reason] = self.dead_letters.get(reason, 0) + 1
-            self._dead_letters.labels(reason).inc()
+        for reason, count in Counted(reject.reason.value for reject in outcome.rejects).items():
+            self.dead_letters[reason] = self.dead_letters.get(reason, 0) + count
+            self._dead_letters.labels(reason).inc(count)
         self._remember(int(now), messages, len(outcome.rejects))
         self._readings.inc(messages)
         self._late.inc(outcome.late)

@@ -60,7 +60,8 @@ class Topics:
     name: str = field(default_factory=lambda: f"readings-{uuid4().hex[:8]}")
 
     def __post_init__(self) -> None:
-        self.producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 1, "enable.idempotence": True})
+        large = {"message.max.bytes": 8_000_000}  # the broker decides
+        self.producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 1, "enable.idempotence": True, **large})
 
     @property
     def alerts(self) -> str:
@@ -70,14 +71,15 @@ class Topics:
     def dead_letters(self) -> str:
         return f"{self.name}.dead-letters"
 
-    def create(self, *names: str, partitions: int = 2) -> None:
+    def create(self, *names: str, partitions: int = 2, **config: str) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         wanted = names or (self.name, self.alerts, self.dead_letters)
-        for future in admin.create_topics([NewTopic(name, partitions, 1) for name in wanted]).values():
+        asked = {name.replace("_", "."): value for name, value in config.items()}
+        for future in admin.create_topics([NewTopic(name, partitions, 1, config=asked) for name in wanted]).values():
             future.result(30)
 
-    def send(self, value: bytes | None, key: bytes | None = b"pump-1", partition: int = 0) -> None:
-        self.producer.produce(self.name, value=value, key=key, partition=partition)
+    def send(self, value: bytes | None, key: bytes | None = b"pump-1", partition: int = 0, **more: Any) -> None:
+        self.producer.produce(self.name, value=value, key=key, partition=partition, **more)
 
     def readings(self, times: range, values: Callable[[int], list[float]], key: bytes = b"pump-1") -> None:
         for at in times:

@@ -1,6 +1,6 @@
 """Readings as columns: what every stage after decoding takes and returns. Holds data only; nothing is computed here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,16 @@ class Stamps(Protocol):
     """[n] int64: an array, or what becomes one when it is asked for its numbers."""
 
     def __getitem__(self, rows: Any, /) -> Any: ...
+
+
+Header = tuple[str, bytes | None]
+Headers = Callable[[int], Sequence[Header]]
+"""From a message's row to its headers, in their order. They are read for the few messages of which something is made."""
+
+
+def no_headers(_: int, /) -> Sequence[Header]:
+    """Of messages that have none."""
+    return ()
 
 
 MICROSECONDS = 1_000_000
@@ -54,6 +64,7 @@ class Messages:
     timestamps_ms: Stamps
     """-1 where a message has none."""
     partitions: Int64
+    headers: Headers = no_headers
 
     def __len__(self) -> int:
         return len(self.values)

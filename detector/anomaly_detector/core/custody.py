@@ -16,7 +16,7 @@ import numpy as np
 
 from anomaly_detector.core import journal
 from anomaly_detector.core.checkpoint import pack
-from anomaly_detector.core.dead_letters import dead_letter
+from anomaly_detector.core.dead_letters import dead_letters
 from anomaly_detector.core.journal import Fact, Header, Recovered
 from anomaly_detector.core.memory import Regime
 from anomaly_detector.core.records import Portion, Portions, Read, Record
@@ -67,6 +67,8 @@ class _Live:
     number: int
     """Of the last fact."""
     records: list[Record] = field(default_factory=list)
+    weight: int = 0
+    """Bytes of the dead letters among them."""
     pieces: deque[Record] = field(default_factory=deque)
     """Of a checkpoint that is being written."""
     since: int = 0
@@ -99,6 +101,11 @@ class Custody:
     def buffered(self) -> int:
         """Records that wait for the next commit."""
         return sum(len(live.records) for live in self._live.values())
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the dead letters that wait for the next commit: they are as large as what was sent."""
+        return sum(live.weight for live in self._live.values())
 
     @property
     def most_messages(self) -> int:
@@ -158,7 +165,7 @@ class Custody:
             self._write_down(partition, live, now, leaving=partition in last)
             if live.changed or live.records:
                 sealed[partition] = Portion(live.next, tuple(live.records))
-                live.records, live.changed = [], False
+                live.records, live.weight, live.changed = [], 0, False
         return sealed
 
     def _replay(self, read: Read, now: float) -> Read:
@@ -203,9 +210,12 @@ class Custody:
 
     def _collect(self, read: Read, outcome: Outcome) -> None:
         partitions = read.messages.partitions
-        for reject in outcome.rejects:
-            record = dead_letter(read, reject, self._topics.source, self._topics.dead_letters)
-            self._live[int(partitions[reject.row])].records.append(record)
+        if outcome.rejects:
+            letters = dead_letters(read, outcome.rejects, self._topics.source, self._topics.dead_letters)
+            for partition, letter in zip(partitions[[reject.row for reject in outcome.rejects]].tolist(), letters, strict=True):
+                live = self._live[partition]
+                live.records.append(letter)
+                live.weight += len(letter.key or b"") + len(letter.value or b"")
         for alert in outcome.alerts:
             record = Record(self._topics.alerts, alert.entity.encode(), alert.value)
             self._live[int(partitions[alert.row])].records.append(record)

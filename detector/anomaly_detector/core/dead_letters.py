@@ -1,21 +1,87 @@
-"""What cannot be read, as a record for the dead-letter topic: the message as it came, and what is wrong with it."""
+"""What cannot be read, as a record for the dead-letter topic: the message as it came, and what is wrong with it.
 
-from anomaly_detector.core.alerts import rfc3339
+    key, value   the message's own bytes
+    headers      the message's own, then ours: reason, message, topic, partition, offset, time
+
+Ours come last, so that of a name that is there twice the last one is ours. Only what the topic will not take is cut: then
+`original-size`, `original-key-size` and `original-headers` say how much there was.
+"""
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Final
+
+import numpy as np
+
+from anomaly_detector.core.columns import Header, Int64
 from anomaly_detector.core.decode import Reject
 from anomaly_detector.core.records import Read, Record
 
+REASON, MESSAGE, TOPIC, PARTITION, OFFSET, TIME = "reason", "message", "topic", "partition", "offset", "time"
+SIZE, KEY_SIZE, HEADERS = "original-size", "original-key-size", "original-headers"
+_CUTS: Final = (65_536, 4_096, 256)
+"""Bytes that are kept of a message, the more often it is refused the fewer."""
+_OVERHEAD: Final = 70
+"""Bytes that a record takes in a batch beside its content, at most."""
+_LATEST_MS: Final = 253_402_300_799_999
 
-def dead_letter(read: Read, reject: Reject, source: str, topic: str) -> Record:
-    """The record for a reject of a batch."""
-    row, messages = reject.row, read.messages
-    stamp = int(messages.timestamps_ms[row])
-    headers = {
-        "reason": reject.reason.value,
-        "message": reject.message,
-        "topic": source,
-        "partition": str(messages.partitions[row]),
-        "offset": str(read.offsets[row]),
-        "time": rfc3339(stamp * 1000) if stamp >= 0 else "",
-    }
-    encoded = tuple((name, text.encode(errors="replace")) for name, text in headers.items())
-    return Record(topic, messages.keys[row], messages.values[row], encoded)
+
+def dead_letters(read: Read, rejects: Sequence[Reject], source: str, topic: str) -> list[Record]:
+    """Records for the rejects of a batch, in their order."""
+    messages = read.messages
+    rows = np.array([reject.row for reject in rejects], np.int64)
+    times = _written(np.asarray(messages.timestamps_ms[rows], np.int64))
+    places = zip(messages.partitions[rows].tolist(), read.offsets[rows].tolist(), times, strict=True)
+    name = (TOPIC, source.encode())
+    letters = []
+    for reject, (partition, offset, time) in zip(rejects, places, strict=True):
+        ours = (
+            (REASON, reject.reason.encode()),
+            (MESSAGE, reject.message.encode(errors="replace")),
+            name,
+            (PARTITION, b"%d" % partition),
+            (OFFSET, b"%d" % offset),
+            (TIME, time),
+        )
+        row = reject.row
+        letters.append(Record(topic, messages.keys[row], messages.values[row], (*messages.headers(row), *ours), cuttable=True))
+    return letters
+
+
+def weight(record: Record) -> int:
+    """Bytes of a record on the wire, or a little more."""
+    return _OVERHEAD + len(record.key or b"") + len(record.value or b"") + _size(record.headers)
+
+
+def shortened(record: Record) -> Record | None:
+    """The beginning of a dead letter that is too large; None when there is nothing left to leave out."""
+    begin = max(place for place, (name, _) in enumerate(record.headers) if name == REASON)
+    theirs, ours = record.headers[:begin], record.headers[begin:]
+    key, value = record.key or b"", record.value or b""
+    content = len(key) + len(value) + _size(theirs)
+    limit = next((limit for limit in _CUTS if limit < content), None)
+    if limit is None:
+        return None
+    kept_key = key[: limit // 4]
+    kept = value[: limit - len(kept_key)]
+    said = {name for name, _ in ours}
+    sizes = ((SIZE, len(value), len(kept)), (KEY_SIZE, len(key), len(kept_key)), (HEADERS, len(theirs), 0))
+    notes = tuple((name, b"%d" % was) for name, was, now in sizes if was > now and name not in said)
+    return record._replace(
+        key=kept_key if record.key is not None else None,
+        value=kept if record.value is not None else None,
+        headers=(*ours, *notes),
+    )
+
+
+def _size(headers: Sequence[Header]) -> int:
+    return sum(len(name.encode(errors="replace")) + len(value or b"") + 4 for name, value in headers)
+
+
+def _written(stamps_ms: Int64) -> list[bytes]:
+    """RFC 3339, to the millisecond; empty where a message has no time, or one that no calendar has."""
+    sound = (stamps_ms >= 0) & (stamps_ms <= _LATEST_MS)
+    if not sound.any():
+        return list(repeat(b"", len(stamps_ms)))
+    texts = np.datetime_as_string(np.where(sound, stamps_ms, 0).astype("datetime64[ms]"))
+    return [b"%bZ" % text if good else b"" for text, good in zip(texts.astype("S").tolist(), sound.tolist(), strict=True)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from msgspec.structs import astuple
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
 from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Int64, Mask, Stamps
-from anomaly_detector.core.explain import MAX_BYTES, MAX_ENTITY, Exact, Explainer, Flaw
+from anomaly_detector.core.explain import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, Exact, Explainer, Flaw, too_deep
 
 _EARLIEST: Final = -62_135_596_800 * MICROSECONDS
 _LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
@@ -28,8 +28,7 @@ _LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
 _REFUSALS: Final = (msgspec.MsgspecError, RecursionError, TypeError, ValueError)
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(NamedTuple):
     """A message that could not be read."""
 
     row: int
@@ -91,8 +90,8 @@ class Decoder:
         refused: list[int] = []
         if self._getter is None:
             return records, list(range(len(values)))
-        if max(map(len, filter(None, values)), default=0) > MAX_BYTES:
-            values = [None if value is not None and len(value) > MAX_BYTES else value for value in values]
+        if max(map(len, filter(None, values)), default=0) > MAX_DEPTH:
+            values = [None if value is not None and _for_care(value) else value for value in values]
         rest = iter(values)
         while True:
             try:
@@ -146,7 +145,8 @@ class Decoder:
         """Event times, and whether each is one."""
         if self._time is None:
             stamps = timestamps_ms[rows]
-            return stamps * 1000, stamps >= 0
+            within = (stamps >= 0) & (stamps <= _LATEST // 1000)
+            return np.where(within, stamps, 0) * 1000, within
         found = map(attrgetter(self._time), records)
         if self._pipeline.time.format is TimeFormat.ISO8601:
             seconds = [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in found]
@@ -251,6 +251,12 @@ class _Layout:
         fields = [(f"a{place}", kind) for place, kind in enumerate(kinds)]
         # gc=False: records hold no cycles, and the collector would walk each of them otherwise
         return msgspec.defstruct("Record", fields, rename={f"a{place}": key for place, key in enumerate(tree)}, gc=False)
+
+
+def _for_care(value: bytes) -> bool:
+    """Whether a message is for the exact way, which looks at size and depth first."""
+    size = len(value)
+    return size > MAX_DEPTH and (size > MAX_BYTES or too_deep(value))
 
 
 def _narrow(exact: Any) -> tuple[Float32, Mask]:

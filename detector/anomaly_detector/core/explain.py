@@ -6,10 +6,12 @@ logged.
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from anomaly_api.alert import DeadLetterReason
@@ -20,6 +22,10 @@ MAX_BYTES: Final = 256 * 1024
 """Of a message. Reading a larger one would hold up its partition."""
 MAX_ENTITY: Final = 512
 """Characters of an entity's name."""
+MAX_DEPTH: Final = 256
+"""Brackets within brackets."""
+_BEYOND_FLOAT32: Final = 3.4028235677973366e38
+"""Half a step above the largest float32: from here on a number becomes infinite."""
 _EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC).timestamp()
 _LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC).timestamp()
 _WRITTEN: Final = {
@@ -28,6 +34,10 @@ _WRITTEN: Final = {
     TimeFormat.UNIX_MILLIS: "a number of milliseconds since 1970",
 }
 _MISSING: Final = object()
+_AT_ONCE: Final = 4096
+_STEPS: Final = bytes({ord("["): 1, ord("{"): 1, ord("]"): 255, ord("}"): 255}.get(byte, 0) for byte in range(256))
+"""By byte: what it adds to the depth; 255 is -1."""
+_decode: Final = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +50,11 @@ class Exact:
     values: list[float]
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(NamedTuple):
     """What is wrong with a message."""
 
     reason: DeadLetterReason
     message: str
-
-
-class _FlawFound(Exception):  # noqa: N818 - it carries a finding, it is no error
-    def __init__(self, reason: DeadLetterReason, message: str) -> None:
-        super().__init__(message)
-        self.flaw = Flaw(reason, message)
 
 
 class Explainer:
@@ -59,18 +62,28 @@ class Explainer:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._entity_path = _steps(pipeline.entity.field)
+        self._time_path = _steps(pipeline.time.field)
+        self._paths = [_steps(feature.path) for feature in pipeline.features]
 
     def read(self, value: bytes | None, key: bytes | None, timestamp_ms: int) -> Exact | Flaw:
         """The reading in a message, or what is wrong with it. Raises nothing, takes time linear in the message's size."""
-        try:
-            document, constant = _document(value)
-            found = Exact(self._entity(document, key), self._time(document, timestamp_ms), self._values(document))
-            if constant:  # elsewhere in the message
-                text = f"the message is not JSON: {constant} is no JSON number; write null or leave it out"
-                raise _FlawFound(DeadLetterReason.NOT_JSON, text)
-            return found
-        except _FlawFound as caught:
-            return caught.flaw
+        document, constant = _document(value)
+        if isinstance(document, Flaw):
+            return document
+        entity = self._entity(document, key)
+        if isinstance(entity, Flaw):
+            return entity
+        time = self._time(document, timestamp_ms)
+        if isinstance(time, Flaw):
+            return time
+        values = self._values(document)
+        if isinstance(values, Flaw):
+            return values
+        if constant:  # elsewhere in the message
+            text = f"the message is not JSON: {constant} is no JSON number; write null or leave it out"
+            return Flaw(DeadLetterReason.NOT_JSON, text)
+        return Exact(entity, time, values)
 
     def entity_flaw(self, key: bytes | None) -> Flaw:
         """Why there is no entity."""
@@ -79,15 +92,14 @@ class Explainer:
             text = f"{entity.field}: the entity must be text of 1 to {MAX_ENTITY} characters or a whole number"
             return Flaw(DeadLetterReason.ENTITY_INVALID, text)
         if not key:
-            text = "the message has no key: send one, or set entity.field or entity.constant"
-            return Flaw(DeadLetterReason.ENTITY_MISSING, text)
+            return _NO_KEY
         return Flaw(DeadLetterReason.ENTITY_INVALID, f"the message key is not UTF-8 text of 1 to {MAX_ENTITY} characters")
 
     def time_flaw(self) -> Flaw:
         """Why there is no event time."""
         time = self._pipeline.time
         if time.field is None:
-            text = "the message has no timestamp: set time.field, or let the producer send one"
+            text = "the message has no timestamp of the years 1970 to 9999: set time.field, or let the producer send one"
             return Flaw(DeadLetterReason.TIME_MISSING, text)
         text = f"{time.field}: the time does not parse: {time.format} is {_WRITTEN[time.format]}, in the years 1 to 9999"
         return Flaw(DeadLetterReason.TIME_INVALID, text)
@@ -97,7 +109,7 @@ class Explainer:
         path = self._pipeline.features[feature].path
         return Flaw(DeadLetterReason.FEATURE_INVALID, f"{path}: the number is not finite as a 32-bit float (at most 3.4e38)")
 
-    def _entity(self, document: dict[str, Any], key: bytes | None) -> str:
+    def _entity(self, document: dict[str, Any], key: bytes | None) -> str | Flaw:
         entity = self._pipeline.entity
         if entity.constant is not None:
             return entity.constant
@@ -107,53 +119,91 @@ class Explainer:
             except UnicodeDecodeError:
                 name = ""
         else:
-            found = _lookup(document, entity.field)
+            found = _lookup(document, self._entity_path)
             if found is _MISSING:
-                raise _FlawFound(DeadLetterReason.ENTITY_MISSING, f"{entity.field}: the entity is missing")
+                return Flaw(DeadLetterReason.ENTITY_MISSING, f"{entity.field}: the entity is missing")
             name = found if isinstance(found, str) else _whole(found)
         if not 0 < len(name) <= MAX_ENTITY or not _encodable(name):
-            flaw = self.entity_flaw(key)
-            raise _FlawFound(flaw.reason, flaw.message)
+            return self.entity_flaw(key)
         return name
 
-    def _time(self, document: dict[str, Any], timestamp_ms: int) -> int:
+    def _time(self, document: dict[str, Any], timestamp_ms: int) -> int | Flaw:
         """Microseconds since 1970 UTC."""
         time = self._pipeline.time
         if time.field is None:
             seconds = timestamp_ms / 1000 if timestamp_ms >= 0 else math.nan
         else:
-            found = _lookup(document, time.field)
+            found = _lookup(document, self._time_path)
             if found is _MISSING:
-                raise _FlawFound(DeadLetterReason.TIME_MISSING, f"{time.field}: the time is missing: {_WRITTEN[time.format]}")
+                return Flaw(DeadLetterReason.TIME_MISSING, f"{time.field}: the time is missing: {_WRITTEN[time.format]}")
             seconds = _seconds(found, time.format)
         if not _EARLIEST <= seconds <= _LATEST:
-            flaw = self.time_flaw()
-            raise _FlawFound(flaw.reason, flaw.message)
+            return self.time_flaw()
         return round(seconds * MICROSECONDS)
 
-    def _values(self, document: dict[str, Any]) -> list[float]:
+    def _values(self, document: dict[str, Any]) -> list[float] | Flaw:
         values = []
-        for place, feature in enumerate(self._pipeline.features):
-            found = _lookup(document, feature.path)
+        for place, path in enumerate(self._paths):
+            found = _lookup(document, path)
             if found is _MISSING:
-                text = f"{feature.path}: the feature is missing; {_surroundings(document)}"
-                raise _FlawFound(DeadLetterReason.FEATURE_MISSING, text)
-            if isinstance(found, bool) or not isinstance(found, (int, float)):
-                raise _FlawFound(DeadLetterReason.FEATURE_INVALID, f"{feature.path}: expected a number, found {_kind(found)}")
-            value = _number(found)
-            if not math.isfinite(value):
-                flaw = self.range_flaw(place)
-                raise _FlawFound(flaw.reason, flaw.message)
-            values.append(value)
+                text = f"{'.'.join(path)}: the feature is missing; {_surroundings(document)}"
+                return Flaw(DeadLetterReason.FEATURE_MISSING, text)
+            if type(found) is not float and type(found) is not int:  # true and false are whole numbers as well
+                return Flaw(DeadLetterReason.FEATURE_INVALID, f"{'.'.join(path)}: expected a number, found {_kind(found)}")
+            if not -_BEYOND_FLOAT32 < found < _BEYOND_FLOAT32:
+                return self.range_flaw(place)
+            values.append(float(found))
         return values
 
 
-def _document(value: bytes | None) -> tuple[dict[str, Any], str]:
+_EMPTY: Final = Flaw(DeadLetterReason.EMPTY, "the message has no value (a tombstone, or nothing was sent)")
+_TOO_DEEP: Final = Flaw(DeadLetterReason.NOT_JSON, f"the message is nested too deeply to be read (more than {MAX_DEPTH} levels)")
+_NO_KEY: Final = Flaw(DeadLetterReason.ENTITY_MISSING, "the message has no key: send one, or set entity.field or entity.constant")
+
+
+def too_deep(value: bytes) -> bool:
+    """Whether brackets are nested deeper than is read. Those in texts count, too: what is asked for here must be cheap.
+
+    Without it, how deep a decoder gets would depend on how deep the stack is that calls it, and two passes over the same
+    message could differ.
+    """
+    if value.count(b"[") + value.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for start in range(0, len(value), _AT_ONCE):  # what is nothing but brackets is found out at its beginning
+        steps = np.frombuffer(value[start : start + _AT_ONCE].translate(_STEPS), np.int8)
+        levels = np.cumsum(steps, dtype=np.int32)
+        if depth + int(levels.max()) > MAX_DEPTH:
+            return True
+        depth += int(levels[-1])
+    return False
+
+
+def _document(value: bytes | None) -> tuple[dict[str, Any] | Flaw, str]:
     """The object in a message, and the constant in it that JSON does not know, if any."""
     if not value:
-        raise _FlawFound(DeadLetterReason.EMPTY, "the message has no value (a tombstone, or nothing was sent)")
+        return _EMPTY, ""
     if len(value) > MAX_BYTES:
-        raise _FlawFound(DeadLetterReason.TOO_LARGE, f"the message has {len(value)} bytes; a reading may have {MAX_BYTES}")
+        text = f"the message has {len(value)} bytes; a reading may have {MAX_BYTES}"
+        return Flaw(DeadLetterReason.TOO_LARGE, text), ""
+    if len(value) > MAX_DEPTH and too_deep(value):
+        return _TOO_DEEP, ""
+    constant = ""
+    try:
+        found = _decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        # most of what is malformed is plainly so; the rest is for a decoder that is slower and less strict
+        if type(error) is msgspec.DecodeError and not any(sign in value for sign in (b"NaN", b"Infinity", b"\\u")):
+            said = str(error).removeprefix("JSON is malformed: ")
+            return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {said}"), ""
+        found, constant = _leniently(value)
+    if isinstance(found, (dict, Flaw)):
+        return found, constant
+    return Flaw(DeadLetterReason.NOT_AN_OBJECT, f"the message is {_kind(found)}; a reading is a JSON object"), ""
+
+
+def _leniently(value: bytes) -> tuple[Any, str]:
+    """As `_document`, with half surrogates, numbers of any length and constants that JSON does not know."""
     constants: list[str] = []
 
     def unknown(name: str) -> float:
@@ -164,13 +214,9 @@ def _document(value: bytes | None) -> tuple[dict[str, Any], str]:
         # whole numbers become floats: a number of 100,000 digits is legal JSON, and exact arithmetic with it is slow
         found = json.loads(value.decode(), parse_constant=unknown, parse_int=_integer)
     except UnicodeDecodeError as error:
-        raise _FlawFound(DeadLetterReason.NOT_JSON, f"the message is not UTF-8 text (byte {error.start})") from None
+        return Flaw(DeadLetterReason.NOT_JSON, f"the message is not UTF-8 text (byte {error.start})"), ""
     except json.JSONDecodeError as error:
-        raise _FlawFound(DeadLetterReason.NOT_JSON, f"the message is not JSON: {error.msg} at character {error.pos}") from None
-    except RecursionError:
-        raise _FlawFound(DeadLetterReason.NOT_JSON, "the message is nested too deeply to be read") from None
-    if not isinstance(found, dict):
-        raise _FlawFound(DeadLetterReason.NOT_AN_OBJECT, f"the message is {_kind(found)}; a reading is a JSON object")
+        return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {error.msg} at character {error.pos}"), ""
     return found, constants[0] if constants else ""
 
 
@@ -178,12 +224,17 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= 32 else float(digits)
 
 
-def _lookup(document: dict[str, Any], path: str) -> Any:
+def _steps(path: str | None) -> tuple[str, ...]:
+    return tuple(path.split(".")) if path else ()
+
+
+def _lookup(document: dict[str, Any], path: Sequence[str]) -> Any:
     value: Any = document
-    for name in path.split("."):
-        if not isinstance(value, dict) or name not in value:
-            return _MISSING
-        value = value[name]
+    try:
+        for name in path:
+            value = value[name]
+    except (KeyError, TypeError):  # what is no object knows no names
+        return _MISSING
     return value
 
 
@@ -198,12 +249,6 @@ def _seconds(found: Any, written: TimeFormat) -> float:
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         return math.nan
     return float(found) / (1000 if written is TimeFormat.UNIX_MILLIS else 1)
-
-
-def _number(found: float) -> float:
-    """As the float32 that a window holds."""
-    with np.errstate(over="ignore"):
-        return float(np.float32(found))
 
 
 def _whole(found: Any) -> str:

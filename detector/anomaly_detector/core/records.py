@@ -2,26 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from anomaly_detector.core.columns import Int64, Mask, Messages
+from anomaly_detector.core.columns import Header, Int64, Mask, Messages
 
 _Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record to be written."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     """None deletes what a compacted topic holds for the key."""
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[Header, ...] = ()
     partition: int | None = None
     """None: by the key."""
+    cuttable: bool = False
+    """Whether its beginning will do where the broker finds it too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Read:
             _picked(self.messages.keys, places),
             self.messages.timestamps_ms[rows],
             self.messages.partitions[rows],
+            lambda row: self.messages.headers(places[row]),
         )
         return Read(messages, self.offsets[rows])
 

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.clients import error_of
-from anomaly_detector.adapters.kafka.writer import Writer, produce, shortened
+from anomaly_detector.adapters.kafka.writer import Sizes, Writer, produce
 from anomaly_detector.core.records import Portions, Record
 
 log: Final = logging.getLogger(__name__)
@@ -89,7 +89,8 @@ class ExactlyOnce:
         self._records: list[Record] = []
         self._offsets: list[TopicPartition] = []
         self._place = 0
-        self._too_large: set[int] = set()
+        self._sizes = Sizes()
+        self._too_large: list[Record] = []
         self._begin: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._ended.set()
@@ -178,7 +179,7 @@ class ExactlyOnce:
                 self._place, self._step = 0, _Step.PRODUCE
             case _Step.PRODUCE:
                 while self._place < len(self._records):
-                    self._produce(self._place)
+                    self._produce(self._records[self._place])
                     self._place += 1
                 self._step = _Step.OFFSETS
             case _Step.OFFSETS:
@@ -189,23 +190,25 @@ class ExactlyOnce:
                 self._records, self._offsets, self._step = [], [], _Step.IDLE
             case _Step.ABORT:
                 self._producer.abort_transaction(seconds)
-                for place in self._too_large:
-                    self._records[place] = shortened(self._records[place])
-                self._too_large = set()
+                self._sizes.refused(self._too_large)
+                self._too_large = []
                 self._step = _Step.BEGIN
 
-    def _produce(self, place: int) -> None:
+    def _produce(self, asked: Record) -> None:
+        record = self._sizes.fitting(asked)
+        if record is None:
+            return
+
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                self._too_large.add(place)
+                self._too_large.append(record)
 
         try:
-            produce(self._producer, self._records[place], delivered)
+            produce(self._producer, record, delivered)
         except KafkaException as failure:
-            if error_of(failure).code() != KafkaError.MSG_SIZE_TOO_LARGE:
-                raise
-            self._records[place] = shortened(self._records[place])
-            produce(self._producer, self._records[place])
+            if error_of(failure).code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                self._too_large.append(record)
+            raise
 
     def _lost(self, error: KafkaError) -> bool:
         """Decides what an error means: the same step again, all of it again, or that somebody else has taken over."""

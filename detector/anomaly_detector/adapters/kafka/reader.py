@@ -14,7 +14,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Messa
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
-from anomaly_detector.core.columns import Int64, Mask, Messages
+from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages
 from anomaly_detector.core.records import Read
 
 log: Final = logging.getLogger(__name__)
@@ -40,6 +40,18 @@ class _Times:
             stamps = _whole_numbers(chain.from_iterable(map(Message.timestamp, self._messages)), 2 * count).reshape(-1, 2)
             self._found = np.where(stamps[:, 0] == TIMESTAMP_NOT_AVAILABLE, _NO_TIMESTAMP, stamps[:, 1])
         return self._found[rows]
+
+
+def _headers_of(messages: Sequence[Message]) -> Headers:
+    """Headers of messages; none of one whose headers have names that are no text, which the client cannot hand over."""
+
+    def headers(row: int) -> Sequence[Header]:
+        try:
+            return messages[row].headers() or ()
+        except UnicodeDecodeError:
+            return ()
+
+    return headers
 
 
 class Reader:
@@ -150,7 +162,9 @@ class Reader:
         partitions = _whole_numbers(map(Message.partition, good), count)
         offsets = _whole_numbers(map(Message.offset, good), count)
         keep = self._wanted(partitions, offsets)
-        messages = Messages(list(map(Message.value, good)), list(map(Message.key, good)), _Times(good), partitions)
+        messages = Messages(
+            list(map(Message.value, good)), list(map(Message.key, good)), _Times(good), partitions, _headers_of(good)
+        )
         read = Read(messages, offsets).select(keep)
         return read if len(read) else None
 
