@@ -1,8 +1,9 @@
 .PHONY: demo up down test lint crds bench torture clean
 
-demo up down bench: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.$@ $(if $(DATA),--data $(DATA))
+demo up down: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.$@ $(if $(DATA),--data $(DATA))
 test: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check
 lint: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check --lint
+bench: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.bench $(if $(QUICK),--quick)
 torture: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.torture $(if $(N),--schedules $(N)) $(if $(SEED),--seed $(SEED))
 crds: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.crds
 clean: down ; rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis

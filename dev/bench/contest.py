@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from anomaly_api.policy import Delivery
 from dev.bench import ours
 from dev.bench.ours import Stand
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+DELIVERIES: Final = {"atLeastOnce": Delivery.AT_LEAST_ONCE, "exactlyOnce": Delivery.EXACTLY_ONCE}
+"""By their keys in bench.json."""
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -84,8 +87,8 @@ def contestants(stand: Stand, scale: Scale, quix: Path) -> dict[str, Contestant]
     def loop(name: str) -> Contestant:
         return lambda: _measured([sys.executable, "-m", "dev.bench.loops", name, *common, *most])
 
-    def scored(entities: int) -> Contestant:
-        return lambda: ours.throughput(stand, topic(entities), entities, scale.readings(entities))
+    def scored(delivery: Delivery, entities: int) -> Contestant:
+        return lambda: ours.throughput(stand, topic(entities), delivery, entities, scale.readings(entities))
 
     def streams() -> dict[str, Any]:
         folder = stand.folder / f"quix-{len(list(stand.folder.glob('quix-*')))}"
@@ -93,7 +96,8 @@ def contestants(stand: Stand, scale: Scale, quix: Path) -> dict[str, Contestant]
         return _measured([str(quix), str(script), *common, str(stand.trained.graph), str(folder), *most])
 
     loops = {name: loop(name) for name in ("consume", "floor", "tutorial")}
-    return loops | {"quixstreams": streams} | {f"atLeastOnce.{entities}": scored(entities) for entities in scale.entities}
+    pods = {f"{name}.{count}": scored(each, count) for count in scale.entities for name, each in DELIVERIES.items()}
+    return loops | {"quixstreams": streams} | pods
 
 
 def _measured(command: list[str]) -> dict[str, Any]:

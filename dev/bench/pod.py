@@ -96,7 +96,9 @@ def revision(trained: Trained, policy: AlertPolicy | None = None) -> Revision:
 
 
 @contextmanager
-def running(folder: Path, bootstrap: str, topic: str, order: Revision, trained: Trained) -> Iterator[Pod]:
+def running(
+    folder: Path, bootstrap: str, topic: str, delivery: Delivery, order: Revision, trained: Trained
+) -> Iterator[Pod]:  # fmt: skip
     """A scoring pod that reads the topic from its beginning as a new group, for as long as the context lives."""
     folder.mkdir()
     runtime = Runtime(
@@ -106,7 +108,7 @@ def running(folder: Path, bootstrap: str, topic: str, order: Revision, trained: 
         alerts_topic="alerts",
         dead_letter_topic="dead-letters",
         state_topic=f"{folder.parent.name}-{folder.name}.state",
-        delivery=Delivery.AT_LEAST_ONCE,
+        delivery=delivery,
     )
     assignment = Assignment(stable=order, artifacts={trained.digest: str(trained.archive)})
     (folder / "runtime.json").write_text(runtime.model_dump_json())
@@ -119,6 +121,9 @@ def running(folder: Path, bootstrap: str, topic: str, order: Revision, trained: 
         "ANOMALY_HTTP_PORT": str(port),
         "OMP_NUM_THREADS": "1",
         "POD_NAME": folder.name,
+        # Compiled once, as in the image: by the first pod, for all of them.
+        "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"),
+        "PYTHONDONTWRITEBYTECODE": "",
     }
     log = folder / "log"
     with log.open("wb") as output:

@@ -25,6 +25,7 @@ _TITLES: Final = {
     "atLeastOnce": "ours, at least once",
     "exactlyOnce": "ours, exactly once",
 }
+_NAMES: Final = {"atLeastOnce": "at least once", "exactlyOnce": "exactly once"}
 _PACKAGES: Final = ("confluent-kafka", "librdkafka", "msgspec", "numpy", "onnxruntime", "torch")
 
 
@@ -95,22 +96,25 @@ def figures(results: Results, others: dict[str, Any]) -> list[Figure]:
         ("exactlyOnce.10000/100", "10,000 entities, of the rate with 100 (exactly once)", 0.75),
     ]
     figures = [Figure(what, found[key], "", least, at_least=True) for key, what, least in asked if key in found]
-    for delivery, name, p50, p99 in (("atLeastOnce", "at least once", 10, 50), ("exactlyOnce", "exactly once", 25, 60)):
+    for delivery, p50, p99 in (("atLeastOnce", 10, 50), ("exactlyOnce", 25, 60)):
+        name = _NAMES[delivery]
         if delivery in others["latency"]:
             measured = others["latency"][delivery]
             figures += [
                 Figure(f"reading to alert at 20,000/s, p50, {name}", measured["p50Milliseconds"], "ms", p50),
                 Figure(f"reading to alert at 20,000/s, p99, {name}", measured["p99Milliseconds"], "ms", p99),
             ]
-    memory = others["memory"]
-    if "10000" in memory:
-        figures.append(Figure("memory with 10,000 entities", memory["10000"] / 1e6, "MB", 150))
-    return [
-        *figures,
-        Figure("start to first score", others["firstScoreSeconds"], "s", 0.5),
-        Figure("memory of an entity beyond its windows", memory["bytesPerEntityBeyondWindows"], "B", 500),
-        Figure("training, 8,640 windows x 50 epochs", others["trainingSeconds"], "s", 6),
-    ]
+    for delivery, name in _NAMES.items():
+        if delivery in others["firstScoreSeconds"]:
+            figures.append(Figure(f"start to first score, {name}", others["firstScoreSeconds"][delivery], "s", 0.5))
+    for delivery, name in _NAMES.items():
+        memory = others["memory"].get(delivery, {})
+        if "10000" in memory:
+            figures.append(Figure(f"memory with 10,000 entities, {name}", memory["10000"] / 1e6, "MB", 150))
+        if memory:
+            beyond = memory["bytesPerEntityBeyondWindows"]
+            figures.append(Figure(f"memory of an entity beyond its windows, {name}", beyond, "B", 500))
+    return [*figures, Figure("training, 8,640 windows x 50 epochs", others["trainingSeconds"], "s", 6)]
 
 
 def show(results: Results, others: dict[str, Any], console: Console) -> None:
@@ -143,18 +147,27 @@ def show(results: Results, others: dict[str, Any], console: Console) -> None:
     console.print(asked)
 
 
-def memory(results: Results, window_bytes: int) -> dict[str, float]:
-    """Bytes: resident at most, by entities; and what each further entity takes beside its readings."""
-    most = {entities: _median(results, entities, "VmHWM") for entities in results.entities("atLeastOnce")}
+def memory(results: Results, window_bytes: int) -> dict[str, dict[str, float]]:
+    """Bytes, by delivery: resident at most, by entities; and what each further entity takes beside its readings."""
+    return {name: _memory(results, name, window_bytes) for name in _NAMES if len(results.entities(name)) > 1}
+
+
+def _memory(results: Results, name: str, window_bytes: int) -> dict[str, float]:
+    most = {entities: _median(results, name, entities, "VmHWM") for entities in results.entities(name)}
     few, many = list(most)[-2:]
-    own = {entities: _median(results, entities, "RssAnon") for entities in (few, many)}
+    own = {entities: _median(results, name, entities, "RssAnon") for entities in (few, many)}
     beyond = (own[many] - own[few]) / (many - few) - window_bytes
     return {**{str(entities): value for entities, value in most.items()}, "bytesPerEntityBeyondWindows": round(beyond)}
 
 
-def _median(results: Results, entities: int, kind: str) -> float:
-    found: list[int] = [found["memory"][kind] for found in results.details[f"atLeastOnce.{entities}"]]
+def _median(results: Results, name: str, entities: int, kind: str) -> float:
+    found: list[int] = [found["memory"][kind] for found in results.details[f"{name}.{entities}"]]
     return statistics.median(found)
+
+
+def medians(found: list[dict[str, float]]) -> dict[str, float]:
+    """Of each figure that rounds have in common."""
+    return {name: round(statistics.median(each[name] for each in found), 2) for name in found[0]}
 
 
 def machine() -> dict[str, Any]:

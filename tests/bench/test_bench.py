@@ -21,9 +21,13 @@ def test_the_benchmark_measures_every_contestant_and_writes_it_down(tmp_path: Pa
     found = json.loads(output.read_text())
     for name in ("consume", "floor", "tutorial", "quixstreams"):
         assert found[name] > 0
-    for rate in found["atLeastOnce"].values():
-        assert rate > found["tutorial"]
-    assert set(found["atLeastOnce"]) == {"100", "1000", "2000"}
-    assert found["latency"]["atLeastOnce"]["p50Milliseconds"] > 0
+    for delivery in ("atLeastOnce", "exactlyOnce"):
+        assert set(found[delivery]) == {"100", "1000", "2000"}
+        assert all(rate > found["tutorial"] for rate in found[delivery].values())
+        assert found["latency"][delivery]["p50Milliseconds"] > 0
+        assert found["firstScoreSeconds"][delivery] > 0
+        assert found["memory"][delivery]["2000"] > 0
     assert found["versions"]["kafka"].startswith("4.")
-    assert "ours, at least once, 100 entities" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "ours, at least once, 100 entities" in out
+    assert "start to first score, exactly once" in out

@@ -9,8 +9,8 @@ from dev.bench.contest import Results
 
 OTHERS = {
     "latency": {"atLeastOnce": {"p50Milliseconds": 8.0, "p99Milliseconds": 70.0}},
-    "firstScoreSeconds": 0.4,
-    "memory": {"10000": 120e6, "bytesPerEntityBeyondWindows": 180},
+    "firstScoreSeconds": {"atLeastOnce": 0.4},
+    "memory": {"atLeastOnce": {"10000": 120e6, "bytesPerEntityBeyondWindows": 180}},
     "trainingSeconds": 5.0,
 }
 
