@@ -11,6 +11,7 @@ OWNED_PROPERTIES: Final = (
     "bootstrap.servers",
     "group.id",
     "group.instance.id",
+    "group.protocol",
     "client.id",
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -74,6 +75,13 @@ class StartFrom(StrEnum):
     EARLIEST = "Earliest"
 
 
+class GroupProtocol(StrEnum):
+    """How the pods agree on who reads which partition."""
+
+    CLASSIC = "Classic"
+    CONSUMER = "Consumer"
+
+
 @rule(
     f"!has(self.properties) || !self.properties.exists(name, name in [{_OWNED_LIST}])",
     "properties must not set what the operator owns (bootstrap.servers, group.id, offsets, commits, transactions): "
@@ -82,6 +90,12 @@ class StartFrom(StrEnum):
 @rule(
     f"!has(self.properties) || !self.properties.exists(name, {_SECRETIVE})",
     "properties must not hold credentials: they would be readable by everyone who can read this resource",
+)
+@rule(
+    "!has(self.groupProtocol) || self.groupProtocol == 'Classic' || !has(self.properties) "
+    "|| !self.properties.exists(name, name in ['session.timeout.ms', 'heartbeat.interval.ms', 'group.protocol.type'])",
+    "properties must not set session.timeout.ms, heartbeat.interval.ms or group.protocol.type with groupProtocol Consumer: "
+    "the broker decides them, for example by its group.consumer.session.timeout.ms",
 )
 class KafkaSource(Contract):
     """A Kafka topic, read by a consumer group."""
@@ -92,6 +106,10 @@ class KafkaSource(Contract):
     """Topic with the readings."""
     group_id: Annotated[str, Field(min_length=1, max_length=249)] | None = None
     """Consumer group. Unset: `anomaly-operator.<namespace>.<name>`. Two detectors must not share one."""
+    group_protocol: GroupProtocol = GroupProtocol.CLASSIC
+    """Classic works with every broker; a pod whose container is killed has its partitions back at once. Consumer (KIP-848, Kafka
+    4.0 and later) leaves the assignment to the broker, and how long a killed pod is waited for: 45 s, unless its
+    group.consumer.session.timeout.ms says otherwise. A change replaces the pods one by one, and the group is converted."""
     start_from: StartFrom = StartFrom.LATEST
     """Where to begin when the group has no committed offsets yet."""
     properties: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=64)] | None = None

@@ -81,6 +81,11 @@ class Membership:
         """Of them, those that do not decide yet."""
         return len(self._recovering) + self._custody.replaying
 
+    @property
+    def replaced(self) -> bool:
+        """Whether it ended because another pod goes by our name: two that insist on it would fence each other for ever."""
+        return self._delivery.replaced or self._reader.replaced
+
     def lag(self) -> int:
         """Messages of our partitions that were not read yet."""
         return self._reader.lag()
@@ -93,20 +98,21 @@ class Membership:
         most = min(_MOST_MESSAGES, self._custody.most_messages)
         read = self._reader.read(most, self._patience())
         self._behind = read is not None and len(read) >= most // 2
+        self.lost = self.lost or self._reader.ended
         if read is None or self.lost:
             return None
         begin = time.perf_counter()
         fresh, outcome = self._custody.take_in(read, time.monotonic())
         return Worked(fresh, outcome, time.perf_counter() - begin) if outcome else None
 
-    def leave(self) -> None:
-        """Commits and leaves the group."""
+    def end(self, *, for_good: bool) -> None:
+        """Commits what there is to commit, and leaves the group; who will be back under the same name keeps its place in it."""
         begin = time.monotonic()
         self._recovery.stop()
-        self._reader.close()  # gives all partitions up, and commits before
+        (self._reader.leave if for_good else self._reader.close)()  # gives all partitions up, and commits before
         self._custody.give_up(list(self._turns))
         self._delivery.close()
-        log.info("left the group after %.1f s", time.monotonic() - begin)
+        log.info("%s after %.1f s", "left the group" if for_good else "ended the stay", time.monotonic() - begin)
 
     def _due(self) -> bool:
         since = time.monotonic() - self._committed

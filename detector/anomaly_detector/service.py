@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Final
+from uuid import uuid4
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import DetectorEvidence, SourceEvidence, SourceState
@@ -37,6 +38,8 @@ class Service:
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings))
         self._surroundings = Surroundings(runtime, settings.pod)
+        self._name = settings.pod
+        """By which the group and the coordinator of transactions know the pod."""
         self._membership: Membership | None = None
         self._skipped = 0
         self._stopping = False
@@ -65,7 +68,7 @@ class Service:
             while not self._stopping:
                 self._turn()
             if self._membership is not None:
-                self._membership.leave()
+                self._membership.end(for_good=True)
         finally:
             self._orders.stop()
             self._surroundings.stop()
@@ -128,7 +131,7 @@ class Service:
     def _join(self) -> None:
         """Reading begins when all it needs is there: that alerts have no topic is to be found out before the first alert."""
         if self._surroundings.finding.state is SourceState.READING:
-            self._membership = Membership(self._runtime, self._settings.pod, self._surroundings.on_error, self._custody)
+            self._membership = Membership(self._runtime, self._name, self._surroundings.on_error, self._custody)
         else:
             time.sleep(_WAIT_SECONDS)
 
@@ -140,7 +143,10 @@ class Service:
         if member.lost:
             self._skipped += member.skipped
             self._membership = None
-            member.leave()
+            member.end(for_good=member.replaced)
+            if member.replaced:
+                self._name = f"{self._settings.pod}-{uuid4().hex[:8]}"
+                log.warning("another pod is in the group as %s; this one goes on as %s", self._settings.pod, self._name)
             time.sleep(_AGAIN_SECONDS)
 
     def _note(self, read: Read, outcome: Outcome) -> None:

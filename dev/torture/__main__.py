@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from anomaly_api.source import GroupProtocol
 from dev.kafka import broker
 from dev.progress import plain
 from dev.torture.schedule import schedule, undisturbed
@@ -20,16 +21,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--schedules", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first one; the others follow")
+    parser.add_argument("--protocol", choices=[each.value for each in GroupProtocol], default=GroupProtocol.CLASSIC.value)
     parser.add_argument("--undisturbed", action="store_true", help="nothing happens to anybody")
     parser.add_argument("--keep", action="store_true", help="keep the pods' folders and logs of those that pass, too")
     arguments = parser.parse_args()
+    protocol = GroupProtocol(arguments.protocol)
     root = Path(tempfile.mkdtemp(prefix="torture-"))
     failed: list[Result] = []
     with broker.running(f"torture-{os.getpid()}", plain, OVERRIDES) as running:
         for seed in range(arguments.seed, arguments.seed + arguments.schedules):
             plan = undisturbed(seed) if arguments.undisturbed else schedule(seed, SECONDS)
             folder = root / str(seed)
-            result = Trial(running, plan, folder, lambda line: print(f"      {line}", flush=True)).run()
+            result = Trial(running, plan, folder, lambda line: print(f"      {line}", flush=True), protocol).run()
             _say(result)
             if result.wrong:
                 failed.append(result)
@@ -37,7 +40,8 @@ def main() -> int:
                 shutil.rmtree(folder)
     print(f"{arguments.schedules - len(failed)} of {arguments.schedules} schedules without a difference")
     for result in failed:
-        print(f"again: python -m dev.torture --schedules 1 --seed {result.seed}   (logs: {root / str(result.seed)})")
+        again = f"python -m dev.torture --schedules 1 --protocol {protocol.value} --seed {result.seed}"
+        print(f"again: {again}   (logs: {root / str(result.seed)})")
     if not failed and not arguments.keep:
         shutil.rmtree(root)
     return int(bool(failed))

@@ -12,7 +12,7 @@ from anomaly_api.calibration import Calibration, Quantile, ThresholdSource, Wind
 from anomaly_api.model import Interface, InterfaceWindow
 from anomaly_api.policy import AlertPolicy, Closing, Delivery, Fallback, Opening
 from anomaly_api.schema import Empty
-from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
+from anomaly_api.source import Entity, Feature, GroupProtocol, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
 from anomaly_detector.core.artifact import Manifest, artifact_digest, pack
 from dev.torture.recording import FEATURES
 
@@ -96,10 +96,18 @@ def assignments(folder: Path) -> list[Assignment]:
     return [Assignment(stable=revision, artifacts={digest: str(place)} if revision.model else {}) for revision in revisions]
 
 
-def runtime(bootstrap: str, topic: str, delivery: Delivery) -> Runtime:
+def runtime(bootstrap: str, topic: str, delivery: Delivery, protocol: GroupProtocol = GroupProtocol.CLASSIC) -> Runtime:
     """Timeouts are short, so that a zombie is one after a second or two."""
-    properties = {"session.timeout.ms": "1500", "heartbeat.interval.ms": "300", "transaction.timeout.ms": "3000"}
-    kafka = KafkaSource(bootstrap_servers=bootstrap, topic=topic, start_from=StartFrom.EARLIEST, properties=properties)
+    properties = {"transaction.timeout.ms": "3000"}
+    if protocol is GroupProtocol.CLASSIC:
+        properties |= {"session.timeout.ms": "1500", "heartbeat.interval.ms": "300"}
+    kafka = KafkaSource(
+        bootstrap_servers=bootstrap,
+        topic=topic,
+        group_protocol=protocol,
+        start_from=StartFrom.EARLIEST,
+        properties=properties,
+    )
     return Runtime(
         detector=Identity(namespace="torture", name="pumps", uid="1"),
         kafka=kafka,

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.policy import Delivery
+from anomaly_api.source import GroupProtocol
 from dev.kafka.broker import Broker
 from dev.torture import orders, recording, verdict
 from dev.torture.members import Member
@@ -22,6 +23,10 @@ from dev.torture.schedule import MOST_MEMBERS, Act, Event, Schedule
 
 OVERRIDES = {
     "group.min.session.timeout.ms": "500",  # a zombie within seconds
+    "group.consumer.min.session.timeout.ms": "1500",
+    "group.consumer.session.timeout.ms": "1500",
+    "group.consumer.min.heartbeat.interval.ms": "300",
+    "group.consumer.heartbeat.interval.ms": "300",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
 }
 """Settings that the broker needs for it."""
@@ -46,10 +51,18 @@ class Result:
 class Trial:
     """One run."""
 
-    def __init__(self, broker: Broker, plan: Schedule, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        plan: Schedule,
+        folder: Path,
+        say: Callable[[str], None],
+        protocol: GroupProtocol = GroupProtocol.CLASSIC,
+    ) -> None:
         self._broker, self._plan, self._folder, self._say = broker, plan, folder, say
         folder.mkdir(parents=True, exist_ok=True)
-        self._runtime: Runtime = orders.runtime(broker.bootstrap, f"torture-{uuid4().hex[:8]}", Delivery.EXACTLY_ONCE)
+        topic = f"torture-{uuid4().hex[:8]}"
+        self._runtime: Runtime = orders.runtime(broker.bootstrap, topic, Delivery.EXACTLY_ONCE, protocol)
         self._orders: Sequence[Assignment] = orders.assignments(folder)
         self._order = self._orders[0]
         self._members: list[Member] = []

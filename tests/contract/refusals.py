@@ -54,6 +54,10 @@ _KEPT_PROPERTIES = (
     "use the fields of source.kafka"
 )
 _CREDENTIALS = "properties must not hold credentials: they would be readable by everyone who can read this resource"
+_BROKER_DECIDES = (
+    "properties must not set session.timeout.ms, heartbeat.interval.ms or group.protocol.type with groupProtocol Consumer: "
+    "the broker decides them, for example by its group.consumer.session.timeout.ms"
+)
 _EXACTLY_ONE_MODEL = "set exactly one of: autoencoder, statistical, modelRef"
 _EXACTLY_ONE_THRESHOLD = "set exactly one of: budget, quantile, standardDeviations, value"
 _ONE_VALUE = "threshold.value is one number and cannot serve several windows: use budget, quantile or standardDeviations"
@@ -78,6 +82,8 @@ DETECTORS = [
     _kafka(".topic", TOPIC, topic=".."),
     _kafka("", _KEPT_PROPERTIES, properties={"group.id": "mine"}),
     _kafka("", _CREDENTIALS, properties={"sasl.password": "hunter2"}),
+    _kafka("", _KEPT_PROPERTIES, properties={"group.protocol": "consumer"}),
+    _kafka("", _BROKER_DECIDES, groupProtocol="Consumer", properties={"session.timeout.ms": "6000"}),
     _detector("spec.entity", "set exactly one of: key, field, constant", entity={"key": {}, "field": "pump"}),
     _detector("spec.entity", "set exactly one of: key, field, constant", entity={}),
     _detector("spec.entity.field", PATH, entity={"field": "device..id"}),

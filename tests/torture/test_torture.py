@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from anomaly_api.source import GroupProtocol
 from dev.torture.schedule import schedule, undisturbed
 from dev.torture.trial import OVERRIDES, SECONDS, Trial
 
@@ -38,3 +39,8 @@ def test_one_process_that_nobody_disturbs_decides_as_the_core_alone(own: Broker,
 def test_whatever_happens_to_pods_and_broker_the_alerts_are_the_same(own: Broker, tmp_path: Path, seed: int) -> None:
     result = Trial(own, schedule(seed, SECONDS), tmp_path, print).run()
     assert result.wrong == [], f"again: python -m dev.torture --schedules 1 --seed {seed}"
+
+
+def test_with_the_consumer_protocol_they_are_the_same_too(own: Broker, tmp_path: Path) -> None:
+    result = Trial(own, schedule(3, SECONDS), tmp_path, print, GroupProtocol.CONSUMER).run()
+    assert result.wrong == [], "again: python -m dev.torture --schedules 1 --seed 3 --protocol Consumer"

@@ -5,11 +5,19 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 
 from anomaly_api.assignment import Runtime
+from anomaly_api.source import GroupProtocol
 
 _BOTH: Final[dict[str, Any]] = {
     "reconnect.backoff.max.ms": 2_000,  # 10 s by default: a broker that is back should be noticed at once
     "socket.keepalive.enable": True,  # connections through a cluster's address translation die in silence otherwise
     "log_level": 2,  # what goes wrong comes as errors, and is said once
+}
+_TIMING: Final[dict[GroupProtocol, dict[str, Any]]] = {
+    GroupProtocol.CLASSIC: {
+        "session.timeout.ms": 10_000,  # 45 s by default: that is how long the partitions of a node that died would be silent
+        "heartbeat.interval.ms": 500,  # 3 s by default: a member hears with its next heartbeat that partitions are to move
+    },
+    GroupProtocol.CONSUMER: {},  # the broker decides
 }
 
 
@@ -20,7 +28,7 @@ def error_of(failure: KafkaException) -> KafkaError:
 
 
 def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
-    """Settings of the consumer of the source topic."""
+    """Settings of a consumer that knows the group."""
     kafka = runtime.kafka
     return {
         **_BOTH,
@@ -29,19 +37,32 @@ def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
         "queued.min.messages": 10_000,  # of each partition, 100,000 by default
         "fetch.max.bytes": 4_194_304,
         "topic.metadata.refresh.interval.ms": 10_000,  # 5 min by default: a topic or partition that appears waits as long
-        "session.timeout.ms": 10_000,  # 45 s by default: that is how long a killed pod's partitions would be silent
-        "heartbeat.interval.ms": 2_000,
+        **_TIMING[kafka.group_protocol],
         **(kafka.properties or {}),
         "bootstrap.servers": kafka.bootstrap_servers,
         "group.id": runtime.group_id,
+        "group.protocol": kafka.group_protocol.value.lower(),
         "client.id": pod,
         "enable.auto.commit": False,  # offsets are committed when what follows from them has been written
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",  # where to begin is decided with what is known of the partition
         "isolation.level": "read_committed",
-        "partition.assignment.strategy": "cooperative-sticky",  # a rebalance stops only what moves
         "allow.auto.create.topics": False,  # a topic that is misspelt must be missing, not made
     }
+
+
+def member(runtime: Runtime, pod: str) -> dict[str, Any]:
+    """Settings of the consumer that is a member of the group.
+
+    A classic member is static: a container that is killed and started again has its pod's name, and with it its partitions,
+    at once. The consumer protocol hands a name on only after the broker's session timeout (45 s), or when its holder had said
+    that it would be back: there, members are dynamic, and one that is killed is waited for so long.
+    """
+    classic = {
+        "partition.assignment.strategy": "cooperative-sticky",  # a rebalance stops only what moves
+        "group.instance.id": pod,
+    }
+    return consumer(runtime, pod) | (classic if runtime.kafka.group_protocol is GroupProtocol.CLASSIC else {})
 
 
 def recovery(runtime: Runtime, pod: str) -> dict[str, Any]:

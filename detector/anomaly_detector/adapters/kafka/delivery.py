@@ -45,6 +45,8 @@ class Delivery(Protocol):
 
     interval: float
     """Seconds between two commits."""
+    replaced: bool
+    """Whether another pod has come into the group under our name."""
 
     def offer(self, portions: Portions) -> None:
         """The next commit; the last one is done."""
@@ -97,6 +99,7 @@ class ExactlyOnce:
         self._progress = Progress.DONE
         self._member: object = None
         """The consumer's place in its group, as of the last look."""
+        self.replaced = False
         self._returned = 0.0
         """When the last call of the client returned."""
         self._closing = False
@@ -214,6 +217,7 @@ class ExactlyOnce:
         """Decides what an error means: the same step again, all of it again, or that somebody else has taken over."""
         if error.fatal() or error.code() in _NOT_A_MEMBER:
             log.warning("this pod has been taken for dead, or replaced: %s; what is known is read again", error.str())
+            self.replaced = error.code() == KafkaError.FENCED_INSTANCE_ID
             return True
         if self._step in (_Step.OFFSETS, _Step.PRODUCE, _Step.COMMIT) and (error.txn_requires_abort() or not error.retriable()):
             log.info("a transaction is aborted and tried again: %s", error.str())
@@ -235,6 +239,7 @@ class AtLeastOnce:
         self._offered: list[Record] = []
         self._offsets: dict[int, int] = {}
         self._due = 0.0
+        self.replaced = False
 
     def offer(self, portions: Portions) -> None:
         """The next ones."""
@@ -259,8 +264,10 @@ class AtLeastOnce:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
             except KafkaException as failure:
-                log.warning("offsets could not be committed: %s", error_of(failure).str())
-                return Progress.LOST if error_of(failure).code() in _NOT_A_MEMBER else Progress.WAITING
+                error = error_of(failure)
+                log.warning("offsets could not be committed: %s", error.str())
+                self.replaced = error.code() == KafkaError.FENCED_INSTANCE_ID
+                return Progress.LOST if error.fatal() or error.code() in _NOT_A_MEMBER else Progress.WAITING
         self._offsets = {}
         self._due = time.monotonic() + _OFFSETS_SECONDS
         return Progress.DONE

@@ -1,24 +1,33 @@
 """Reads the source topic as a member of its consumer group, in batches of columns. Where a partition begins is decided elsewhere.
 
-A partition that is assigned stands still until somebody says where it begins.
+A partition that is assigned stands still until somebody says where it begins. A static member that only closes keeps its place in
+the group: whoever comes back under its name goes on at once. One that leaves for good has to say so.
 """
 
 import logging
 import struct
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
 import numpy as np
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
+<<<<<<< HEAD
 from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages
+=======
+from anomaly_detector.adapters.kafka.clients import error_of
+from anomaly_detector.core.columns import Int64, Mask, Messages
+>>>>>>> 932ada2 (A killed container has its partitions back at once: static members, who say goodbye when they leave for good; the consumer protocol beside the classic one)
 from anomaly_detector.core.records import Read
 
 log: Final = logging.getLogger(__name__)
 _NO_TIMESTAMP: Final = -1
+_LEAVE_SECONDS: Final = 3.0
+_LOOK_SECONDS: Final = 0.05
 _BEYOND: Final = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
@@ -67,7 +76,9 @@ class Reader:
     ) -> None:
         """`arrived` is told which partitions are ours, `leaving` which are no more, and whether they are still ours to commit."""
         self._topic = runtime.kafka.topic
-        self._consumer = Consumer(clients.consumer(runtime, pod) | {"error_cb": on_error})
+        settings = clients.member(runtime, pod)
+        self._static = "group.instance.id" in settings
+        self._consumer = Consumer(settings | {"error_cb": on_error})
         self._on_error = on_error
         self._arrived = arrived
         self._leaving = leaving
@@ -77,6 +88,8 @@ class Reader:
         self._held = False
         self.joined = False
         """Whether the group has said which partitions are ours, be it none."""
+        self.ended = self.replaced = False
+        """Whether the client can do nothing any more; and whether that is because another one goes by its name."""
 
     @property
     def client(self) -> Consumer:
@@ -132,8 +145,23 @@ class Reader:
         return total
 
     def close(self) -> None:
-        """Leaves the group."""
+        """Gives all partitions up. A static member's place in the group is kept until its session ends."""
         self._consumer.close()
+
+    def leave(self) -> None:
+        """Gives all partitions up, and its place in the group: others have them at once."""
+        if self._static:
+            try:
+                self._say_goodbye()
+            except KafkaException as failure:
+                log.info("the group was not told: %s", error_of(failure).str())
+        self._consumer.close()
+
+    def _say_goodbye(self) -> None:
+        self._consumer.unsubscribe()  # it waits for a rebalance that is under way
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        while (self._owned or self._consumer.memberid()) and time.monotonic() < deadline:
+            self._consumer.poll(_LOOK_SECONDS)  # what still comes is for those who read on
 
     def _let_go(self) -> None:
         if self._held:
@@ -190,6 +218,11 @@ class Reader:
             del self._next[partition]
             self._leaving([partition], True)
             self._arrived([partition])
+        elif error.code() == KafkaError._FATAL:
+            self.ended = True
+            self.replaced = "group.instance.id" in error.str()  # the code behind it is not told
+            if not self.replaced:
+                self._on_error(error)
         else:
             self._on_error(error)
 

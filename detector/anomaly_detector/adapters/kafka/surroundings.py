@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
+from anomaly_api.source import GroupProtocol
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.topics import ensure_state_topic
 
@@ -76,7 +77,7 @@ class Surroundings:
     def on_error(self, error: KafkaError) -> None:
         """An error that a client met: a reason to look at once."""
         self._last_error = error.str()
-        if error.code() in _REFUSED:
+        if error.code() in (*_REFUSED, KafkaError._FATAL):
             self._refusal, self._refused_at = error, time.monotonic()
         self._wake.set()
 
@@ -152,18 +153,28 @@ class Surroundings:
         return Finding(SourceState.STATE_TOPIC_UNUSABLE, text)
 
     def _refused(self, error: KafkaError, topic: str) -> Finding:
+        if error.code() == KafkaError._FATAL:
+            return self._expelled(error)
         what = f"topic {topic}, group {self._runtime.group_id}"
         text = f"{self._runtime.kafka.bootstrap_servers} refuses access ({what}): {error.str()}; check credentials and ACLs"
         return Finding(SourceState.NOT_AUTHORIZED, text)
 
+    def _expelled(self, error: KafkaError) -> Finding:
+        """The group has no place for this pod."""
+        kafka = self._runtime.kafka
+        protocol = kafka.group_protocol
+        older = " (or set source.kafka.groupProtocol to Classic, which every broker knows)"
+        text = (
+            f"the group {self._runtime.group_id} at {kafka.bootstrap_servers} does not take this pod in, with group protocol "
+            f"{protocol.value}: {error.str()}; see what the broker allows"
+            f"{older if protocol is GroupProtocol.CONSUMER else ''}; it is tried again all the time"
+        )
+        return Finding(SourceState.FAILED, text)
+
     def _finding_of(self, error: KafkaError, topic: str, missing: SourceState, field: str) -> Finding:
         servers = self._runtime.kafka.bootstrap_servers
         if self._denied is not None or error.code() in _REFUSED:
-            reason = (self._denied or error).str()
-            text = (
-                f"{servers} refuses access (topic {topic}, group {self._runtime.group_id}): {reason}; check credentials and ACLs"
-            )
-            return Finding(SourceState.NOT_AUTHORIZED, text)
+            return self._refused(self._denied or error, topic)
         if error.code() in _UNREACHABLE:
             text = (
                 f"no broker answers at {servers}: check spec.source.kafka.bootstrapServers (as the pods reach it), that the "
