@@ -16,12 +16,8 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Kafka
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
-<<<<<<< HEAD
-from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages
-=======
 from anomaly_detector.adapters.kafka.clients import error_of
-from anomaly_detector.core.columns import Int64, Mask, Messages
->>>>>>> 932ada2 (A killed container has its partitions back at once: static members, who say goodbye when they leave for good; the consumer protocol beside the classic one)
+from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages
 from anomaly_detector.core.records import Read
 
 log: Final = logging.getLogger(__name__)
