@@ -5,7 +5,8 @@ import logging
 import signal
 import sys
 
-from anomaly_detector.adapters.orders import OrderError, Orders
+from anomaly_detector.adapters.order_files import OrderError
+from anomaly_detector.adapters.orders import Orders
 from anomaly_detector.adapters.web import serve
 from anomaly_detector.service import Service
 from anomaly_detector.settings import Settings

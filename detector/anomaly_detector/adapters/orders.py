@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from anomaly_api.assignment import Assignment, Revision, Runtime
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
-from anomaly_api.meta import ASSIGNMENT_FILE, RUNTIME_FILE
+from anomaly_api.meta import ASSIGNMENT_FILE
+from anomaly_detector.adapters import order_files
 from anomaly_detector.adapters.model_store import ArtifactMissingError, fetch
+from anomaly_detector.adapters.order_files import OrderError, reason
 from anomaly_detector.core.artifact import ArtifactError, unpack
 from anomaly_detector.core.model import Model
 from anomaly_detector.core.revisions import LoadedRevision
@@ -25,10 +27,6 @@ log: Final = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS: Final = 0.5
 _FETCH_AGAIN_SECONDS: Final = 10.0
 """An archive that is there and no good is fetched again after this long; one that is missing, at every look."""
-
-
-class OrderError(Exception):
-    """A file of the operator's that is missing or makes no sense; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,7 @@ class Orders:
 
     def runtime(self) -> Runtime:
         """Raises OrderError."""
-        path = self._folder / RUNTIME_FILE
-        try:
-            return Runtime.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise OrderError(f"{path}: {_reason(error)}; the operator writes it, see its log") from error
+        return order_files.runtime(self._folder)
 
     def start(self) -> Taken:
         """Loads the first assignment, whatever state its model is in, and begins to watch. Raises OrderError."""
@@ -104,7 +98,7 @@ class Orders:
             if changed:
                 self._assignment, self._text = Assignment.model_validate_json(text), text
         except (OSError, ValidationError) as error:
-            log.warning("%s: %s; the last assignment stays", path, _reason(error))
+            log.warning("%s: %s; the last assignment stays", path, reason(error))
             self._text = b""
             return
         assert self._assignment is not None, "it was read"
@@ -154,10 +148,3 @@ def _pending(loaded: LoadedRevision) -> RevisionEvidence:
 def _differs(before: LoadedRevision, after: LoadedRevision) -> bool:
     """Whether it is worth taking over: not when the same failure was met again."""
     return before.revision != after.revision or before.failure != after.failure or before.message != after.message
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return str(error)

@@ -7,9 +7,9 @@ Ours come last, so that of a name that is there twice the last one is ours. Only
 `original-size`, `original-key-size` and `original-headers` say how much there was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from anomaly_detector.core.records import Read, Record
 
 REASON, MESSAGE, TOPIC, PARTITION, OFFSET, TIME = "reason", "message", "topic", "partition", "offset", "time"
 SIZE, KEY_SIZE, HEADERS = "original-size", "original-key-size", "original-headers"
+PUT_BACK: Final = "PutBack"
+"""In place of a reason: the message has been put back into its topic."""
+REPLAY_OF: Final = "replay-of"
+"""Header of a message that was put back: topic, partition and offset that it had at first."""
 _CUTS: Final = (65_536, 4_096, 256)
 """Bytes that are kept of a message, the more often it is refused the fewer."""
 _OVERHEAD: Final = 70
@@ -46,6 +50,42 @@ def dead_letters(read: Read, rejects: Sequence[Reject], source: str, topic: str)
         row = reject.row
         letters.append(Record(topic, messages.keys[row], messages.values[row], (*messages.headers(row), *ours), cuttable=True))
     return letters
+
+
+class Origin(NamedTuple):
+    """Where a message was that could not be read."""
+
+    topic: str
+    partition: int
+    offset: int
+    time: str
+    """RFC 3339; empty where it had none. A topic that is made anew begins with offset 0 again, at another time."""
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def split(headers: Sequence[Header]) -> tuple[Sequence[Header], dict[str, str]] | None:
+    """The message's own headers, and ours by name. None: it is no dead letter."""
+    begins = [place for place, (name, _) in enumerate(headers) if name == REASON]
+    if not begins:
+        return None
+    ours = {name: (value or b"").decode(errors="replace") for name, value in headers[begins[-1] :]}
+    return headers[: begins[-1]], ours
+
+
+def origin(ours: Mapping[str, str]) -> Origin | None:
+    """None: what it says makes no sense."""
+    try:
+        return Origin(ours[TOPIC], int(ours[PARTITION]), int(ours[OFFSET]), ours[TIME])
+    except (KeyError, ValueError):
+        return None
+
+
+def put_back(found: Origin) -> tuple[Header, ...]:
+    """Headers of the record that says, in the dead-letter topic, that a message was put back."""
+    ours = ((TOPIC, found.topic), (PARTITION, str(found.partition)), (OFFSET, str(found.offset)), (TIME, found.time))
+    return ((REASON, PUT_BACK.encode()), *((name, text.encode()) for name, text in ours))
 
 
 def weight(record: Record) -> int:

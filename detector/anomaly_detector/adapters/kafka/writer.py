@@ -130,9 +130,16 @@ class Writer:
         self._failed.append(record)
 
 
-def produce(producer: Producer, record: Record, delivered: Callable[[KafkaError | None, Message], None] | None = None) -> None:
-    """Hands a record over. Raises BufferError when the queue is full."""
-    where: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+def produce(
+    producer: Producer,
+    record: Record,
+    delivered: Callable[[KafkaError | None, Message], None] | None = None,
+    timestamp_ms: int = -1,
+) -> None:
+    """Hands a record over, with the present as its time unless told another. Raises BufferError when the queue is full."""
+    more: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+    if timestamp_ms >= 0:
+        more["timestamp"] = timestamp_ms
     producer.produce(
-        record.topic, value=record.value, key=record.key, headers=cast(Any, list(record.headers)), on_delivery=delivered, **where
+        record.topic, value=record.value, key=record.key, headers=cast(Any, list(record.headers)), on_delivery=delivered, **more
     )
