@@ -66,7 +66,6 @@ class Contract(BaseModel):
         populate_by_name=True,
         frozen=True,
         extra="ignore",
-        use_attribute_docstrings=True,
         serialize_by_alias=True,
         defer_build=True,  # a pod builds the few models that it uses; all of them take a tenth of a second of its start
     )
@@ -74,6 +73,18 @@ class Contract(BaseModel):
     def document(self) -> dict[str, Any]:
         """The plain JSON value, without what is unset."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        from anomaly_api.docstrings import descriptions  # a pod writes no schema, and starts sooner without it
+
+        schema = handler(core)
+        texts = descriptions(cls)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, field in cls.model_fields.items():
+            if name in texts and field.description is None:
+                properties[field.alias or name].setdefault("description", texts[name])
+        return schema
 
 
 class Empty(Contract):

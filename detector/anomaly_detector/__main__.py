@@ -5,28 +5,35 @@ import logging
 import signal
 import sys
 
-from anomaly_detector.adapters.order_files import OrderError
-from anomaly_detector.adapters.orders import Orders
-from anomaly_detector.adapters.web import serve
-from anomaly_detector.service import Service
-from anomaly_detector.settings import Settings
-
 
 def main() -> int:
-    """The process."""
+    """The process. What takes long to import comes late: the broker is being asked meanwhile."""
+    gc.disable()  # nothing that is made in a start is garbage; looking for some takes a tenth of its time
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+    from anomaly_detector.adapters import order_files
+    from anomaly_detector.adapters.kafka.surroundings import Surroundings
+    from anomaly_detector.settings import Settings
+
     try:
         settings = Settings.from_environment()
-        orders = Orders(settings.config_folder)
-        service = Service(settings, orders.runtime(), orders)
-    except (OrderError, ValueError) as error:
+        runtime = order_files.runtime(settings.config_folder)
+        surroundings = Surroundings(runtime, settings.pod)
+        surroundings.start()
+
+        from anomaly_detector.adapters.orders import Orders
+        from anomaly_detector.adapters.web import serve
+        from anomaly_detector.service import Service
+
+        service = Service(settings, runtime, surroundings, Orders(settings.config_folder))
+    except (order_files.OrderError, ValueError) as error:
         logging.getLogger(__name__).error("%s", error)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     server = serve(settings.http_host, settings.http_port, service.routes)
-    gc.collect()
     gc.freeze()  # what has been made so far lives for ever: the collector need not look at it again
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)  # thousands of messages come and go with each batch: looking every 700 costs 5 %
     service.run()
     server.shutdown()

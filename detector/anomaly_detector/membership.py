@@ -28,6 +28,7 @@ _MOST_RECORDS: Final = 5_000
 _MOST_BYTES: Final = 16 * 1024 * 1024
 """Of dead letters that wait for a commit."""
 _WAIT_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.005
 _TRY_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 5.0
 _STUCK_SECONDS: Final = 20.0
@@ -64,6 +65,12 @@ class Membership:
         """Messages that were gone before they were read."""
         self.lost = False
         """Whether the stay is over."""
+        self.begun = False
+        """Whether it has asked to join."""
+
+    def join(self) -> None:
+        """Joins the group. What is needed for it has been connecting since this was made."""
+        self.begun = True
         self._reader.join()
 
     @property
@@ -122,7 +129,9 @@ class Membership:
         return since >= (interval if self._custody.waiting else _LONGEST_SECONDS)
 
     def _patience(self) -> float:
-        """How long to wait for a reading while others wait for their commit."""
+        """How long to wait for a reading while others wait for their commit, or a partition to be found."""
+        if self._recovering or not self.joined:
+            return _LOOK_SECONDS
         if not self._custody.waiting:
             return _WAIT_SECONDS
         return max(0.0, min(_WAIT_SECONDS, self._committed + self._delivery.interval - time.monotonic()))

@@ -28,7 +28,8 @@ _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Service:
     """A scoring pod at work."""
 
-    def __init__(self, settings: Settings, runtime: Runtime, orders: Orders) -> None:
+    def __init__(self, settings: Settings, runtime: Runtime, surroundings: Surroundings, orders: Orders) -> None:
+        """`surroundings` are being looked at already."""
         self._settings, self._runtime, self._orders = settings, runtime, orders
         self._runtime_digest = runtime.digest
         self._telemetry = Telemetry()
@@ -37,7 +38,7 @@ class Service:
         self._stream = Stream(runtime.detector.source, taken.loaded)
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings))
-        self._surroundings = Surroundings(runtime, settings.pod)
+        self._surroundings = surroundings
         self._name = settings.pod
         """By which the group and the coordinator of transactions know the pod."""
         self._membership: Membership | None = None
@@ -63,7 +64,6 @@ class Service:
 
     def run(self) -> None:
         """Until `stop`."""
-        self._surroundings.start()
         try:
             while not self._stopping:
                 self._turn()
@@ -120,20 +120,20 @@ class Service:
             self._custody.adopt(taken.loaded)
             self._assignment = taken.digest
             log.info("revision %s decides now (%s)", self._stream.stable.name, self._stream.stable.message or "complete")
-        if self._membership is None:
-            self._join()
-        else:
+        if self._membership is None:  # its clients connect while the surroundings are still being looked at
+            self._membership = Membership(self._runtime, self._name, self._surroundings.on_error, self._custody)
+        if self._membership.begun:
             self._step(self._membership)
+        else:
+            self._join(self._membership)
         if now - self._told >= 1.0:
             self._tell()
             self._told = now
 
-    def _join(self) -> None:
+    def _join(self, member: Membership) -> None:
         """Reading begins when all it needs is there: that alerts have no topic is to be found out before the first alert."""
-        if self._surroundings.finding.state is SourceState.READING:
-            self._membership = Membership(self._runtime, self._name, self._surroundings.on_error, self._custody)
-        else:
-            time.sleep(_WAIT_SECONDS)
+        if self._surroundings.wait_until_well(_WAIT_SECONDS):
+            member.join()
 
     def _step(self, member: Membership) -> None:
         worked = member.step()

@@ -1,4 +1,4 @@
-"""What the operator orders, as files in a mounted folder: `Runtime` once, `Assignment` again whenever it changes.
+"""What the operator orders, as a file in a mounted folder: the `Assignment`, read again whenever it changes.
 
 A thread of its own loads what an assignment names, so that a slow model store never holds up the stream; the loop takes over
 what is ready between two batches. A revision that cannot be loaded leaves the one before it at work.
@@ -13,10 +13,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from anomaly_api.assignment import Assignment, Revision, Runtime
+from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.meta import ASSIGNMENT_FILE
-from anomaly_detector.adapters import order_files
 from anomaly_detector.adapters.model_store import ArtifactMissingError, fetch
 from anomaly_detector.adapters.order_files import OrderError, reason
 from anomaly_detector.core.artifact import ArtifactError, unpack
@@ -51,10 +50,6 @@ class Orders:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="orders", daemon=True)
-
-    def runtime(self) -> Runtime:
-        """Raises OrderError."""
-        return order_files.runtime(self._folder)
 
     def start(self) -> Taken:
         """Loads the first assignment, whatever state its model is in, and begins to watch. Raises OrderError."""

@@ -54,6 +54,7 @@ class Surroundings:
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
         self._wake = threading.Event()
+        self._well = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -61,6 +62,10 @@ class Surroundings:
     def finding(self) -> Finding:
         """The latest one."""
         return self._finding
+
+    def wait_until_well(self, seconds: float) -> bool:
+        """Waits for everything to be there, so long at most; whether it is."""
+        return self._well.wait(seconds)
 
     def start(self) -> None:
         """Begins."""
@@ -96,6 +101,10 @@ class Surroundings:
                 log.info("source: %s %s", found.state.value, found.message)
             self._finding = found
             well = found.state is SourceState.READING
+            if well:
+                self._well.set()
+            else:
+                self._well.clear()
             if self._wake.wait(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS) and not self._stopping:
                 self._settle()
 
