@@ -85,6 +85,7 @@ class DeadLetterReason(StrEnum):
     ENTITY_INVALID = "EntityInvalid"
     TIME_MISSING = "TimeMissing"
     TIME_INVALID = "TimeInvalid"
+    FUTURE_TIME = "FutureTime"
     FEATURE_MISSING = "FeatureMissing"
     FEATURE_INVALID = "FeatureInvalid"
     TOO_LARGE = "TooLarge"

@@ -120,7 +120,7 @@ class TrainingOrder(Contract):
         deciding: dict[str, Any] = {
             "topic": self.kafka.topic,
             "bootstrap": self.kafka.bootstrap_servers,
-            "pipeline": self.pipeline.document(),
+            "pipeline": self.pipeline.learned,
             "autoencoder": self.autoencoder.document(),
             "training": asked,
             "store": self.model_store.document(),

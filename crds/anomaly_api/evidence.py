@@ -82,6 +82,12 @@ class DetectorEvidence(Contract):
     revisions: list[RevisionEvidence] = []
     readings: int = 0
     """Messages read, good and bad."""
+    late: int = 0
+    """Readings left out, because their entity was further on."""
+    duplicates: int = 0
+    """Readings left out, because their entity had one of the same time."""
+    hurried: int = 0
+    """Readings that waited less than `time.lateness`, because too many others waited."""
     windows: int = 0
     """Windows scored by the deciding revision."""
     warming: int = 0

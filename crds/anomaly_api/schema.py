@@ -56,6 +56,12 @@ Duration = Annotated[
     ),
 ]
 """A length of time such as `30s`, `1h30m`, `7d`. Units: ms, s, m, h, d, w."""
+DurationOrZero = Annotated[
+    str,
+    Field(max_length=32),
+    matching("write a length of time such as 0s, 30s, 5m, 1h30m or 7d (units: ms, s, m, h, d, w)", DURATION_PATTERN),
+]
+"""The same, or none at all: `0s`."""
 
 
 class Contract(BaseModel):

@@ -1,11 +1,11 @@
 """Where readings come from and how one is read: source, entity, time, features, windows."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from anomaly_api.schema import Contract, Duration, Empty, exactly_one, list_map, matching, rule
+from anomaly_api.schema import Contract, Duration, DurationOrZero, Empty, exactly_one, list_map, matching, rule
 
 OWNED_PROPERTIES: Final = (
     "bootstrap.servers",
@@ -151,6 +151,14 @@ class Time(Contract):
     """Field with the time. Unset: the message's own timestamp."""
     format: TimeFormat = TimeFormat.ISO8601
     """How the field is written. Iso8601 without an offset is read as UTC."""
+    lateness: DurationOrZero = "0s"
+    """How long a reading waits, in event time, for earlier ones of its entity that come after it: it is used once its entity has
+    sent one that is so much newer. 0s: at once, and what comes out of order is late. What is late is counted and left out."""
+    max_ahead: Duration = "1h"
+    """With `field`: a time so far after the message's own timestamp is a wrong clock. The message becomes a dead letter; were it
+    believed, everything after it would be late."""
+    max_waiting: Annotated[int, Field(ge=1, le=1024)] = 64
+    """A reading waits for at most so many further ones of its entity, whatever `lateness` asks for: memory stays bounded."""
 
 
 class Feature(Contract):
@@ -192,3 +200,11 @@ class Pipeline(Contract):
     time: Time
     features: Features
     windows: Windows
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What a model depends on: all of it but how readings are waited for."""
+        document = self.document()
+        for arrival in ("lateness", "maxAhead", "maxWaiting"):
+            del document["time"][arrival]
+        return document

@@ -7,6 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from anomaly_detector.core.memory import Tally
 from anomaly_detector.core.stream import Outcome
 
 _RECENT_SECONDS: Final = 60
@@ -18,7 +19,8 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.readings = self.windows = self.alerts = self.late = 0
+        self.readings = self.windows = self.alerts = 0
+        self.late = self.duplicates = self.hurried = 0
         self.dead_letters: dict[str, int] = {}
         self.recent_dead_letter = ""
         self.last_reading: float | None = None
@@ -32,7 +34,6 @@ class Telemetry:
         """A batch has been worked on."""
         now = time.time()
         self.readings += messages
-        self.late += outcome.late
         self.windows += outcome.windows
         self.alerts += len(outcome.alerts)
         self.last_reading = now
@@ -45,7 +46,7 @@ class Telemetry:
             self._dead_letters.labels(reason).inc(count)
         self._remember(int(now), messages, len(outcome.rejects))
         self._readings.inc(messages)
-        self._late.inc(outcome.late)
+        self._count(outcome.tally)
         self._windows.inc(outcome.windows)
         self._alerts.inc(len(outcome.alerts))
         self._seconds.observe(seconds)
@@ -71,6 +72,14 @@ class Telemetry:
         """All metrics as Prometheus reads them."""
         return generate_latest(self.registry)
 
+    def _count(self, tally: Tally) -> None:
+        self.late += tally.late
+        self.duplicates += tally.duplicates
+        self.hurried += tally.hurried
+        self._late.inc(tally.late)
+        self._duplicates.inc(tally.duplicates)
+        self._hurried.inc(tally.hurried)
+
     def _remember(self, second: int, messages: int, dead: int) -> None:
         if self._recent and self._recent[-1][0] == second:
             _, before, dead_before = self._recent.pop()
@@ -87,7 +96,9 @@ class Telemetry:
             return Gauge(f"anomaly_detector_{name}", text, registry=self.registry)
 
         self._readings = counter("readings_total", "Messages read, good and bad.")
-        self._late = counter("late_readings_total", "Readings left out because a newer one of their entity had been seen.")
+        self._late = counter("late_readings_total", "Readings left out because a newer one of their entity was in its windows.")
+        self._duplicates = counter("duplicate_readings_total", "Readings left out because their entity had one of the same time.")
+        self._hurried = counter("hurried_readings_total", "Readings that waited less than time.lateness: too many others waited.")
         self._windows = counter("windows_total", "Windows decided.")
         self._alerts = counter("alerts_total", "Alerts sent.")
         self._dead_letters = counter("dead_letters_total", "Messages that could not be read.", "reason")

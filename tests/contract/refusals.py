@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tests.contract.documents import Document, changed, example, trained_model
 
 DURATION = "write a length of time greater than zero, such as 30s, 5m, 1h30m or 7d (units: ms, s, m, h, d, w)"
+DURATION_OR_ZERO = "write a length of time such as 0s, 30s, 5m, 1h30m or 7d (units: ms, s, m, h, d, w)"
 NAME = "write lower-case letters, digits and dashes, with a letter or digit at both ends"
 FEATURE = "write letters, digits, dashes, underscores and single dots, such as temperature or sensors.temp_1"
 PATH = "write the name of a field, or names joined by single dots, such as sensors.temperature"
@@ -89,6 +90,8 @@ DETECTORS = [
     _detector("spec.entity.field", PATH, entity={"field": "device..id"}),
     _detector("spec.time", "time.format says how time.field is written: set time.field as well", time={"format": "UnixMillis"}),
     _detector("spec.time.field", PATH, time={"field": ""}),
+    _detector("spec.time.lateness", DURATION_OR_ZERO, time={"lateness": "0"}),
+    _detector("spec.time.maxAhead", DURATION, time={"maxAhead": "0s"}),
     _detector("spec.features[0].name", FEATURE, features=[{"name": "oil temperature"}]),
     _detector("spec.features[0].name", FEATURE, features=[{"name": ".load"}]),
     _detector("spec.features[0].field", PATH, features=[{"name": "load", "field": "sensors."}]),

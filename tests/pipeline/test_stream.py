@@ -15,6 +15,7 @@ from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.source import Window
 from anomaly_detector.core.artifact import unpack
+from anomaly_detector.core.memory import Tally
 from anomaly_detector.core.model import Model
 from anomaly_detector.core.revisions import LoadedRevision
 from anomaly_detector.core.stream import Messages, Outcome, Stream
@@ -144,12 +145,13 @@ def test_entities_that_cannot_be_scored_yet_are_counted() -> None:
     assert (stream.entities, stream.warming) == (2, 1)
 
 
-def test_bad_messages_are_rejected_and_late_ones_left_out() -> None:
+def test_bad_messages_are_rejected_and_late_ones_and_duplicates_left_out() -> None:
     stream = Stream(SOURCE, LoadedRevision(revision()))
     good = messages([(0, "a", 5, 1.0), (0, "a", 4, 1.0), (0, "a", 5, 1.0), (0, "a", 6, 1.0)])
     values = [*good.values, b"bad"]
     outcome = stream.process(Messages(values, [*good.keys, b"a"], np.zeros(5, np.int64), np.zeros(5, np.int64)))
-    assert (outcome.readings, outcome.late, [reject.row for reject in outcome.rejects]) == (2, 2, [4])
+    assert (outcome.readings, [reject.row for reject in outcome.rejects]) == (2, [4])
+    assert outcome.tally == Tally(late=1, duplicates=1)
 
 
 def test_several_windows_are_decided_each_on_its_own() -> None:

@@ -202,7 +202,13 @@ def test_an_edit_that_changes_what_is_trained_replaces_the_running_job() -> None
 
 
 @pytest.mark.parametrize(
-    "edit", [{"training": {"backoffLimit": 5}}, {"alerts": {"open": {"windows": 3}}}, {"pod": {"labels": {"a": "b"}}}]
+    "edit",
+    [
+        {"training": {"backoffLimit": 5}},
+        {"alerts": {"open": {"windows": 3}}},
+        {"pod": {"labels": {"a": "b"}}},
+        {"time": {"lateness": "10s"}},
+    ],
 )
 def test_an_edit_that_does_not_leaves_the_job_alone(edit: dict[str, Any]) -> None:
     world = World()
@@ -210,6 +216,16 @@ def test_an_edit_that_does_not_leaves_the_job_alone(edit: dict[str, Any]) -> Non
     world.edit(edit)
     assert not [action for action in world.plan.actions if isinstance(action, Delete)]
     assert not [name for name in applied(world) if name.startswith("Job")]
+
+
+def test_how_long_readings_are_waited_for_changes_without_another_training() -> None:
+    world = scoring_world()
+    before = world.assignment.stable
+    world.edit({"time": {"lateness": "10s"}})
+    world.settle()
+    after = world.assignment.stable
+    assert (after.model, after.pipeline.time.lateness) == (before.model, "10s")
+    assert after.name != before.name
 
 
 def test_an_edit_of_the_source_replaces_the_pods() -> None:

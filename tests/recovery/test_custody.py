@@ -26,23 +26,24 @@ TOPICS = Topics("readings", "alerts", "dead-letters", "state")
 PARTITIONS = (0, 1)
 _SHORT, _LONG = Window(name="short", size=4), Window(name="long", size=10, every=3)
 _BOTH = PIPELINE.model_copy(update={"windows": [_SHORT, _LONG]})
+_WAITING = _BOTH.model_copy(update={"time": PIPELINE.time.model_copy(update={"lateness": "7s", "max_waiting": 3})})
 _FEWER = PIPELINE.model_copy(update={"features": PIPELINE.features[1:]})
 REVISIONS = [
     LoadedRevision(revision(_BOTH, threshold=6.0, warmup=5)),
     LoadedRevision(revision(PIPELINE, threshold=4.0, warmup=5)),
-    LoadedRevision(revision(_BOTH, threshold=9.0, warmup=8)),
+    LoadedRevision(revision(_WAITING, threshold=9.0, warmup=8)),
     LoadedRevision(revision(_FEWER, threshold=5.0, warmup=5)),
 ]
 OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
 
 
 def stream_of(partition: int, length: int = 240) -> list[tuple[bytes, bytes]]:
-    """Keys and values; faults that open and close, some that cannot be read, some late ones."""
+    """Keys and values; faults that open and close, some that cannot be read, some out of order or there twice."""
     dice = random.Random(partition)
     found = []
     for step in range(length):
         entity = f"pump-{partition}{step % 3}"
-        at = 1000 + step - (5 if dice.random() < 0.05 else 0)
+        at = 1000 + step - dice.choices((0, 3, 5), (0.93, 0.03, 0.04))[0]
         fault = 9.0 if (step // 3 + 3 * (step % 3)) % 19 in (10, 11, 12, 13) else 0.0
         value = {"at": at, "temperature": 20 + 0.1 * math.sin(step), "pressure": 3 + 0.1 * math.cos(step / 2) + fault}
         content = json.dumps(value).encode()

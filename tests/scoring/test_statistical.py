@@ -9,7 +9,7 @@ from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
 from anomaly_detector.core.columns import Batch
 from anomaly_detector.core.statistical import Levels, Statistical, distances
-from anomaly_detector.core.windows import Windows
+from tests.windows.buffers import Buffers
 
 PIPELINE = Pipeline(
     entity=Entity(key=Empty()),
@@ -23,8 +23,8 @@ class Scorer:
     """Windows and the scorer, fed with one or several entities."""
 
     def __init__(self, warmup: int = 20) -> None:
-        self.windows = Windows(PIPELINE)
-        self.statistical = Statistical(Fallback(warmup=warmup), 2, self.windows.entities)
+        self.buffers = Buffers(PIPELINE)
+        self.statistical = Statistical(Fallback(warmup=warmup), 2, self.buffers.entities)
         self.clock = 0
 
     def feed(self, values: np.ndarray, entity: str = "e") -> np.ndarray:
@@ -35,10 +35,9 @@ class Scorer:
         batch = Batch(
             np.arange(len(values)), np.zeros(len(values), np.int64), [entity] * len(values), times, values.astype(np.float32)
         )
-        pushed = self.windows.push(batch)
-        levels = self.statistical.observe(pushed.readings)
-        [window] = pushed.windows
-        found[pushed.readings.rows[window.places]] = distances(window, levels).max(axis=1)
+        ordered, [window] = self.buffers.push(batch)
+        levels = self.statistical.observe(ordered.readings)
+        found[ordered.readings.rows[window.places]] = distances(window, levels).max(axis=1)
         return found
 
 
@@ -100,8 +99,8 @@ def test_levels_do_not_depend_on_batches_or_on_other_entities(order: list[str], 
     values[len(order) // 2] *= 100
 
     def levels(names: list[str], rows: np.ndarray, cuts: list[int]) -> dict[int, tuple[list[float], list[float]]]:
-        windows = Windows(PIPELINE)
-        statistical = Statistical(Fallback(warmup=5), 2, windows.entities)
+        buffers = Buffers(PIPELINE)
+        statistical = Statistical(Fallback(warmup=5), 2, buffers.entities)
         found: dict[int, tuple[list[float], list[float]]] = {}
         start, cuts = 0, [*cuts]
         while start < len(names):
@@ -109,9 +108,9 @@ def test_levels_do_not_depend_on_batches_or_on_other_entities(order: list[str], 
             part = slice(start, start + size)
             mine = names[part]
             times = (rows[part] + 1) * 1_000_000
-            pushed = windows.push(Batch(rows[part], np.zeros(len(mine), np.int64), mine, times, values[rows[part]]))
-            seen: Levels = statistical.observe(pushed.readings)
-            for place, row in enumerate(pushed.readings.rows.tolist()):
+            ordered, _ = buffers.push(Batch(rows[part], np.zeros(len(mine), np.int64), mine, times, values[rows[part]]))
+            seen: Levels = statistical.observe(ordered.readings)
+            for place, row in enumerate(ordered.readings.rows.tolist()):
                 found[row] = (seen.level[place].tolist(), seen.scale[place].tolist())
             start += size
         return found

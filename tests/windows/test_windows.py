@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.windows import Windows
+from tests.windows.buffers import Buffers
 
 SECOND = 1_000_000
 WINDOWS = [Window(name="short", size=3, max_gap="10s"), Window(name="long", size=5, every=2, max_gap="1m")]
@@ -31,14 +31,14 @@ def batch(rows: list[Row]) -> Batch:
     )
 
 
-def cuts(windows: Windows, rows: list[Row]) -> tuple[list[Cut], int]:
-    pushed = windows.push(batch(rows))
+def cuts(buffers: Buffers, rows: list[Row]) -> tuple[list[Cut], int]:
+    ordered, windows = buffers.push(batch(rows))
     found = []
-    for cut in pushed.windows:
+    for cut in windows:
         for slot, time, values in zip(cut.slots.tolist(), cut.times.tolist(), cut.values, strict=True):
             assert np.array_equal(values[:, 1], -values[:, 0])
-            found.append((cut.name, 0, windows.entities.names[slot], time // SECOND, tuple(values[:, 0].tolist())))
-    return sorted(found), pushed.late
+            found.append((cut.name, 0, buffers.entities.names[slot], time // SECOND, tuple(values[:, 0].tolist())))
+    return sorted(found), ordered.late + ordered.duplicates
 
 
 @dataclass
@@ -79,7 +79,7 @@ def test_windows_are_those_of_an_oracle_however_the_stream_is_cut_into_batches(
     for number, (partition, entity, step) in enumerate(steps):
         clock[partition, entity] = max(0, clock.get((partition, entity), 100) + step)
         rows.append((partition, entity, clock[partition, entity], float(number)))
-    windows, oracle, late = Windows(pipeline(WINDOWS)), Oracle(WINDOWS), 0
+    windows, oracle, late = Buffers(pipeline(WINDOWS)), Oracle(WINDOWS), 0
     while rows:
         size = sizes.pop() if sizes else 7
         found, left_out = cuts(windows, rows[:size])
@@ -90,7 +90,7 @@ def test_windows_are_those_of_an_oracle_however_the_stream_is_cut_into_batches(
 
 
 def test_more_entities_than_there_was_room_for_keep_their_windows() -> None:
-    windows = Windows(pipeline(WINDOWS))
+    windows = Buffers(pipeline(WINDOWS))
     for time in range(4):
         found, _ = cuts(windows, [(0, f"entity-{number}", time, float(number)) for number in range(1000)])
     assert len(found) == 1000
@@ -98,7 +98,7 @@ def test_more_entities_than_there_was_room_for_keep_their_windows() -> None:
 
 
 def test_a_partition_that_is_given_up_leaves_nothing_behind() -> None:
-    windows = Windows(pipeline(WINDOWS))
+    windows = Buffers(pipeline(WINDOWS))
     cuts(windows, [(partition, "a", time, 1.0) for partition in (0, 1) for time in range(9)])
     windows.entities.drop(0)
     assert cuts(windows, [(0, "a", 9, 2.0)]) == ([], 0)
@@ -107,36 +107,38 @@ def test_a_partition_that_is_given_up_leaves_nothing_behind() -> None:
 
 
 def test_what_was_taken_goes_on_where_it_was_when_put_back() -> None:
-    first, second = Windows(pipeline(WINDOWS)), Windows(pipeline(WINDOWS))
+    first, second = Buffers(pipeline(WINDOWS)), Buffers(pipeline(WINDOWS))
     cuts(first, [(0, name, time, float(time)) for time in range(9) for name in "ab"])
     second.entities.admit(0, ["other"])
     known = first.entities.known(0)
     slots = np.array(list(known.values()))
-    second.put(second.entities.admit(0, known), first.take(slots))
+    admitted = second.entities.admit(0, known)
+    second.windows.put(admitted, first.windows.take(slots))
+    second.ordering.put(admitted, first.ordering.take(slots))
     more: list[Row] = [(0, name, time, float(time)) for time in range(8, 14) for name in "ab"]
     assert cuts(first, more) == cuts(second, more)
 
 
 def test_a_longer_window_starts_with_the_readings_that_are_there() -> None:
-    windows = Windows(pipeline([Window(name="short", size=3)]))
+    windows = Buffers(pipeline([Window(name="short", size=3)]))
     cuts(windows, [(0, "a", time, float(time)) for time in range(3)])
-    windows.adapt([Window(name="short", size=4)])
+    windows.windows.adapt([Window(name="short", size=4)])
     assert cuts(windows, [(0, "a", 3, 3.0)])[0] == []  # the buffer held two readings before this one
     assert cuts(windows, [(0, "a", 4, 4.0)])[0] == [("short", 0, "a", 4, (1.0, 2.0, 3.0, 4.0))]
 
 
 def test_a_shorter_window_is_full_at_once() -> None:
-    windows = Windows(pipeline([Window(name="short", size=5)]))
+    windows = Buffers(pipeline([Window(name="short", size=5)]))
     cuts(windows, [(0, "a", time, float(time)) for time in range(3)])
-    windows.adapt([Window(name="short", size=2)])
+    windows.windows.adapt([Window(name="short", size=2)])
     assert cuts(windows, [(0, "a", 3, 3.0)])[0] == [("short", 0, "a", 3, (2.0, 3.0))]
 
 
 def test_an_empty_batch_gives_no_windows() -> None:
-    assert cuts(Windows(pipeline(WINDOWS)), []) == ([], 0)
+    assert cuts(Buffers(pipeline(WINDOWS)), []) == ([], 0)
 
 
 def test_large_windows_ask_for_smaller_batches() -> None:
-    large = Windows(pipeline([Window(name="large", size=1024)]))
+    large = Buffers(pipeline([Window(name="large", size=1024)])).windows
     assert large.most_readings * 1024 * 2 * 4 <= 16_000_000
-    assert Windows(pipeline([Window(name="small", size=2)])).most_readings == 1_000_000
+    assert Buffers(pipeline([Window(name="small", size=2)])).windows.most_readings == 1_000_000

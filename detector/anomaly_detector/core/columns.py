@@ -31,6 +31,8 @@ def no_headers(_: int, /) -> Sequence[Header]:
 
 MICROSECONDS = 1_000_000
 """Event times are whole microseconds since 1970 UTC: exact to compare, exact to print."""
+NEVER = int(np.iinfo(np.int64).min)
+"""In the place of an event time that there is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,22 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.entities)
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Readings entity by entity, each entity's by rising time."""
+
+    rows: Int64
+    """[n] Index of the message that let it go: its own, or a later one of its entity for which it waited."""
+    slots: Int64
+    """[n] Slot of the entity, rising."""
+    times: Int64
+    """[n] Event time, microseconds since 1970 UTC."""
+    values: Float32
+    """[n, features]"""
+    first: Mask
+    """[n] Whether it is its entity's first in the batch."""
 
 
 @dataclass(frozen=True, slots=True)

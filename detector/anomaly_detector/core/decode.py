@@ -124,7 +124,7 @@ class Decoder:
         for place in np.flatnonzero(~sound).tolist():
             flaw = self._flaw(bool(named[place]), bool(timed[place]), exact[place], keys[int(rows[place])])
             rejects.append(Reject(int(rows[place]), flaw.reason, flaw.message))
-        return _select(batch, np.flatnonzero(sound))
+        return select(batch, np.flatnonzero(sound))
 
     def _entities(self, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
         entity = self._pipeline.entity
@@ -197,7 +197,7 @@ class Decoder:
             np.concatenate([batch.times, times]),
             np.concatenate([batch.values, numbers]),
         )
-        return _select(merged, np.argsort(rows, kind="stable"))
+        return select(merged, np.argsort(rows, kind="stable"))
 
 
 class _Layout:
@@ -280,6 +280,7 @@ def _text(key: bytes | None) -> str:
         return ""
 
 
-def _select(batch: Batch, keep: Int64) -> Batch:
+def select(batch: Batch, keep: Int64) -> Batch:
+    """The readings at these places."""
     entities = [batch.entities[place] for place in keep.tolist()]
     return Batch(batch.rows[keep], batch.partitions[keep], entities, batch.times[keep], batch.values[keep])

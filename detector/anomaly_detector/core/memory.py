@@ -1,4 +1,7 @@
-"""What a pod remembers of readings: the windows' buffers and the running levels. A function of the stream alone; no scores.
+"""What a pod remembers of readings: what waits, the windows' buffers, the running levels. A function of the stream; no scores.
+
+    messages -> decode -> horizon -> ordering -> windows
+                   `> rejects `> rejects   `> levels
 
 What is remembered depends on the readings of a partition, their order, and the `Regime`s under which they were taken in. That is
 why it can be built again by reading them again.
@@ -13,11 +16,13 @@ import numpy as np
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Contract
 from anomaly_api.source import Pipeline
-from anomaly_detector.core.columns import Int64, Messages
+from anomaly_detector.core.columns import Int64, Messages, Readings
 from anomaly_detector.core.decode import Decoder, Reject
 from anomaly_detector.core.entities import Columns, Entities
+from anomaly_detector.core.horizon import Horizon
+from anomaly_detector.core.ordering import Ordering
 from anomaly_detector.core.statistical import Levels, Statistical
-from anomaly_detector.core.windows import Pushed, Windows
+from anomaly_detector.core.windows import WindowBatch, Windows
 
 
 class Regime(Contract):
@@ -32,21 +37,39 @@ class Regime(Contract):
 
     @property
     def readings(self) -> tuple[Any, ...]:
-        """What windows are made of."""
-        return self.pipeline.entity, self.pipeline.time, self.pipeline.features
+        """What windows are made of. How long readings are waited for is not part of it: that may change while they run."""
+        time = self.pipeline.time
+        return self.pipeline.entity, (time.field, time.format), self.pipeline.features
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is counted of readings on their way into windows."""
+
+    late: int = 0
+    """Left out, because a newer one of their entity was in the windows."""
+    duplicates: int = 0
+    """Left out, because there is one of the same entity and time."""
+    hurried: int = 0
+    """Waited less than they should have, because too many others waited."""
 
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
     """What a batch became."""
 
-    pushed: Pushed
+    readings: Readings
+    """Those that went into windows."""
+    windows: list[WindowBatch]
+    """One for each window of the pipeline, in its order."""
     levels: Levels | None
     rejects: list[Reject]
+    """By rising row."""
+    tally: Tally
 
 
 class Memory:
-    """Buffers and levels of all entities."""
+    """Turns messages into windows, and keeps the state that this needs."""
 
     def __init__(self, regime: Regime) -> None:
         self.regime: Regime
@@ -67,6 +90,8 @@ class Memory:
             self._begin(regime)
             return False
         if before.pipeline != regime.pipeline:
+            self._horizon.adapt(regime.pipeline.time)
+            self._ordering.adapt(regime.pipeline.time)
             self.windows.adapt(regime.pipeline.windows)
         if not regime.levels:
             if self.statistical is not None:
@@ -81,20 +106,32 @@ class Memory:
     def take_in(self, messages: Messages) -> TakenIn:
         """Takes in a batch."""
         decoded = self._decoder.decode(messages.values, messages.keys, messages.timestamps_ms, messages.partitions)
-        pushed = self.windows.push(decoded.batch)
-        levels = self.statistical.observe(pushed.readings) if self.statistical else None
-        return TakenIn(pushed, levels, decoded.rejects)
+        batch, early = self._horizon.within(decoded.batch, messages.timestamps_ms)
+        ordered = self._ordering.order(batch)
+        readings = ordered.readings
+        windows = self.windows.push(readings)
+        levels = self.statistical.observe(readings) if self.statistical else None
+        rejects = sorted(decoded.rejects + early, key=lambda reject: reject.row) if early else decoded.rejects
+        return TakenIn(readings, windows, levels, rejects, Tally(ordered.late, ordered.duplicates, ordered.hurried))
+
+    def forget(self, partition: int) -> None:
+        """Drops what is remembered of a partition."""
+        self.entities.drop(partition)
+        self._horizon.drop(partition)
 
     def snapshot(self, partition: int) -> dict[str, Any]:
         """What is remembered of a partition: names and plain arrays."""
         known = self.entities.known(partition)
         slots = np.array(list(known.values()), np.int64)
-        return {"names": list(known)} | {name: stage.take(slots) for name, stage in self._stages().items()}
+        stages = {name: stage.take(slots) for name, stage in self._stages().items()}
+        return {"names": list(known), "horizon": self._horizon.take(partition)} | stages
 
     def restore(self, partition: int, state: Mapping[str, Any]) -> Int64:
         """Sets what is remembered of a partition to a snapshot that was made under the same regime; its entities' slots."""
-        self.entities.drop(partition)
+        self.forget(partition)
         slots = self.entities.admit(partition, state["names"])
+        if "horizon" in state:
+            self._horizon.put(partition, state["horizon"])
         for name, stage in self._stages().items():
             if name in state:
                 stage.put(slots, state[name])
@@ -104,6 +141,8 @@ class Memory:
         self.regime = regime
         self.entities = Entities()
         self._decoder = Decoder(regime.pipeline)
+        self._horizon = Horizon(regime.pipeline.time)
+        self._ordering = Ordering(regime.pipeline.time, len(regime.pipeline.features), self.entities)
         self.windows = Windows(regime.pipeline, self.entities)
         self.statistical = self._levels() if regime.levels else None
 
@@ -111,4 +150,5 @@ class Memory:
         return Statistical(self.regime.fallback, len(self.regime.pipeline.features), self.entities)
 
     def _stages(self) -> dict[str, Columns]:
-        return {"windows": self.windows} | ({"statistical": self.statistical} if self.statistical else {})
+        always: dict[str, Columns] = {"ordering": self._ordering, "windows": self.windows}
+        return always | ({"statistical": self.statistical} if self.statistical else {})

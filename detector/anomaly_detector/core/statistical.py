@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from anomaly_api.policy import Fallback
-from anomaly_detector.core.columns import Float32, Float64, Int64, Mask
+from anomaly_detector.core.columns import Float32, Float64, Int64, Mask, Readings
 from anomaly_detector.core.entities import Entities, grown
-from anomaly_detector.core.windows import Readings, WindowBatch
+from anomaly_detector.core.windows import WindowBatch
 
 _CLIP: Final = 4.0
 """A reading moves level and scale no more than one at so many scales would."""

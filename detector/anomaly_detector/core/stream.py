@@ -18,7 +18,7 @@ from anomaly_detector.core.columns import Int64, Messages
 from anomaly_detector.core.decode import Reject
 from anomaly_detector.core.entities import Entities
 from anomaly_detector.core.episodes import Episodes, Turn
-from anomaly_detector.core.memory import Memory, Regime
+from anomaly_detector.core.memory import Memory, Regime, Tally
 from anomaly_detector.core.revisions import LoadedRevision, RunningRevision, Scores
 from anomaly_detector.core.statistical import Levels
 from anomaly_detector.core.windows import WindowBatch
@@ -33,8 +33,8 @@ class Outcome:
     rejects: list[Reject]
     readings: int
     """Readings taken into windows."""
-    late: int
-    """Readings left out, because a newer one of their entity had been seen."""
+    tally: Tally
+    """What became of the other readings."""
     windows: int
     """Windows decided."""
     top: float | None
@@ -99,11 +99,11 @@ class Stream:
         """Takes in a batch."""
         self.prepare()
         taken = self.memory.take_in(messages)
-        pushed, levels = taken.pushed, taken.levels
+        levels, rows = taken.levels, taken.readings.rows
         alerts: list[Alert] = []
         tops: list[float] = []
         windows = 0
-        for window in pushed.windows:
+        for window in taken.windows:
             if not len(window.slots):
                 continue
             scores, *_ = (revision.score(window, levels) for revision in self._revisions)
@@ -111,13 +111,13 @@ class Stream:
             if len(decided):
                 windows += len(decided)
                 tops.append(float(decided.max()))
-            alerts += self._decide(window, scores, levels, pushed.readings.rows)
+            alerts += self._decide(window, scores, levels, rows)
         alerts.sort(key=lambda alert: alert.row)
-        return Outcome(alerts, taken.rejects, len(pushed.readings.rows), pushed.late, windows, max(tops, default=None))
+        return Outcome(alerts, taken.rejects, len(rows), taken.tally, windows, max(tops, default=None))
 
     def forget(self, partition: int) -> None:
         """Drops the state of a partition."""
-        self._entities.drop(partition)
+        self.memory.forget(partition)
 
     def snapshot(self, partition: int) -> dict[str, Any]:
         """State of a partition: names and plain arrays."""

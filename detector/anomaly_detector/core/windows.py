@@ -1,12 +1,12 @@
-"""Windows: the last `size` readings of an entity, for several sizes over one buffer. It neither scores nor reorders.
+"""Windows: the last `size` readings of an entity, for several sizes over one buffer. It neither scores nor orders.
 
     readings of one entity   1 2 3 4 5 . . . . 6 7 8 9      size 3, every 2, maxGap shorter than the pause
     windows               [1 2 3]
                               [3 4 5]
                                                 [6 7 8]     the run begins again after the pause
 
-A reading that is not newer than the newest one of its entity is late: it is counted and left out. What comes out depends on the
-readings of each entity and their order, not on how they were cut into batches or mixed with those of others.
+Readings come in the order of their times (see `ordering.py`). What comes out depends on the readings of each entity, not on how
+they were cut into batches or mixed with those of others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,29 +18,13 @@ from numpy.lib.stride_tricks import as_strided
 
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
-from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Int64, Mask
+from anomaly_detector.core.columns import MICROSECONDS, NEVER, Float32, Int64, Readings
 from anomaly_detector.core.entities import Entities, grown
+from anomaly_detector.core.segments import last_places
 
-_NEVER: Final = np.iinfo(np.int64).min
 _FOR_EVER: Final = np.iinfo(np.int64).max
 _MOST_NUMBERS: Final = 4_000_000
 """Of a batch's windows: 16 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Readings:
-    """The readings of a batch that were taken, entity by entity, each entity's in order."""
-
-    rows: Int64
-    """[n] Index of the message."""
-    slots: Int64
-    """[n] Slot of the entity, rising."""
-    times: Int64
-    """[n] Event time, microseconds since 1970 UTC."""
-    values: Float32
-    """[n, features]"""
-    first: Mask
-    """[n] Whether it is its entity's first in the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +35,32 @@ class WindowBatch:
     places: Int64
     """[n] Where the newest reading of each window stands in `Readings`."""
     slots: Int64
-    """[n] Slot of the entity: `Windows.entities.names[slot]` is its name."""
+    """[n] Slot of the entity: `Entities.names[slot]` is its name."""
     times: Int64
     """[n] Event time of the newest reading, microseconds since 1970 UTC."""
     values: Float32
     """[n, size, features] Oldest reading first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """What a batch led to."""
-
-    readings: Readings
-    windows: list[WindowBatch]
-    """One for each window of the pipeline, in its order."""
-    late: int
-    """Readings left out, because a newer one of their entity had been seen."""
-
-
 class Windows:
     """Buffers of all entities. State: the newest readings of each, and how long its present run is."""
 
-    def __init__(self, pipeline: Pipeline, entities: Entities | None = None) -> None:
-        self.entities = Entities() if entities is None else entities
+    def __init__(self, pipeline: Pipeline, entities: Entities) -> None:
         self._windows = pipeline.windows
         self._width = len(pipeline.features)
         self._depth = _depth(pipeline.windows)
         self._newest = np.empty(0, np.int64)
         self._kept = np.empty((0, self._depth, self._width), np.float32)
         self._runs = {gap: np.empty(0, np.int64) for gap in _gaps(pipeline.windows)}
-        self.entities.attach(self)
+        entities.attach(self)
 
     @property
     def most_readings(self) -> int:
         """Readings that a batch should have at most, so that its windows take a bounded amount of memory."""
         return max(1, _MOST_NUMBERS // ((self._depth + 1) * self._width))
 
-    def push(self, batch: Batch) -> Pushed:
-        """Takes in readings and gives the windows that they complete."""
-        readings, late = self._order(batch)
+    def push(self, readings: Readings) -> list[WindowBatch]:
+        """Takes in readings and gives the windows that they complete: one batch for each window of the pipeline, in its order."""
         since = self._since(readings)
         emitted = []
         runs = {gap: self._advance(gap, since, readings) for gap in self._runs}
@@ -100,13 +71,12 @@ class Windows:
                 emit &= (run - window.size) % window.every == 0
             emitted.append(np.flatnonzero(emit))
         tape, spots = self._unroll(readings)
-        windows = [
+        return [
             WindowBatch(
                 window.name, places, readings.slots[places], readings.times[places], _cut(tape, spots[places], window.size)
             )
             for window, places in zip(self._windows, emitted, strict=True)
         ]
-        return Pushed(readings, windows, late)
 
     def adapt(self, windows: Sequence[Window]) -> None:
         """Goes over to other windows of the same readings; of what is in the buffers, as much stays as these windows need.
@@ -128,13 +98,13 @@ class Windows:
         """Room for so many entities."""
         before = len(self._newest)
         self._newest = grown(self._newest, capacity)
-        self._newest[before:] = _NEVER
+        self._newest[before:] = NEVER
         self._kept = grown(self._kept, capacity)
         self._runs = {gap: grown(run, capacity) for gap, run in self._runs.items()}
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities' readings."""
-        self._newest[slots] = _NEVER
+        self._newest[slots] = NEVER
         for run in self._runs.values():
             run[slots] = 0
 
@@ -149,40 +119,14 @@ class Windows:
         for gap, run in self._runs.items():
             run[slots] = rows["runs"][str(gap)]
 
-    def _order(self, batch: Batch) -> tuple[Readings, int]:
-        """Entity by entity, without what is late."""
-        slots = self.entities.slots(batch)
-        order = np.argsort(slots, kind="stable")
-        slots, times = slots[order], batch.times[order]
-        late = self._late(slots, times)
-        if late.any():
-            order, slots, times = order[~late], slots[~late], times[~late]
-        readings = Readings(batch.rows[order], slots, times, batch.values.take(order, axis=0), _first(slots))
-        return readings, int(np.count_nonzero(late))
-
-    def _late(self, slots: Int64, times: Int64) -> Mask:
-        """Which readings are not newer than all before them; in order of arrival the first of two with the same time stays."""
-        first = _first(slots)
-        before = np.roll(times, 1)
-        before[first] = self._newest[slots[first]]
-        late: Mask = times <= before
-        if not late.any():
-            return late
-        late = times <= self._newest[slots]
-        moments, rank = np.unique(times, return_inverse=True)
-        floor = (np.cumsum(first) - 1) * (len(moments) + 1)  # ranks of different entities never overlap
-        height = floor + np.where(late, 0, rank + 1)
-        reached = np.roll(np.maximum.accumulate(height), 1)
-        return late | (height <= np.where(first, floor, reached))
-
     def _since(self, readings: Readings) -> Int64:
         """[n] Microseconds since the entity's reading before."""
         first = readings.first
         before = np.roll(readings.times, 1)
         newest = self._newest[readings.slots[first]]
-        before[first] = np.where(newest == _NEVER, readings.times[first], newest)
+        before[first] = np.where(newest == NEVER, readings.times[first], newest)
         since = readings.times - before
-        since[np.flatnonzero(first)[newest == _NEVER]] = _FOR_EVER
+        since[np.flatnonzero(first)[newest == NEVER]] = _FOR_EVER
         return since
 
     def _advance(self, gap: int, since: Int64, readings: Readings) -> Int64:
@@ -191,7 +135,7 @@ class Windows:
         place = np.arange(len(since))
         anchor = np.maximum.accumulate(np.where(restart | readings.first, place, 0))
         run = place - anchor + 1 + np.where(restart[anchor], 0, self._runs[gap][readings.slots])
-        last = _last(readings.first)
+        last = last_places(readings.first)
         self._runs[gap][readings.slots[last]] = run[last]
         return run
 
@@ -212,7 +156,7 @@ class Windows:
             kept = self._kept.reshape(-1, self._depth * self._width)
             parts[offsets] = kept.take(owners, axis=0)
             kept[owners] = parts[offsets + counts]
-            self._newest[owners] = readings.times[_last(readings.first)]
+            self._newest[owners] = readings.times[last_places(readings.first)]
         return tape, spots
 
 
@@ -227,18 +171,6 @@ def _spans(tape: Float32, size: int) -> Float32:
     """[rows - size + 1, size * features] What begins at each row, without a copy."""
     row, number = tape.strides
     return as_strided(tape, (len(tape) - size + 1, size * tape.shape[1]), (row, number))
-
-
-def _first(slots: Int64) -> Mask:
-    """Where the slot differs from the one before."""
-    first = np.ones(len(slots), bool)
-    first[1:] = slots[1:] != slots[:-1]
-    return first
-
-
-def _last(first: Mask) -> Int64:
-    """Where each group ends."""
-    return np.append(np.flatnonzero(first)[1:], len(first))[: int(first.sum())] - 1
 
 
 def _depth(windows: Sequence[Window]) -> int:

@@ -101,8 +101,9 @@ def _gather(source: MessageSource, gathered: Gathering, order: TrainingOrder, pr
         raise TrainingError(shortage(gathered, order, source.name)[1])
     progress.update(readings=gathered.readings, windows=gathered.windows, rejected=gathered.rejected, reason="", message="")
     log.info(
-        "%d readings of %d entities in %s: %d windows, %d messages rejected, %d readings late",
-        *(gathered.readings, gathered.entities, source.name, gathered.windows, gathered.rejected, gathered.late),
+        "%d readings of %d entities in %s: %d windows, %d messages rejected, %d readings late, %d there twice",
+        *(gathered.readings, gathered.entities, source.name, gathered.windows),
+        *(gathered.rejected, gathered.late, gathered.duplicates),
     )
 
 
@@ -119,6 +120,7 @@ def shortage(gathered: Gathering, order: TrainingOrder, where: str) -> tuple[str
     counted = (
         f"{gathered.readings:,} readings of {gathered.entities:,} entities in {where}, {gathered.windows:,} of {needed:,} windows"
         + (f" ({gathered.late:,} readings came out of order and are left out)" if gathered.late else "")
+        + (f" ({gathered.duplicates:,} were there twice)" if gathered.duplicates else "")
     )
     narrowest = min(order.pipeline.windows, key=lambda window: seconds(window.max_gap))
     if gathered.interval > seconds(narrowest.max_gap):
@@ -129,7 +131,7 @@ def shortage(gathered: Gathering, order: TrainingOrder, where: str) -> tuple[str
     if gathered.late * 2 > gathered.readings:
         return "OutOfOrder", (
             f"{counted}: {gathered.late:,} readings are not newer than the one before of their entity and are left out; "
-            "key the messages by entity, and check spec.entity and spec.time"
+            "key the messages by entity, set time.lateness, and check spec.entity and spec.time"
         )
     return "TooLittleData", counted
 

@@ -13,15 +13,13 @@ from anomaly_api.learning import Autoencoder, Training
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import MICROSECONDS
-from anomaly_detector.core.decode import Decoder
-from anomaly_detector.core.windows import Windows
 from anomaly_detector.training.calibrating import calibrate
 from anomaly_detector.training.export import Graph, export
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.fitting import FittingError, Plan, fit
 from anomaly_detector.training.messages import Messages
 from anomaly_detector.training.network import derived_layers
-from anomaly_detector.training.samples import Sample, Split, split
+from anomaly_detector.training.samples import Sample, Split, memory_for, split
 
 _CHECKED: Final = 2000
 """Windows on which the graph is compared with the network."""
@@ -103,14 +101,13 @@ def calibrations(
 
 
 def _score_again(learned: list[Learned], found: dict[str, _Scores], pipeline: Pipeline, messages: Iterable[Messages]) -> None:
-    decoder, windows = Decoder(pipeline), Windows(pipeline)
+    memory = memory_for(pipeline)
     places = {window.name: place for place, window in enumerate(pipeline.windows)}
     for whole in messages:
-        for part in whole.cut(windows.most_readings):
-            decoded = decoder.decode(part.values, part.keys, part.timestamps_ms, part.partitions)
-            pushed = windows.push(decoded.batch)
+        for part in whole.cut(memory.most_messages):
+            windows = memory.take_in(part).windows
             for model in learned:
-                batch = pushed.windows[places[model.window.name]]
+                batch = windows[places[model.window.name]]
                 held_out = model.split.held_out(Sample(batch.values, batch.slots, batch.times, complete=True))
                 if len(held_out):
                     found[model.window.name].add(model, held_out)

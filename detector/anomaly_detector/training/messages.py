@@ -4,22 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from anomaly_detector.core import columns
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
+class Messages(columns.Messages):
     """Some messages, in order."""
-
-    values: list[bytes | None]
-    keys: list[bytes | None]
-    timestamps_ms: NDArray[np.int64]
-    """[n] The messages' own time; -1 where there is none."""
-    partitions: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.values)
 
     def cut(self, most: int) -> Iterator["Messages"]:
         """The same in pieces of at most so many."""

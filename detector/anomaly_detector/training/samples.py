@@ -6,10 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly_api.policy import Fallback
 from anomaly_api.source import Pipeline, Window
-from anomaly_detector.core.columns import MICROSECONDS
-from anomaly_detector.core.decode import Decoder
-from anomaly_detector.core.windows import Readings, WindowBatch, Windows
+from anomaly_detector.core.columns import MICROSECONDS, Readings
+from anomaly_detector.core.memory import Memory, Regime
+from anomaly_detector.core.windows import WindowBatch
 from anomaly_detector.training.messages import Messages
 
 _MOST_BYTES: Final = 384 * 1024 * 1024
@@ -74,11 +75,16 @@ def _drawn(batch: WindowBatch, lots: NDArray[np.float64], chance: float) -> tupl
     return kept, lots[drawn]
 
 
+def memory_for(pipeline: Pipeline) -> Memory:
+    """What a scoring pod does with messages before it scores: training sees the same windows."""
+    return Memory(Regime(revision="", levels=False, pipeline=pipeline, fallback=Fallback()))
+
+
 class Gathering:
     """Takes messages and keeps windows. Memory is bounded by the number of windows and of entities, not of messages."""
 
     def __init__(self, pipeline: Pipeline, most_windows: int, seed: int) -> None:
-        self._decoder, self._windows = Decoder(pipeline), Windows(pipeline)
+        self._memory = memory_for(pipeline)
         width = len(pipeline.features)
         affordable = _MOST_BYTES // sum(window.size * width * 4 for window in pipeline.windows)
         random = np.random.default_rng(seed)
@@ -86,7 +92,7 @@ class Gathering:
             window.name: _Thinned(max(10, min(most_windows, affordable)), seeded)
             for window, seeded in zip(pipeline.windows, random.spawn(len(pipeline.windows)), strict=True)
         }
-        self.readings = self.rejected = self.late = 0
+        self.readings = self.rejected = self.late = self.duplicates = 0
         self.last_reject = ""
         self.first_time: int | None = None
         self.last_time: int | None = None
@@ -95,7 +101,7 @@ class Gathering:
     @property
     def entities(self) -> int:
         """Entities seen."""
-        return len(set(self._windows.entities.names))
+        return len(set(self._memory.entities.names))
 
     @property
     def interval(self) -> float:
@@ -109,16 +115,16 @@ class Gathering:
 
     def take(self, messages: Messages) -> None:
         """Reads some messages."""
-        for part in messages.cut(self._windows.most_readings):
-            decoded = self._decoder.decode(part.values, part.keys, part.timestamps_ms, part.partitions)
-            pushed = self._windows.push(decoded.batch)
-            self.readings += len(decoded.batch)
-            self.rejected += len(decoded.rejects)
-            self.late += pushed.late
-            if decoded.rejects:
-                self.last_reject = f"{decoded.rejects[-1].reason}: {decoded.rejects[-1].message}"
-            self._note(pushed.readings)
-            for batch in pushed.windows:
+        for part in messages.cut(self._memory.most_messages):
+            taken = self._memory.take_in(part)
+            self.readings += len(part) - len(taken.rejects)
+            self.rejected += len(taken.rejects)
+            self.late += taken.tally.late
+            self.duplicates += taken.tally.duplicates
+            if taken.rejects:
+                self.last_reject = f"{taken.rejects[-1].reason}: {taken.rejects[-1].message}"
+            self._note(taken.readings)
+            for batch in taken.windows:
                 self._kept[batch.name].add(batch)
 
     def _note(self, readings: Readings) -> None:

@@ -33,7 +33,7 @@ def _whole_numbers(numbers: Iterable[int | None], count: int) -> Int64:
 
 
 class _Times:
-    """Times of messages. Where the reading itself has the time, as most do, nobody ever asks."""
+    """Times of messages. Where the reading itself has the time, as most do, hardly anybody asks, and then for one."""
 
     def __init__(self, messages: Sequence[Message]) -> None:
         self._messages = messages
@@ -41,6 +41,9 @@ class _Times:
 
     def __getitem__(self, rows: Any, /) -> Any:
         if self._found is None:
+            if isinstance(rows, int):
+                kind, stamp = self._messages[rows].timestamp()
+                return _NO_TIMESTAMP if kind == TIMESTAMP_NOT_AVAILABLE else stamp
             count = len(self._messages)
             stamps = _whole_numbers(chain.from_iterable(map(Message.timestamp, self._messages)), 2 * count).reshape(-1, 2)
             self._found = np.where(stamps[:, 0] == TIMESTAMP_NOT_AVAILABLE, _NO_TIMESTAMP, stamps[:, 1])

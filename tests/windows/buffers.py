@@ -1,0 +1,22 @@
+"""What stands between decoded readings and scores, put together as `Memory` does it. No test."""
+
+from __future__ import annotations
+
+from anomaly_api.source import Pipeline
+from anomaly_detector.core.columns import Batch
+from anomaly_detector.core.entities import Entities
+from anomaly_detector.core.ordering import Ordered, Ordering
+from anomaly_detector.core.windows import WindowBatch, Windows
+
+
+class Buffers:
+    """Readings in, windows out."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.entities = Entities()
+        self.ordering = Ordering(pipeline.time, len(pipeline.features), self.entities)
+        self.windows = Windows(pipeline, self.entities)
+
+    def push(self, batch: Batch) -> tuple[Ordered, list[WindowBatch]]:
+        ordered = self.ordering.order(batch)
+        return ordered, self.windows.push(ordered.readings)

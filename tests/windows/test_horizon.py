@@ -1,0 +1,93 @@
+"""Readings from the future: refused by their messages' own timestamps, asked for as rarely as can be, however batched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anomaly_api.alert import DeadLetterReason
+from anomaly_api.source import Time
+from anomaly_detector.core.columns import Batch
+from anomaly_detector.core.horizon import Horizon
+
+SECOND = 1_000_000
+HOUR = 3600
+Row = tuple[int, int, int]
+"""Partition, event time and message timestamp in seconds; a negative timestamp: none."""
+
+
+class Asked:
+    """Timestamps that note which of them were looked at."""
+
+    def __init__(self, seconds: list[int]) -> None:
+        self.seconds = seconds
+        self.rows: list[int] = []
+
+    def __getitem__(self, row: Any, /) -> Any:
+        self.rows.append(row)
+        return self.seconds[row] * 1000 if self.seconds[row] >= 0 else -1
+
+
+def refused(horizon: Horizon, rows: list[Row]) -> tuple[list[int], Asked]:
+    asked = Asked([row[2] for row in rows])
+    times = np.array([row[1] * SECOND for row in rows], np.int64)
+    partitions = np.array([row[0] for row in rows], np.int64)
+    batch = Batch(np.arange(len(rows)), partitions, ["a"] * len(rows), times, np.zeros((len(rows), 1), np.float32))
+    believed, rejects = horizon.within(batch, asked)
+    assert {reject.reason for reject in rejects} <= {DeadLetterReason.FUTURE_TIME}
+    assert sorted([*believed.rows.tolist(), *(reject.row for reject in rejects)]) == list(range(len(rows)))
+    assert times[believed.rows].tolist() == believed.times.tolist()
+    return [reject.row for reject in rejects], asked
+
+
+def horizon(**settings: str) -> Horizon:
+    return Horizon(Time(field="at", **settings))
+
+
+def test_a_time_too_far_after_the_messages_own_is_refused_and_changes_nothing_for_the_next() -> None:
+    mine = horizon()
+    rows = [(0, 1000, 1000), (0, 1000 + HOUR, 1001), (0, 1002 + HOUR, 1001), (0, 9 * HOUR, 1003), (0, 1004, 1004)]
+    assert refused(mine, rows)[0] == [2, 3]
+
+
+def test_the_tolerance_is_the_specs() -> None:
+    assert refused(horizon(max_ahead="1m"), [(0, 1060, 1000), (0, 1061, 1000)])[0] == [1]
+
+
+def test_hardly_any_message_is_asked_for_its_timestamp() -> None:
+    mine = horizon()
+    day = [(0, at, at + 5) for at in range(0, 24 * HOUR, 10)]
+    assert len(refused(mine, day)[1].rows) <= 25
+    history = [(0, at, 30 * 24 * HOUR) for at in range(24 * HOUR, 48 * HOUR, 10)]
+    assert len(refused(mine, history)[1].rows) == 1, "what is read long after it was written is never asked again"
+
+
+def test_without_a_timestamp_of_the_message_or_a_time_in_the_reading_nothing_is_refused() -> None:
+    assert refused(horizon(), [(0, 10, -1), (0, 10**9, -1), (0, 11, -1)])[0] == []
+    assert refused(Horizon(Time()), [(0, 10**9, 10)])[0] == []
+
+
+def test_one_partitions_clock_says_nothing_about_another() -> None:
+    assert refused(horizon(), [(3, 10**9, 10**9), (0, 10**9, 1000)])[0] == [1]
+
+
+rows_of = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 40), st.integers(-1, 40)), max_size=60)
+
+
+@settings(deadline=None)
+@given(rows=rows_of, size=st.integers(1, 9))
+def test_what_is_refused_depends_neither_on_batches_nor_on_where_the_state_was_kept(rows: list[Row], size: int) -> None:
+    whole = refused(horizon(max_ahead="5s"), rows)[0]
+    mine, found = horizon(max_ahead="5s"), []
+    for start in range(0, len(rows), size):
+        found += [start + row for row in refused(mine, rows[start : start + size])[0]]
+        state = {partition: mine.take(partition) for partition in (0, 1)}
+        mine = horizon(max_ahead="5s")
+        for partition, each in state.items():
+            mine.put(partition, each)
+    assert found == whole
+    for row in whole:
+        assert rows[row][1] > rows[row][2] + 5, "only what is ahead of its own message"
