@@ -59,8 +59,8 @@ def _sample() -> Sample:
             if not readings.broken(entity, tick):
                 values.append(value)
                 keys.append(key)
-        none = np.zeros(len(values), np.int64)
-        gathering.take(Messages(values, keys, none, none))
+        without_time = np.full(len(values), -1, np.int64)
+        gathering.take(Messages(values, keys, without_time, np.zeros(len(values), np.int64)))
     return gathering.samples()[PIPELINE.windows[0].name]
 
 
