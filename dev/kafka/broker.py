@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,15 +106,22 @@ def settings(listeners: list[Listener], controller: int, data: str, overrides: M
     }
 
 
-def up(name: str, *, leashed: bool, tell: Tell = silent, overrides: Mapping[str, str] | None = None) -> Broker:
-    """A broker on free ports of the loopback; the one that is there already, if it is."""
+def up(
+    name: str,
+    *,
+    leashed: bool,
+    tell: Tell = silent,
+    overrides: Mapping[str, str] | None = None,
+    more: Sequence[Listener] = (),
+) -> Broker:
+    """A broker on free ports of the loopback, with `more` listeners; the one that is there already, if it is."""
     programs = jars.fetched(tell)
     state = State.of(name)
     port, controller = ports.free(2)
     address = f"127.0.0.1:{port}"
 
     def plan() -> Plan:
-        listeners = [Listener("PLAINTEXT", address, address)]
+        listeners = [Listener("PLAINTEXT", address, address), *more]
         made = component(programs, state.folder / NAME, listeners, controller, overrides or {})
         (state.folder / _BOOTSTRAP).write_text(address)
         return Plan((made,))
@@ -130,9 +137,11 @@ def bootstrap(state: State) -> str:
 
 
 @contextmanager
-def running(name: str, tell: Tell = silent, overrides: Mapping[str, str] | None = None) -> Iterator[Broker]:
+def running(
+    name: str, tell: Tell = silent, overrides: Mapping[str, str] | None = None, more: Sequence[Listener] = ()
+) -> Iterator[Broker]:
     """A broker for as long as the context and this process live."""
     try:
-        yield up(name, leashed=True, tell=tell, overrides=overrides)
+        yield up(name, leashed=True, tell=tell, overrides=overrides, more=more)
     finally:
         group.down(State.of(name))

@@ -47,6 +47,10 @@ class Member:
     def start(self, runtime: Runtime, assignment: Assignment) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         _write(self.folder / "runtime.json", runtime.model_dump_json())
+        self.restart(assignment)
+
+    def restart(self, assignment: Assignment) -> None:
+        """As kubelet does with a container that ended."""
         self.assign(assignment)
         self.port = ports.free(1)[0]
         environment = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,17 @@ def _revision(pipeline: Pipeline, threshold: float, model: str | None = None, wa
     )
 
 
-@functools.cache
+_one_at_a_time = threading.Lock()  # torch's exporter is not for several threads
+
+
 def model(pipeline_windows: tuple[str, ...]) -> tuple[str, bytes]:
     """Digest and archive of an autoencoder that nobody has trained: it decides, and its graph is the trainer's own."""
+    with _one_at_a_time:
+        return _model(pipeline_windows)
+
+
+@functools.cache
+def _model(pipeline_windows: tuple[str, ...]) -> tuple[str, bytes]:
     import torch  # takes seconds to import
 
     from anomaly_detector.training.export import OPSET, export

@@ -1,4 +1,4 @@
-"""What is done to the pods and the broker, and when: drawn from a seed. It does nothing itself."""
+"""What is done to the pods, the broker and the network between them, and when: drawn from a seed. It does nothing itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
+from anomaly_api.policy import Delivery
+from anomaly_api.source import GroupProtocol
+
 MOST_MEMBERS = 3
+_AT_LEAST_ONCE = 0.2
+"""Of the schedules, so many are played with `delivery: AtLeastOnce`."""
+_CONSUMER = 0.2
+"""Of the schedules, so many are played with the `consumer` group protocol."""
 
 
 class Act(StrEnum):
@@ -22,6 +29,10 @@ class Act(StrEnum):
     BROKER_KILL = "the broker is killed and started"
     BROKER_STOP = "the broker is stopped and started"
     BROKER_PAUSE = "the broker answers nobody for a while"
+    SLOW = "answers come late for a while"
+    STILL = "nothing gets through for a while, in either direction; then all of it does"
+    LOST = "answers are lost for a while, then the connections break"
+    CUT = "connections break in the middle of an answer"
 
 
 _WEIGHTS = {
@@ -35,8 +46,11 @@ _WEIGHTS = {
     Act.BROKER_KILL: 1,
     Act.BROKER_STOP: 1,
     Act.BROKER_PAUSE: 1,
+    Act.SLOW: 2,
+    Act.STILL: 3,
+    Act.LOST: 3,
+    Act.CUT: 2,
 }
-_BROKER = (Act.BROKER_KILL, Act.BROKER_STOP, Act.BROKER_PAUSE)
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Event:
     """Seconds after the first message."""
     act: Act
     which: int
-    """Draws the member, or the revision."""
+    """Draws the member, the revision, or the part of the network."""
     seconds: float
     """How long it lasts, where it does."""
 
@@ -63,24 +77,31 @@ class Schedule:
     members: int
     """At the start."""
     events: tuple[Event, ...]
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    protocol: GroupProtocol = GroupProtocol.CLASSIC
 
 
-def undisturbed(seed: int) -> Schedule:
+def undisturbed(seed: int, delivery: Delivery = Delivery.EXACTLY_ONCE) -> Schedule:
     """One pod, and nothing happens."""
-    return Schedule(seed, 1, ())
+    return Schedule(seed, 1, (), delivery)
 
 
-def schedule(seed: int, seconds: float, *, broker: bool = True) -> Schedule:
-    """Drawn from `seed`, for a stream of so many seconds."""
+def schedule(seed: int, seconds: float) -> Schedule:
+    """Drawn from `seed`, for a stream of so many seconds.
+
+    At least once, no other revision is ordered: what was decided and not committed is decided again, by the newest revision.
+    """
     dice = random.Random(seed)
-    acts = {act: weight for act, weight in _WEIGHTS.items() if broker or act not in _BROKER}
+    delivery = Delivery.AT_LEAST_ONCE if dice.random() < _AT_LEAST_ONCE else Delivery.EXACTLY_ONCE
+    protocol = GroupProtocol.CONSUMER if dice.random() < _CONSUMER else GroupProtocol.CLASSIC
+    acts = {act: weight for act, weight in _WEIGHTS.items() if act is not Act.SPEC or delivery is Delivery.EXACTLY_ONCE}
     count = dice.randint(4, 9)
     times = sorted(dice.uniform(0.0, seconds) for _ in range(count))
     events = []
     for at in times:
         act = dice.choices(list(acts), list(acts.values()))[0]
         events.append(Event(at, act, dice.randrange(1000), _seconds(dice, act)))
-    return Schedule(seed, dice.randint(1, MOST_MEMBERS), tuple(events))
+    return Schedule(seed, dice.randint(1, MOST_MEMBERS), tuple(events), delivery, protocol)
 
 
 def _seconds(dice: random.Random, act: Act) -> float:
@@ -89,6 +110,10 @@ def _seconds(dice: random.Random, act: Act) -> float:
             return dice.uniform(1.8, 4.0)
         case Act.PAUSE | Act.BROKER_PAUSE:
             return dice.uniform(0.1, 1.0)
+        case Act.SLOW | Act.LOST:
+            return dice.uniform(0.1, 2.5)
+        case Act.STILL:
+            return dice.uniform(0.3, 4.0)  # some beyond the session timeout
         case Act.KILL | Act.REPLACE:
             return dice.choice([0.0, dice.uniform(0.0, 2.0)])
         case _:

@@ -1,11 +1,13 @@
 """What the topics hold afterwards against what they must hold: the stream decided in one process, by the same revisions.
 
 Where revisions changed is read from the state topic; everything else follows from the readings. Nothing is left to tolerance:
-the same alerts, byte for byte, in the same order for each entity, and each dead letter once.
+the same alerts, byte for byte, in the same order for each entity, and each dead letter once. At least once, what is there
+already may come again, as it was: an alert counts where it came first.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from anomaly_api.assignment import Assignment, Runtime
+from anomaly_api.policy import Delivery
 from anomaly_detector.adapters.orders import load
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.journal import Fact
@@ -118,6 +121,32 @@ def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counte
             for reject in outcome.rejects:
                 dead[partition, _offset(mine[reject.row])] += 1
     return dict(alerts), dead
+
+
+def judge(found: Found, orders: Sequence[Assignment], delivery: Delivery) -> list[str]:
+    """What is wrong, a line each; nothing if all is well."""
+    alerts, dead = expected(found, orders)
+    there, buried = found.alerts, found.dead
+    if delivery is Delivery.AT_LEAST_ONCE:
+        there, buried = _without_repeats(there), Counter(set(buried))
+    wrong = differences(there, alerts)
+    if buried != dead:
+        wrong.append(f"dead letters differ: {buried - dead} too many, {dead - buried} missing")
+    return wrong
+
+
+def repeated(alerts: Alerts) -> int:
+    """Records whose id had been there before."""
+    return sum(len(records) - len({_id(record) for record in records}) for records in alerts.values())
+
+
+def _without_repeats(alerts: Alerts) -> Alerts:
+    """Without the records that are equal to an earlier one: another one with the same id stays, and is a difference."""
+    return {entity: list(dict.fromkeys(records)) for entity, records in alerts.items()}
+
+
+def _id(record: bytes) -> str:
+    return str(json.loads(record)["id"])
 
 
 def differences(there: Alerts, meant: Mapping[str, list[bytes]]) -> list[str]:

@@ -1,46 +1,53 @@
-"""Kills, zombies, outages and changes leave the alerts as they are: schedules of a few seeds here, `make torture` for more."""
+"""Kills, zombies, outages and changes leave the alerts as they are: twenty schedules here, `make torture` for more."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from anomaly_api.policy import Delivery
 from anomaly_api.source import GroupProtocol
-from dev.torture.schedule import schedule, undisturbed
-from dev.torture.trial import OVERRIDES, SECONDS, Trial
+from dev.torture.feed import SECONDS
+from dev.torture.schedule import Act, Schedule, schedule, undisturbed
 
 if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+    from dev.torture.play import Play
 
 pytestmark = pytest.mark.integration
-SEEDS = (4, 5, 8, 10, 13)
+SEEDS = range(77, 97)
+UNDISTURBED = [undisturbed(1, delivery) for delivery in Delivery]
+PLANS: list[Schedule] = [*UNDISTURBED, *(schedule(seed, SECONDS) for seed in SEEDS)]
+JOBS = 3
+PATIENCE_SECONDS = 540
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[Broker]:
-    """A broker that may be killed."""
-    from dev.kafka import broker
+def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """All of them, several at once; each test waits for its own."""
+    from dev.torture.play import playing
 
-    with broker.running(f"tests-{os.getpid()}-torture", overrides=OVERRIDES) as running:
-        yield running
+    with playing(PLANS, JOBS, f"tests-{os.getpid()}-torture", tmp_path_factory.mktemp("torture")) as begun:
+        yield begun
 
 
-def test_one_process_that_nobody_disturbs_decides_as_the_core_alone(own: Broker, tmp_path: Path) -> None:
-    result = Trial(own, undisturbed(1), tmp_path, print).run()
+def test_the_schedules_hold_everything_that_can_happen() -> None:
+    assert {event.act for plan in PLANS for event in plan.events} == set(Act)
+    assert {plan.delivery for plan in PLANS[len(UNDISTURBED) :]} == set(Delivery)
+    assert {plan.protocol for plan in PLANS} == set(GroupProtocol)
+
+
+@pytest.mark.parametrize("place", range(len(UNDISTURBED)), ids=[plan.delivery.value for plan in UNDISTURBED])
+def test_one_process_that_nobody_disturbs_decides_as_the_core_alone(play: Play, place: int) -> None:
+    result = play.results[place].result(PATIENCE_SECONDS)
     assert result.wrong == []
     assert result.alerts > 100
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_whatever_happens_to_pods_and_broker_the_alerts_are_the_same(own: Broker, tmp_path: Path, seed: int) -> None:
-    result = Trial(own, schedule(seed, SECONDS), tmp_path, print).run()
-    assert result.wrong == [], f"again: python -m dev.torture --schedules 1 --seed {seed}"
-
-
-def test_with_the_consumer_protocol_they_are_the_same_too(own: Broker, tmp_path: Path) -> None:
-    result = Trial(own, schedule(3, SECONDS), tmp_path, print, GroupProtocol.CONSUMER).run()
-    assert result.wrong == [], "again: python -m dev.torture --schedules 1 --seed 3 --protocol Consumer"
+@pytest.mark.parametrize("place", range(len(UNDISTURBED), len(PLANS)), ids=[f"seed-{seed}" for seed in SEEDS])
+def test_whatever_happens_to_pods_broker_and_network_the_alerts_are_the_same(play: Play, place: int) -> None:
+    result = play.results[place].result(PATIENCE_SECONDS)
+    events = "\n".join(map(str, result.plan.events))
+    assert result.wrong == [], f"{events}\nagain: python -m dev.torture --schedules 1 --seed {result.plan.seed}"

@@ -109,7 +109,7 @@ class Recovery:
         place = TopicPartition(self._runtime.kafka.topic, partition)
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
-            low, high = self._consumer.get_watermark_offsets(place, _ASK_SECONDS)
+            low, high = map(_known, self._consumer.get_watermark_offsets(place, _ASK_SECONDS))
             if position is None or position <= high or time.monotonic() > deadline or self._stopping:
                 return low, high
             time.sleep(_AGAIN_SECONDS)
@@ -123,7 +123,7 @@ class Recovery:
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=_ASK_SECONDS,
         )
-        ends = {place.partition: int(answer.result().offset) for place, answer in latest.items()}  # type: ignore[attr-defined]
+        ends = {place.partition: _known(answer.result().offset) for place, answer in latest.items()}  # type: ignore[attr-defined]
         journals = {partition: Journal() for partition in partitions}
         left = {partition for partition, end in ends.items() if end > 0}
         if left:
@@ -142,6 +142,17 @@ class Recovery:
         finally:
             self._consumer.unassign()
         return journals
+
+
+def _known(offset: int) -> int:
+    """An offset that the broker has said. Raises TimeoutError.
+
+    A request for offsets that a breaking connection took along can come back without an error and without an answer (seen with
+    librdkafka 2.16): taken for the end of a partition, it would make an empty one of it.
+    """
+    if offset < 0:
+        raise TimeoutError(f"the broker's answer has got lost (offset {offset})")
+    return offset
 
 
 def _bytes(value: bytes | str | None) -> bytes | None:

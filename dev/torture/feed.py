@@ -1,0 +1,88 @@
+"""The source topic of a run: filled at a steady pace while things happen, and watched until all of it has been decided."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from anomaly_api.assignment import Runtime
+from dev.torture import recording
+
+RATE = 1_000.0
+SECONDS = recording.READINGS * recording.ENTITIES / RATE
+_LOOK_SECONDS = 0.05
+
+
+class Feed:
+    """It reaches the broker directly, whatever the network is like."""
+
+    def __init__(self, runtime: Runtime, seed: int, patience_seconds: float) -> None:
+        self._runtime, self._seed, self._patience = runtime, seed, patience_seconds
+        self._bootstrap = runtime.kafka.bootstrap_servers
+        self._thread = threading.Thread(target=self._produce, name="producer", daemon=True)
+        self._failed: list[str] = []
+        self.begin = 0.0
+        """When the first message was due."""
+
+    def create(self, replicas: int = 1) -> None:
+        """The topics that a user would make."""
+        names = (self._runtime.kafka.topic, self._runtime.alerts_topic, self._runtime.dead_letter_topic)
+        admin = AdminClient({"bootstrap.servers": self._bootstrap})
+        for future in admin.create_topics([NewTopic(name, recording.PARTITIONS, replicas) for name in names]).values():
+            future.result(30)
+
+    def delete(self) -> None:
+        """All of them: a broker that is used a hundred times is not to fill up."""
+        runtime = self._runtime
+        names = [runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic]
+        admin = AdminClient({"bootstrap.servers": self._bootstrap})
+        for future in admin.delete_topics(names).values():
+            future.exception(30)  # the state topic may not have been made
+
+    def start(self) -> None:
+        """Begins to produce."""
+        self.begin = time.monotonic()
+        self._thread.start()
+
+    def join(self) -> None:
+        """Until all has been produced."""
+        self._thread.join()
+
+    def await_decided(self) -> list[str]:
+        """Until all that was produced has been decided and committed; what is wrong."""
+        topic, group = self._runtime.kafka.topic, self._runtime.group_id
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": group, "isolation.level": "read_committed"})
+        places = [TopicPartition(topic, number) for number in range(recording.PARTITIONS)]
+        deadline = time.monotonic() + self._patience
+        left: dict[int, str] = {}
+        try:
+            ends = {place.partition: consumer.get_watermark_offsets(place, 30)[1] for place in places}
+            while time.monotonic() < deadline:
+                try:
+                    committed = {place.partition: place.offset for place in consumer.committed(places, 30)}
+                    left = {number: f"{committed[number]} of {end}" for number, end in ends.items() if committed[number] != end}
+                except KafkaException as error:  # a broker that has just begun
+                    left = {0: str(error)}
+                if not left:
+                    return self._failed
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            consumer.close()
+        return [*self._failed, f"not all was decided within {self._patience:.0f} s: {left}"]
+
+    def _produce(self) -> None:
+        """At a steady pace; a broker that is away holds it up."""
+        settings = {"bootstrap.servers": self._bootstrap, "enable.idempotence": True, "linger.ms": 2, "log_level": 2}
+        producer = Producer(settings)
+        for count, message in enumerate(recording.recording(self._seed)):
+            ahead = self.begin + count / RATE - time.monotonic()
+            if ahead > 0.005:
+                producer.poll(0)
+                time.sleep(ahead)
+            producer.produce(self._runtime.kafka.topic, message.value, message.key, message.partition)
+        left = producer.flush(self._patience)
+        if left:
+            self._failed.append(f"{left} messages could not be produced")

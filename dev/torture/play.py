@@ -1,0 +1,71 @@
+"""Plays many schedules, several at once, each of them on a ground of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+from dev.progress import Tell, silent
+from dev.torture.ground import ground
+from dev.torture.schedule import Schedule
+from dev.torture.trial import Result, Trial
+
+
+class Play:
+    """The results come in `results`, in the order of the plans; `stop` leaves out what has not begun."""
+
+    def __init__(self, plans: Iterable[Schedule], jobs: int, name: str, folder: Path, tell: Tell = silent) -> None:
+        self._folder, self._tell = folder, tell
+        self.plans = list(plans)
+        self.results: list[Future[Result]] = [Future() for _ in self.plans]
+        self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        """Places of the results that are there, in the order in which they came."""
+        self._left: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        for place in range(len(self.plans)):
+            self._left.put(place)
+        names = [f"{name}-{job}" for job in range(min(jobs, len(self.plans)))]
+        self._threads = [threading.Thread(target=self._work, args=(each,), name=each, daemon=True) for each in names]
+        for _ in names:
+            self._left.put(None)
+        for thread in self._threads:
+            thread.start()
+
+    def folder(self, place: int) -> Path:
+        """Orders and logs of its pods."""
+        plan = self.plans[place]
+        return self._folder / f"{place}-seed-{plan.seed}-{plan.delivery.value}"
+
+    def stop(self) -> None:
+        """Waits for what is being played."""
+        while not self._left.empty():
+            self._left.get()
+        for _ in self._threads:
+            self._left.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, name: str) -> None:
+        """A thread: pods end with it."""
+        try:
+            with ground(name, self._tell) as mine:
+                while (place := self._left.get()) is not None:
+                    self.results[place].set_result(Trial(mine, self.plans[place], self.folder(place)).run())
+                    self.ended.put(place)
+        except Exception as error:  # noqa: BLE001 - the outer loop of this thread: whoever waits for its results is told
+            while (place := self._left.get()) is not None:
+                self.results[place].set_exception(error)
+                self.ended.put(place)
+
+
+@contextmanager
+def playing(plans: Iterable[Schedule], jobs: int, name: str, folder: Path) -> Iterator[Play]:
+    """For as long as the context lives."""
+    play = Play(plans, jobs, name, folder)
+    try:
+        yield play
+    finally:
+        play.stop()
