@@ -15,7 +15,10 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from anomaly_api.assignment import Runtime
-from anomaly_detector.adapters.kafka.delivery import Progress, delivery
+from anomaly_api.policy import Delivery as DeliveryPolicy
+from anomaly_detector.adapters.kafka.at_least_once import AtLeastOnce
+from anomaly_detector.adapters.kafka.delivery import Delivery, Progress
+from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.reader import Reader
 from anomaly_detector.adapters.kafka.recovery import Recovery, Wanted
 from anomaly_detector.core.custody import Custody
@@ -53,7 +56,9 @@ class Membership:
     def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], custody: Custody) -> None:
         self._custody = custody
         self._reader = Reader(runtime, pod, on_error, self._arrived, self._leaving)
-        self._delivery = delivery(runtime, pod, on_error, self._reader.client)
+        exactly_once = runtime.delivery is DeliveryPolicy.EXACTLY_ONCE
+        way = ExactlyOnce if exactly_once else AtLeastOnce
+        self._delivery: Delivery = way(runtime, pod, on_error, self._reader.client)
         self._recovery = Recovery(runtime, pod, on_error)
         self._turns: dict[int, int] = {}
         """Of each partition that is ours: how many times it has come."""

@@ -1,0 +1,198 @@
+"""Exactly once: what follows from readings, what is remembered of them and the group's offsets, in one transaction.
+
+It takes the `Portions` of one commit, and is asked to `advance` until it says that it is done. It waits for a broker for as long
+as it takes, a little each time, so that the loop goes on turning.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.clients import error_of
+from anomaly_detector.adapters.kafka.delivery import Progress
+from anomaly_detector.adapters.kafka.writer import Sizes, produce
+from anomaly_detector.core.records import Portions, Record
+
+log: Final = logging.getLogger(__name__)
+_CALL_SECONDS: Final = 5.0
+"""What a call of librdkafka's gets: one that is cut short begins again from the start, and on a slow broker never ends."""
+_ABORT_SECONDS: Final = 1.0
+_HUNG_SECONDS: Final = 8.0
+_PAUSE_SECONDS: Final = 0.2
+_NOT_A_MEMBER: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID)
+
+
+class _Step(Enum):
+    INITIALISE = auto()
+    IDLE = auto()
+    BEGIN = auto()
+    PRODUCE = auto()
+    OFFSETS = auto()
+    COMMIT = auto()
+    ABORT = auto()
+
+
+class ExactlyOnce:
+    """A transaction for each commit: alerts, dead letters, state and offsets appear together or not at all.
+
+    A pod that was taken for dead cannot commit: the offsets go with the group's generation, which the coordinator checks.
+
+    Calls are made in a thread, because `send_offsets_to_transaction` may ignore its timeout and hang for good when the group's
+    coordinator was away (librdkafka issues 5456 and 5511, open with 2.16). The client is then left behind; the next one's epoch
+    fences it.
+    """
+
+    interval = 0.02
+
+    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], consumer: Consumer) -> None:
+        self._topic = runtime.kafka.topic
+        self._consumer = consumer
+        self._producer = Producer(clients.transactional(runtime, pod) | {"error_cb": on_error})
+        self._step = _Step.INITIALISE
+        self._records: list[Record] = []
+        self._offsets: list[TopicPartition] = []
+        self._place = 0
+        self._sizes = Sizes()
+        self._too_large: list[Record] = []
+        self._begin: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._ended.set()
+        self._progress = Progress.DONE
+        self._member: object = None
+        """The consumer's place in its group, as of the last look."""
+        self.replaced = False
+        self._returned = 0.0
+        """When the last call of the client returned."""
+        self._closing = False
+        threading.Thread(target=self._run, name="transactions", daemon=True).start()
+
+    def offer(self, portions: Portions) -> None:
+        """The next commit."""
+        self._records = [record for portion in portions.values() for record in portion.records]
+        self._offsets = [TopicPartition(self._topic, number, portion.offset) for number, portion in portions.items()]
+        if self._step is _Step.IDLE:
+            self._step = _Step.BEGIN
+
+    def advance(self, seconds: float) -> Progress:
+        """Waits for it about so long."""
+        if self._ended.is_set() and self._progress is Progress.LOST:
+            return Progress.LOST
+        deadline = time.monotonic() + seconds
+        while not (self._ended.is_set() and self._step is _Step.IDLE) and time.monotonic() < deadline:
+            if self._ended.is_set():
+                self._member = self._consumer.consumer_group_metadata()  # here: in a rebalance it answers this thread only
+                self._ended.clear()
+                self._returned = time.monotonic()
+                self._begin.put(True)
+            if self._ended.wait(max(0.0, deadline - time.monotonic())) and self._progress is not Progress.WAITING:
+                return self._progress
+        if self._step is _Step.IDLE and self._ended.is_set():
+            return Progress.DONE
+        if not self._ended.is_set() and time.monotonic() - self._returned > _HUNG_SECONDS:
+            log.warning("a call of the client has not returned for %.0f s; it is left behind", _HUNG_SECONDS)
+            return Progress.LOST
+        return Progress.WAITING
+
+    def finish(self, seconds: float) -> Progress:
+        """Nothing is left when a commit is done."""
+        return self.advance(seconds)
+
+    def close(self) -> None:
+        """Gives up what is not done; the coordinator aborts it when another one begins, or after the transaction's time."""
+        self._closing = True
+        self._begin.put(False)
+        if not self._ended.wait(_ABORT_SECONDS):
+            return  # the thread ends, and its client with it, if ever the call returns
+        if self._step in (_Step.PRODUCE, _Step.OFFSETS, _Step.ABORT):
+            try:
+                self._producer.abort_transaction(_ABORT_SECONDS)
+            except KafkaException as failure:
+                log.info("the last transaction was not aborted here: %s", error_of(failure).str())
+        self._producer.purge()
+
+    def _run(self) -> None:
+        """The thread: one commit after the other."""
+        while self._begin.get() and not self._closing:
+            self._progress = self._until_done()
+            self._ended.set()
+
+    def _until_done(self) -> Progress:
+        while self._step is not _Step.IDLE:
+            self._returned = time.monotonic()
+            if self._closing:
+                return Progress.LOST
+            step = self._step
+            try:
+                self._work(_CALL_SECONDS)
+            except BufferError:
+                self._producer.poll(0.01)
+            except KafkaException as failure:
+                if self._lost(error_of(failure)):
+                    return Progress.LOST
+                time.sleep(_PAUSE_SECONDS)
+            if step in (_Step.ABORT, _Step.OFFSETS) and self._step is not _Step.COMMIT:
+                return Progress.WAITING  # it goes on with the group's newest generation
+        return Progress.DONE
+
+    def _work(self, seconds: float) -> None:
+        """One step."""
+        match self._step:
+            case _Step.INITIALISE:
+                self._producer.init_transactions(seconds)
+                self._step = _Step.BEGIN if self._offsets else _Step.IDLE
+            case _Step.BEGIN:
+                self._producer.begin_transaction()
+                self._place, self._step = 0, _Step.PRODUCE
+            case _Step.PRODUCE:
+                while self._place < len(self._records):
+                    self._produce(self._records[self._place])
+                    self._place += 1
+                self._step = _Step.OFFSETS
+            case _Step.OFFSETS:
+                self._producer.send_offsets_to_transaction(self._offsets, self._member, seconds)
+                self._step = _Step.COMMIT
+            case _Step.COMMIT:
+                self._producer.commit_transaction(seconds)
+                self._records, self._offsets, self._step = [], [], _Step.IDLE
+            case _Step.ABORT:
+                self._producer.abort_transaction(seconds)
+                self._sizes.refused(self._too_large)
+                self._too_large = []
+                self._step = _Step.BEGIN
+
+    def _produce(self, asked: Record) -> None:
+        record = self._sizes.fitting(asked)
+        if record is None:
+            return
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                self._too_large.append(record)
+
+        try:
+            produce(self._producer, record, delivered)
+        except KafkaException as failure:
+            if error_of(failure).code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                self._too_large.append(record)
+            raise
+
+    def _lost(self, error: KafkaError) -> bool:
+        """Decides what an error means: the same step again, all of it again, or that somebody else has taken over."""
+        if error.fatal() or error.code() in _NOT_A_MEMBER:
+            log.warning("this pod has been taken for dead, or replaced: %s; what is known is read again", error.str())
+            self.replaced = error.code() == KafkaError.FENCED_INSTANCE_ID
+            return True
+        if self._step in (_Step.OFFSETS, _Step.PRODUCE, _Step.COMMIT) and (error.txn_requires_abort() or not error.retriable()):
+            log.info("a transaction is aborted and tried again: %s", error.str())
+            self._step = _Step.ABORT
+        elif not error.retriable():
+            log.warning("a transaction waits (%s): %s", self._step.name.lower(), error.str())
+        return False
