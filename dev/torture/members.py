@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from http import HTTPStatus
 from pathlib import Path
 
 from anomaly_api.assignment import Assignment, Runtime
-from dev import ports
 from dev.supervision.leash import LEASHED
 
 # A checkpoint after so many readings, so that there are some in a stream of thousands.
 _OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
 _STOP_SECONDS = 60.0
+_PORT = "18080"  # below those that the kernel and `dev.ports` give away
+_dice = random.SystemRandom()
 
 
 @dataclass
@@ -29,13 +31,14 @@ class Member:
     process: subprocess.Popen[bytes] | None = None
     stopped: bool = False
     leaving: bool = False
-    port: int = 0
+    address: str = ""
+    """Of its HTTP server. Hundreds are started beside each other: an address of the loopback of its own, or two take one port."""
 
     @property
     def ready(self) -> bool:
         """Whether it says that it reads its topic."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.address}:{_PORT}/readyz", timeout=5) as answer:
                 return bool(answer.status == HTTPStatus.OK)
         except OSError:
             return False
@@ -52,13 +55,13 @@ class Member:
     def restart(self, assignment: Assignment) -> None:
         """As kubelet does with a container that ended."""
         self.assign(assignment)
-        self.port = ports.free(1)[0]
+        self.address = ".".join(["127", *(str(_dice.randint(1, 254)) for _ in range(3))])
         environment = {
             **os.environ,
             **_OFTEN,
             "ANOMALY_CONFIG_FOLDER": str(self.folder),
-            "ANOMALY_HTTP_HOST": "127.0.0.1",
-            "ANOMALY_HTTP_PORT": str(self.port),
+            "ANOMALY_HTTP_HOST": self.address,
+            "ANOMALY_HTTP_PORT": _PORT,
             "OMP_NUM_THREADS": "1",
             "PYTHONFAULTHANDLER": "1",
             "OPENBLAS_NUM_THREADS": "1",

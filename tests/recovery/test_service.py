@@ -32,6 +32,15 @@ def topics(kafka: Broker) -> Topics:
     return Topics(kafka.bootstrap)
 
 
+def distinct_alerts(topics: Topics, count: int) -> list[bytes]:
+    """At least once, some come again as they were."""
+    for repeated in range(3):
+        found = list(dict.fromkeys(message.value() or b"" for message in topics.received(topics.alerts, count + repeated)))
+        if len(found) == count:
+            break
+    return found
+
+
 @pytest.mark.parametrize("delivery", list(Delivery))
 def test_a_pod_that_is_killed_goes_on_with_its_windows_and_its_episodes(
     topics: Topics, tmp_path: Path, delivery: Delivery
@@ -47,9 +56,9 @@ def test_a_pod_that_is_killed_goes_on_with_its_windows_and_its_episodes(
         first.process.wait()
     with pod(tmp_path / "pod", order, assignment) as second:
         topics.readings(range(1102, 1120), calm)
-        opened, closed = topics.received(topics.alerts, 2)
-        assert b"episode.opened" in (opened.value() or b"")
-        assert b"episode.closed" in (closed.value() or b"")
+        opened, closed = distinct_alerts(topics, 2)
+        assert b"episode.opened" in opened
+        assert b"episode.closed" in closed
         evidence = second.until(lambda found: found.readings >= 18)
         if delivery is Delivery.EXACTLY_ONCE:
             assert evidence.readings == evidence.windows == 18, "none is decided again, and none waits for a window"
