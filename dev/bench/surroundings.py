@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from dev import cache
+from dev import environments
 from dev.bench.contest import ROOT
 from dev.bench.pod import Trained
-from dev.progress import Tell, telling
+from dev.progress import Tell
 
 
 def quixstreams(tell: Tell) -> Path:
-    """The Python of an environment with the dependency group `bench`, made once for each lock file, outside the clone."""
-
-    def make(folder: Path) -> None:
-        with telling(tell, "installing quixstreams into an environment of its own (once)"):
-            command = [_uv(), "sync", "--frozen", "--quiet", "--only-group", "bench", "--python", sys.executable]
-            environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder / "venv")}
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"uv could not install the group bench:\n{done.stderr[-2000:]}")
-
-    return cache.made("quixstreams", cache.digest(ROOT / "uv.lock"), make) / "venv/bin/python"
-
-
-def _uv() -> str:
-    """Where dev/bootstrap.sh finds it, too."""
-    private = cache.root() / "uv/bin/uv"
-    found = shutil.which("uv") or next((str(path) for path in (Path.home() / ".local/bin/uv", private) if path.exists()), None)
-    if found is None:
-        raise RuntimeError("uv is missing: sh dev/bootstrap.sh installs it")
-    return found
+    """The Python of an environment with quixstreams, which pins another version of the Kafka client."""
+    return environments.python("bench", tell)
 
 
 def trained(folder: Path) -> tuple[Trained, float]:

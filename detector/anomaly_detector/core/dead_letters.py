@@ -25,6 +25,8 @@ REPLAY_OF: Final = "replay-of"
 """Header of a message that was put back: topic, partition and offset that it had at first."""
 _CUTS: Final = (65_536, 4_096, 256)
 """Bytes that are kept of a message, the more often it is refused the fewer."""
+_NOTES: Final = 100
+"""Bytes that it takes to say what was cut."""
 _OVERHEAD: Final = 70
 """Bytes that a record takes in a batch beside its content, at most."""
 _LATEST_MS: Final = 253_402_300_799_999
@@ -99,7 +101,7 @@ def shortened(record: Record) -> Record | None:
     theirs, ours = record.headers[:begin], record.headers[begin:]
     key, value = record.key or b"", record.value or b""
     content = len(key) + len(value) + _size(theirs)
-    limit = next((limit for limit in _CUTS if limit < content), None)
+    limit = next((limit for limit in _CUTS if limit + _NOTES < content), None)
     if limit is None:
         return None
     kept_key = key[: limit // 4]

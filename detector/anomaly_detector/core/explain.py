@@ -33,6 +33,8 @@ _WRITTEN: Final = {
     TimeFormat.UNIX_SECONDS: "a number of seconds since 1970",
     TimeFormat.UNIX_MILLIS: "a number of milliseconds since 1970",
 }
+_NO_TIME: Final = 10**18
+"""Milliseconds that are in no calendar; a whole number may have thousands of digits, and then becomes no float."""
 _MISSING: Final = object()
 _AT_ONCE: Final = 4096
 _STEPS: Final = bytes({ord("["): 1, ord("{"): 1, ord("]"): 255, ord("}"): 255}.get(byte, 0) for byte in range(256))
@@ -246,7 +248,7 @@ def _seconds(found: Any, written: TimeFormat) -> float:
             return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
         except (TypeError, ValueError, OverflowError):
             return math.nan
-    if isinstance(found, bool) or not isinstance(found, (int, float)):
+    if type(found) is not float and (type(found) is not int or abs(found) >= _NO_TIME):
         return math.nan
     return float(found) / (1000 if written is TimeFormat.UNIX_MILLIS else 1)
 
