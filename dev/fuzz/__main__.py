@@ -31,7 +31,8 @@ def seeds(folder: Path) -> None:
     """What the property tests begin with, for each pipeline, as the target reads it."""
     folder.mkdir(parents=True, exist_ok=True)
     plain_ones = [value for value in WHOLE if value and len(value) < _LONGEST]
-    found = [bytes([place]) + value for place in range(len(GOOD)) for value in (*GOOD, *plain_ones)]
+    found = [bytes([place | 128]) + value + b"\n" + value for place, value in enumerate(GOOD)]
+    found += [bytes([place]) + value for place in range(len(GOOD)) for value in (*GOOD, *plain_ones)]
     found += [bytes([place]) + value + b"\n" + GOOD[place] for place, value in CHANGES if len(value) < _LONGEST]
     for number, each in enumerate(found):
         (folder / f"seed-{number}").write_bytes(each)

@@ -64,12 +64,14 @@ class Sent(NamedTuple):
 
 def check(place: int, sent: Sequence[Sent]) -> None:
     """All laws, for messages to the pipeline at this place."""
-    check_decoding(_decoder(place), sent)
-    check_letters(_decoder(place), sent)
+    check_decoding(place, sent)
+    check_letters(place, sent)
     check_stream(place, sent)
 
 
-def check_decoding(decoder: Decoder, sent: Sequence[Sent]) -> None:
+def check_decoding(place: int, sent: Sequence[Sent]) -> None:
+    """Decoding: every message once, alone as among others."""
+    decoder = _decoder(place)
     columns = messages(sent)
     whole = decoder.decode(columns.values, columns.keys, columns.timestamps_ms)
     rows, refused = whole.batch.rows.tolist(), {reject.row: reject for reject in whole.rejects}
@@ -89,10 +91,11 @@ def check_decoding(decoder: Decoder, sent: Sequence[Sent]) -> None:
         assert found.batch.values.tobytes() == whole.batch.values[place : place + 1].tobytes(), "with the same values"
 
 
-def check_letters(decoder: Decoder, sent: Sequence[Sent]) -> None:
+def check_letters(place: int, sent: Sequence[Sent]) -> None:
+    """Dead letters: what was sent comes back out of them."""
     columns = messages(sent)
     read = Read(columns, np.arange(len(sent), dtype=np.int64))
-    rejects = decoder.decode(columns.values, columns.keys, columns.timestamps_ms).rejects
+    rejects = _decoder(place).decode(columns.values, columns.keys, columns.timestamps_ms).rejects
     for reject, letter in zip(rejects, dead_letters(read, rejects, "source", "dead"), strict=True):
         was = sent[reject.row]
         assert (letter.key, letter.value) == (was.key, was.value), "a dead letter is the message as it came"
@@ -109,6 +112,7 @@ def check_letters(decoder: Decoder, sent: Sequence[Sent]) -> None:
 
 
 def check_stream(place: int, sent: Sequence[Sent]) -> None:
+    """All stages: all at once or one by one."""
     whole, single = _streams(place)
     whole.forget(0)
     single.forget(0)
