@@ -7,6 +7,7 @@ a message is read alone as among others              however the stream is cut, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -122,7 +123,9 @@ def check_stream(place: int, sent: Sequence[Sent]) -> None:
     ours = [(alert.row, alert.entity, alert.value) for alert in outcome.alerts]
     theirs = [(row, alert.entity, alert.value) for row, part in enumerate(parts) for alert in part.alerts]
     assert sorted(ours) == sorted(theirs), "however the stream is cut"
-    assert (outcome.windows, outcome.late) == (sum(part.windows for part in parts), sum(part.late for part in parts))
+    assert outcome.windows == sum(part.windows for part in parts)
+    counts = [sum(column) for column in zip(*(astuple(part.tally) for part in parts), strict=True)]
+    assert not parts or list(astuple(outcome.tally)) == counts, "what is left out is counted alike"
     assert whole.entities == single.entities
 
 
