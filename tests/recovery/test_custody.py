@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_api.source import Window
+from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.custody import Custody, Often, Topics
 from anomaly_detector.core.journal import Fact, Journal
@@ -24,7 +25,7 @@ from tests.stream.pods import PIPELINE, revision
 SOURCE = "/namespaces/plant/anomalydetectors/pumps"
 TOPICS = Topics("readings", "alerts", "dead-letters", "state")
 PARTITIONS = (0, 1)
-_SHORT, _LONG = Window(name="short", size=4), Window(name="long", size=10, every=3)
+_SHORT, _LONG = Window(name="short", size=4, max_gap="20s"), Window(name="long", size=10, every=3, max_gap="20s")
 _BOTH = PIPELINE.model_copy(update={"windows": [_SHORT, _LONG]})
 _WAITING = _BOTH.model_copy(update={"time": PIPELINE.time.model_copy(update={"lateness": "7s", "max_waiting": 3})})
 _FEWER = PIPELINE.model_copy(update={"features": PIPELINE.features[1:]})
@@ -34,15 +35,17 @@ REVISIONS = [
     LoadedRevision(revision(_WAITING, threshold=9.0, warmup=8)),
     LoadedRevision(revision(_FEWER, threshold=5.0, warmup=5)),
 ]
+ALLOWANCES = [Allowance(budget, partitions=2, expire_after=30.0) for budget in (100_000, 5_200, 3_700)]
+"""Room for all; for three entities, or four where windows are small; for two or three, and one that waits."""
 OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
 
 
 def stream_of(partition: int, length: int = 240) -> list[tuple[bytes, bytes]]:
-    """Keys and values; faults that open and close, some that cannot be read, some out of order or there twice."""
+    """Keys and values; faults that open and close, some that cannot be read, some out of order or there twice; entities come and go."""
     dice = random.Random(partition)
     found = []
     for step in range(length):
-        entity = f"pump-{partition}{step % 3}"
+        entity = f"pump-{partition}{(step % 3 + step // 32) % 5}"
         at = 1000 + step - dice.choices((0, 3, 5), (0.93, 0.03, 0.04))[0]
         fault = 9.0 if (step // 3 + 3 * (step % 3)) % 19 in (10, 11, 12, 13) else 0.0
         value = {"at": at, "temperature": 20 + 0.1 * math.sin(step), "pressure": 3 + 0.1 * math.cos(step / 2) + fault}
@@ -108,9 +111,9 @@ class Broker:
 class Pod:
     """A custody and where its consumer stands."""
 
-    def __init__(self, broker: Broker, loaded: LoadedRevision) -> None:
+    def __init__(self, broker: Broker, loaded: LoadedRevision, allowance: Allowance) -> None:
         self.broker = broker
-        self.custody = Custody(Stream(SOURCE, loaded), TOPICS, Often(readings=25, seconds=1e9, pieces=1, leaving=10))
+        self.custody = Custody(Stream(SOURCE, loaded, allowance), TOPICS, Often(readings=25, seconds=1e9, pieces=1, leaving=10))
         self.position: dict[int, int] = {}
 
     def take(self, partition: int) -> None:
@@ -145,6 +148,7 @@ def expected(broker: Broker) -> dict[str, list[bytes]]:
         ends = [*(fact.offset for fact in facts[1:]), len(MESSAGES[partition])]
         for fact, end in zip(facts, ends, strict=True):
             stream.adopt(OF_DIGEST[fact.regime.revision])
+            stream.memory.change(fact.regime)
             outcome = stream.process(batch([(partition, offset) for offset in range(fact.offset, end)]).messages)
             for alert in outcome.alerts:
                 alerts[alert.entity].append(alert.value)
@@ -157,6 +161,7 @@ _ACTS = st.one_of(
     st.tuples(st.just("crash"), st.integers(0, 1)),
     st.tuples(st.just("move"), st.sampled_from(PARTITIONS)),
     st.tuples(st.just("adopt"), st.integers(0, 2 * len(REVISIONS) - 1)),
+    st.tuples(st.just("allow"), st.integers(0, 2 * len(ALLOWANCES) - 1)),
     st.tuples(st.just("compact"), st.just(0)),
 )
 
@@ -167,7 +172,8 @@ class World:
     def __init__(self) -> None:
         self.broker = Broker()
         self.ordered = [REVISIONS[0], REVISIONS[0]]
-        self.pods = [Pod(self.broker, loaded) for loaded in self.ordered]
+        self.allowed = [ALLOWANCES[1], ALLOWANCES[1]]
+        self.pods = [Pod(self.broker, *asked) for asked in zip(self.ordered, self.allowed, strict=True)]
         for partition in PARTITIONS:
             self.pods[partition % 2].take(partition)
 
@@ -180,7 +186,7 @@ class World:
     def crash(self, who: int) -> None:
         """The other one takes its partitions, as after a session's timeout."""
         orphans = list(self.pods[who].position)
-        self.pods[who] = Pod(self.broker, self.ordered[who])
+        self.pods[who] = Pod(self.broker, self.ordered[who], self.allowed[who])
         for partition in orphans:
             self.pods[1 - who].take(partition)
 
@@ -193,6 +199,12 @@ class World:
         who, which = divmod(number, len(REVISIONS))
         self.ordered[who] = REVISIONS[which]
         self.pods[who].custody.adopt(REVISIONS[which])
+
+    def allow(self, number: int) -> None:
+        """The topic has more partitions than before, or fewer."""
+        who, which = divmod(number, len(ALLOWANCES))
+        self.allowed[who] = ALLOWANCES[which]
+        self.pods[who].custody.allow(ALLOWANCES[which])
 
     def compact(self, _: int) -> None:
         self.broker.compact()
@@ -215,7 +227,7 @@ def test_alerts_after_any_crash_move_and_change_are_those_of_one_process(acts: l
 
 def test_an_undisturbed_pod_alerts() -> None:
     broker = Broker()
-    pod = Pod(broker, REVISIONS[0])
+    pod = Pod(broker, REVISIONS[0], ALLOWANCES[1])
     for partition in PARTITIONS:
         pod.take(partition)
     while pod.read(7):

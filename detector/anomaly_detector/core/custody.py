@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from anomaly_detector.core import journal
+from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.checkpoint import pack
 from anomaly_detector.core.dead_letters import dead_letters
 from anomaly_detector.core.journal import Fact, Header, Recovered
@@ -122,6 +123,11 @@ class Custody:
         self.stream.adopt(loaded)
         self._note_regime()
 
+    def allow(self, allowance: Allowance) -> None:
+        """From the next reading of every partition on, so much may be remembered."""
+        self.stream.allow(allowance)
+        self._note_regime()
+
     def recover(self, partition: int, found: Recovered, now: float) -> int:
         """Takes a partition over; returns the offset from which its readings are needed."""
         if found.note:
@@ -219,6 +225,9 @@ class Custody:
         for alert in outcome.alerts:
             record = Record(self._topics.alerts, alert.entity.encode(), alert.value)
             self._live[int(partitions[alert.row])].records.append(record)
+        for left in outcome.left:
+            if left.name in self._live[left.partition].episodes:
+                self._note_episodes(left.partition, left.name)
         for partition in np.unique(partitions).tolist():
             live = self._live[partition]
             offsets = read.offsets[partitions == partition]

@@ -17,7 +17,7 @@ import numpy as np
 
 from anomaly_api.policy import AlertPolicy
 from anomaly_detector.core.columns import Float32, Int64, Mask
-from anomaly_detector.core.entities import Entities, grown
+from anomaly_detector.core.entities import Entities, grown, row_bytes
 
 
 class Turn(Enum):
@@ -77,6 +77,11 @@ class Episodes:
                 turns.append(EpisodeTurn(place, turn, int(self._start[slot]), score, float(self._peak[slot])))
         return turns
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one entity."""
+        return row_bytes(self._streak, self._open, self._start, self._peak, self._stirred, self.scored)
+
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""
         self._streak, self._open = grown(self._streak, capacity), grown(self._open, capacity)
@@ -87,6 +92,15 @@ class Episodes:
         """Forgets these entities."""
         for column in (self._streak, self._open, self._start, self._peak, self._stirred, self.scored):
             column[slots] = 0
+
+    def break_off(self, slots: Int64) -> list[EpisodeTurn]:
+        """Closes what is open of these entities, because they are forgotten; `place` is where they stand in `slots`."""
+        places = np.flatnonzero(self._open[slots]).tolist()
+        found = [(place, int(slots[place])) for place in places]
+        return [
+            EpisodeTurn(place, Turn.CLOSED, int(self._start[slot]), float(self._peak[slot]), float(self._peak[slot]))
+            for place, slot in found
+        ]
 
     def stirred(self) -> Int64:
         """Slots of the entities whose state may have changed since it was last asked."""

@@ -3,11 +3,11 @@
     messages -> decode -> horizon -> ordering -> windows
                    `> rejects `> rejects   `> levels
 
-What is remembered depends on the readings of a partition, their order, and the `Regime`s under which they were taken in. That is
-why it can be built again by reading them again.
+What is remembered, and of whom, depends on the readings of a partition, their order, and the `Regime`s under which they were
+taken in. That is why it can be built again by reading them again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,13 @@ import numpy as np
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Contract
 from anomaly_api.source import Pipeline
-from anomaly_detector.core.columns import Int64, Messages, Readings
-from anomaly_detector.core.decode import Decoder, Reject
+from anomaly_detector.core.bounds import Bounds
+from anomaly_detector.core.columns import Batch, Int64, Messages, Readings
+from anomaly_detector.core.decode import Decoded, Decoder
 from anomaly_detector.core.entities import Columns, Entities
 from anomaly_detector.core.horizon import Horizon
 from anomaly_detector.core.ordering import Ordering
+from anomaly_detector.core.portions import Portion
 from anomaly_detector.core.statistical import Levels, Statistical
 from anomaly_detector.core.windows import WindowBatch, Windows
 
@@ -34,6 +36,8 @@ class Regime(Contract):
     """Whether running levels are kept: where the fallback scorer is needed."""
     pipeline: Pipeline
     fallback: Fallback
+    bounds: Bounds | None = None
+    """Of what is remembered of each partition; None: there are none."""
 
     @property
     def readings(self) -> tuple[Any, ...]:
@@ -53,18 +57,19 @@ class Tally:
     hurried: int = 0
     """Waited less than they should have, because too many others waited."""
 
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.late + other.late, self.duplicates + other.duplicates, self.hurried + other.hurried)
+
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What a batch became."""
+    """What a portion of a batch became."""
 
     readings: Readings
     """Those that went into windows."""
     windows: list[WindowBatch]
     """One for each window of the pipeline, in its order."""
     levels: Levels | None
-    rejects: list[Reject]
-    """By rising row."""
     tally: Tally
 
 
@@ -86,6 +91,7 @@ class Memory:
     def change(self, regime: Regime) -> bool:
         """Goes over to another regime. Windows stay when entity, time and features do; False: all is empty now."""
         before, self.regime = self.regime, regime
+        self.entities.bounds = regime.bounds
         if before.readings != regime.readings:
             self._begin(regime)
             return False
@@ -103,16 +109,29 @@ class Memory:
             self.statistical.set(regime.fallback)
         return True
 
-    def take_in(self, messages: Messages) -> TakenIn:
-        """Takes in a batch."""
+    def decode(self, messages: Messages) -> Decoded:
+        """Readings of a batch of messages; rejects are those that cannot be read, and those from the future."""
         decoded = self._decoder.decode(messages.values, messages.keys, messages.timestamps_ms, messages.partitions)
         batch, early = self._horizon.within(decoded.batch, messages.timestamps_ms)
-        ordered = self._ordering.order(batch)
+        if not early:
+            return decoded
+        return Decoded(batch, sorted(decoded.rejects + early, key=lambda reject: reject.row))
+
+    def portions(self, batch: Batch) -> Iterator[Portion]:
+        """A batch in portions, nearly always one: what is known of those who leave is there until the portion is taken in.
+
+        Each must have been taken in before the next one is asked for.
+        """
+        return self.entities.seat(batch)
+
+    def take_in(self, portion: Portion) -> TakenIn:
+        """Forgets those who leave, and takes in a portion's readings."""
+        self.entities.dismiss(portion.leaving)
+        ordered = self._ordering.order(portion.batch, portion.slots)
         readings = ordered.readings
         windows = self.windows.push(readings)
         levels = self.statistical.observe(readings) if self.statistical else None
-        rejects = sorted(decoded.rejects + early, key=lambda reject: reject.row) if early else decoded.rejects
-        return TakenIn(readings, windows, levels, rejects, Tally(ordered.late, ordered.duplicates, ordered.hurried))
+        return TakenIn(readings, windows, levels, Tally(ordered.late, ordered.duplicates, ordered.hurried))
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
@@ -124,12 +143,13 @@ class Memory:
         known = self.entities.known(partition)
         slots = np.array(list(known.values()), np.int64)
         stages = {name: stage.take(slots) for name, stage in self._stages().items()}
-        return {"names": list(known), "horizon": self._horizon.take(partition)} | stages
+        whole = {"names": list(known), "entities": self.entities.take(slots), "horizon": self._horizon.take(partition)}
+        return whole | stages
 
     def restore(self, partition: int, state: Mapping[str, Any]) -> Int64:
         """Sets what is remembered of a partition to a snapshot that was made under the same regime; its entities' slots."""
         self.forget(partition)
-        slots = self.entities.admit(partition, state["names"])
+        slots = self.entities.admit(partition, state["names"], state.get("entities"))
         if "horizon" in state:
             self._horizon.put(partition, state["horizon"])
         for name, stage in self._stages().items():
@@ -139,7 +159,7 @@ class Memory:
 
     def _begin(self, regime: Regime) -> None:
         self.regime = regime
-        self.entities = Entities()
+        self.entities = Entities(regime.bounds)
         self._decoder = Decoder(regime.pipeline)
         self._horizon = Horizon(regime.pipeline.time)
         self._ordering = Ordering(regime.pipeline.time, len(regime.pipeline.features), self.entities)

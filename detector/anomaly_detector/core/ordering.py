@@ -28,7 +28,7 @@ import numpy as np
 from anomaly_api.schema import seconds
 from anomaly_api.source import Time
 from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Float32, Int64, Mask, Readings
-from anomaly_detector.core.entities import Entities, grown
+from anomaly_detector.core.entities import Entities, grown, row_bytes
 from anomaly_detector.core.segments import first_of
 from anomaly_detector.core.waiting import Queued, Waiting
 
@@ -65,9 +65,14 @@ class Ordering:
         self._lateness = min(_LONGEST, round(seconds(time.lateness) * MICROSECONDS))
         self._most = time.max_waiting
 
-    def order(self, batch: Batch) -> Ordered:
-        """Takes in readings, gives on those whose time has come."""
-        slots = self._entities.slots(batch)
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one entity of which as much waits as may."""
+        return row_bytes(self._reached) + self._waiting.row_bytes(self._most if self._lateness else 0)
+
+    def order(self, batch: Batch, slots: Int64 | None = None) -> Ordered:
+        """Takes in readings, gives on those whose time has come. `slots` [n] of their entities, where they are known."""
+        slots = self._entities.slots(batch) if slots is None else slots
         order = np.argsort(slots, kind="stable")
         slots, times = slots[order], batch.times[order]
         first = first_of(slots)

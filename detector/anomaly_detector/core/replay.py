@@ -64,4 +64,6 @@ class Replay:
     def _take_in(self, read: Read, start: int, end: int) -> None:
         if end > start:
             places = np.arange(len(read))
-            self._memory.take_in(read.select((places >= start) & (places < end)).messages)
+            decoded = self._memory.decode(read.select((places >= start) & (places < end)).messages)
+            for portion in self._memory.portions(decoded.batch):
+                self._memory.take_in(portion)

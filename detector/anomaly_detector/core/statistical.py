@@ -12,7 +12,7 @@ import numpy as np
 
 from anomaly_api.policy import Fallback
 from anomaly_detector.core.columns import Float32, Float64, Int64, Mask, Readings
-from anomaly_detector.core.entities import Entities, grown
+from anomaly_detector.core.entities import Entities, grown, row_bytes
 from anomaly_detector.core.windows import WindowBatch
 
 _CLIP: Final = 4.0
@@ -78,6 +78,11 @@ class Statistical:
             self._learn(readings.values[place], count[:most], level[:most], scale[:most])
         self._count[slots], self._level[slots], self._scale[slots] = count, level, scale
         return Levels(levels, _floored(levels, scales), seen >= self._fallback.warmup)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one entity."""
+        return row_bytes(self._count, self._level, self._scale)
 
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""

@@ -1,51 +1,70 @@
 """The stages put together: messages in, alerts and rejects out. A function of its state and the batch; it knows no broker.
 
     messages -> decode -> windows -> scores of every revision -> episodes, by the revision that decides -> alerts
-              `> rejects
+              `> rejects                                                  entities that are forgotten `> alerts
 
 All windows are scored by every revision; exactly one decides each. State belongs to partitions: that of one can be saved, given
 up and restored without touching the others.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from anomaly_detector.core.alerts import Alert, cloud_event
-from anomaly_detector.core.columns import Int64, Messages
+from anomaly_api.policy import Fallback
+from anomaly_api.schema import seconds
+from anomaly_api.source import Pipeline
+from anomaly_detector.core.alerts import Alert, Explanation, cloud_event
+from anomaly_detector.core.bounds import Allowance
+from anomaly_detector.core.columns import MICROSECONDS, Float32, Int64, Messages
 from anomaly_detector.core.decode import Reject
 from anomaly_detector.core.entities import Entities
 from anomaly_detector.core.episodes import Episodes, Turn
+from anomaly_detector.core.eviction import Reason
 from anomaly_detector.core.memory import Memory, Regime, Tally
+from anomaly_detector.core.portions import Left
 from anomaly_detector.core.revisions import LoadedRevision, RunningRevision, Scores
 from anomaly_detector.core.statistical import Levels
 from anomaly_detector.core.windows import WindowBatch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What a batch led to."""
 
-    alerts: list[Alert]
-    """In the order of the messages that led to them."""
     rejects: list[Reject]
-    readings: int
+    alerts: list[Alert] = field(default_factory=list)
+    """In the order of the messages that led to them."""
+    readings: int = 0
     """Readings taken into windows."""
-    tally: Tally
+    tally: Tally = Tally()
     """What became of the other readings."""
-    windows: int
+    windows: int = 0
     """Windows decided."""
-    top: float | None
+    top: float | None = None
     """Highest score; 1.0 is the threshold."""
+    left: list[Left] = field(default_factory=list)
+    """Entities that were forgotten; some of them may have come back since."""
+    cut_off: int = 0
+    """Of those that had to make room, how many were so active that their next reading would have belonged to the same window."""
+
+    def scored(self, values: Float32) -> None:
+        """Windows were decided, unless their score is not a number."""
+        decided = values[~np.isnan(values)]
+        if len(decided):
+            self.windows += len(decided)
+            self.top = max(float(decided.max()), -np.inf if self.top is None else self.top)
 
 
 class Stream:
     """Everything between a batch of messages and its alerts."""
 
-    def __init__(self, source: str, loaded: LoadedRevision) -> None:
+    def __init__(self, source: str, loaded: LoadedRevision, allowance: Allowance | None = None) -> None:
+        """Without an allowance nobody is ever forgotten."""
         self._source = source
+        self._allowance = allowance
         self._revisions = [RunningRevision(source, loaded)]
         self.memory = Memory(self._asked())
         self._episodes: dict[str, Episodes] = {}
@@ -77,6 +96,16 @@ class Stream:
         scored = [episodes.scored for episodes in self._episodes.values()]
         return len(self._entities) - int(np.count_nonzero(np.logical_or.reduce(scored)))
 
+    @property
+    def memory_bytes(self) -> int:
+        """What is remembered, as the bounds count it."""
+        return self._entities.used
+
+    def allow(self, allowance: Allowance) -> None:
+        """Goes over to another allowance, from the next reading on."""
+        self._allowance = allowance
+        self.memory.change(self._asked())
+
     def adopt(self, loaded: LoadedRevision) -> None:
         """Goes over to another revision. Windows stay when entity, time and features do; so do open episodes."""
         before = self.stable
@@ -98,22 +127,20 @@ class Stream:
     def process(self, messages: Messages) -> Outcome:
         """Takes in a batch."""
         self.prepare()
-        taken = self.memory.take_in(messages)
-        levels, rows = taken.levels, taken.readings.rows
-        alerts: list[Alert] = []
-        tops: list[float] = []
-        windows = 0
-        for window in taken.windows:
-            if not len(window.slots):
-                continue
-            scores, *_ = (revision.score(window, levels) for revision in self._revisions)
-            decided = scores.values[~np.isnan(scores.values)]
-            if len(decided):
-                windows += len(decided)
-                tops.append(float(decided.max()))
-            alerts += self._decide(window, scores, levels, rows)
-        alerts.sort(key=lambda alert: alert.row)
-        return Outcome(alerts, taken.rejects, len(rows), taken.tally, windows, max(tops, default=None))
+        decoded = self.memory.decode(messages)
+        outcome = Outcome(decoded.rejects)
+        for portion in self.memory.portions(decoded.batch):
+            self._part(portion.leaving, outcome)
+            taken = self.memory.take_in(portion)
+            outcome.readings += len(taken.readings.rows)
+            outcome.tally += taken.tally
+            for window in taken.windows:
+                if len(window.slots):
+                    scores, *_ = (revision.score(window, taken.levels) for revision in self._revisions)
+                    outcome.scored(scores.values)
+                    outcome.alerts += self._decide(window, scores, taken.levels, taken.readings.rows)
+        outcome.alerts.sort(key=lambda alert: alert.row)
+        return outcome
 
     def forget(self, partition: int) -> None:
         """Drops the state of a partition."""
@@ -163,8 +190,15 @@ class Stream:
     def _asked(self) -> Regime:
         stable = self.stable
         revision = stable.revision
+        windows = revision.pipeline.windows
+        # Levels are counted whether they are needed or not: when a model fails is no time to forget entities.
+        allowed = self._allowance and self._allowance.bounds(_row_bytes(revision.pipeline, revision.fallback), windows)
         return Regime(
-            revision=revision.digest, levels=stable.wants_levels, pipeline=revision.pipeline, fallback=revision.fallback
+            revision=revision.digest,
+            levels=stable.wants_levels,
+            pipeline=revision.pipeline,
+            fallback=revision.fallback,
+            bounds=allowed,
         )
 
     def _fit_episodes(self) -> None:
@@ -175,6 +209,23 @@ class Stream:
         for name in names:
             if name not in self._episodes:
                 self._episodes[name] = Episodes(self._entities)
+
+    def _part(self, leaving: list[Left], outcome: Outcome) -> None:
+        """Closes the episodes of entities that are forgotten: nobody shall wait for their end."""
+        if not leaving:
+            return
+        gap = max(seconds(window.max_gap) for window in self.regime.pipeline.windows) * MICROSECONDS
+        outcome.left += leaving
+        outcome.cut_off += sum(left.reason is Reason.BUDGET and left.idle <= gap for left in leaving)
+        slots = np.array([left.slot for left in leaving], np.int64)
+        times = self.memory.windows.newest(slots)
+        nothing = Explanation(*(np.empty(0, np.float32),) * 3)
+        for name, episodes in self._episodes.items():
+            decision = self.stable.decision(name, Scores(np.empty(0, np.float32), by_model=self.stable.loaded.model is not None))
+            for turn in episodes.break_off(slots):
+                left = leaving[turn.place]
+                event = cloud_event(decision, left.name, int(times[turn.place]), turn, nothing)
+                outcome.alerts.append(Alert(left.row, left.name, event))
 
     def _decide(self, window: WindowBatch, scores: Scores, levels: Levels | None, rows: Int64) -> list[Alert]:
         revision = self.stable
@@ -190,3 +241,11 @@ class Stream:
             event = cloud_event(decision, entity, int(window.times[turn.place]), turn, why)
             alerts.append(Alert(int(rows[window.places[turn.place]]), entity, event))
         return alerts
+
+
+def _row_bytes(pipeline: Pipeline, fallback: Fallback) -> int:
+    """What an entity takes in the columns of all stages: they are asked, so that none is forgotten."""
+    entities = Memory(Regime(revision="", levels=True, pipeline=pipeline, fallback=fallback)).entities
+    for _ in pipeline.windows:
+        Episodes(entities)
+    return entities.row_bytes

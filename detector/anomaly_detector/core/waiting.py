@@ -36,6 +36,11 @@ class Waiting:
         self._values = np.empty((0, 0, width), np.float32)
         self._after = np.empty((0, 0), np.int16)
 
+    def row_bytes(self, deep: int) -> int:
+        """Bytes of one entity, where so many wait."""
+        each = [column.itemsize * int(np.prod(column.shape[2:])) for column in (self._times, self._values, self._after)]
+        return self._count.itemsize + deep * sum(each)
+
     def counts(self, slots: Int64) -> Int64:
         """[n] How many readings of each entity wait."""
         return self._count[slots]

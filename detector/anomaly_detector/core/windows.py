@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import MICROSECONDS, NEVER, Float32, Int64, Readings
-from anomaly_detector.core.entities import Entities, grown
+from anomaly_detector.core.entities import Entities, grown, row_bytes
 from anomaly_detector.core.segments import last_places
 
 _FOR_EVER: Final = np.iinfo(np.int64).max
@@ -59,6 +59,11 @@ class Windows:
         """Readings that a batch should have at most, so that its windows take a bounded amount of memory."""
         return max(1, _MOST_NUMBERS // ((self._depth + 1) * self._width))
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one entity."""
+        return row_bytes(self._newest, self._kept, *self._runs.values())
+
     def push(self, readings: Readings) -> list[WindowBatch]:
         """Takes in readings and gives the windows that they complete: one batch for each window of the pipeline, in its order."""
         since = self._since(readings)
@@ -93,6 +98,10 @@ class Windows:
             self._kept, self._depth = kept, depth
         self._runs = {gap: self._runs.get(gap, np.zeros(len(self._newest), np.int64)) for gap in _gaps(windows)}
         self._windows = list(windows)
+
+    def newest(self, slots: Int64) -> Int64:
+        """[n] Event time of these entities' newest readings, microseconds since 1970 UTC."""
+        return self._newest[slots]
 
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""

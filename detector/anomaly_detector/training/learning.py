@@ -105,11 +105,12 @@ def _score_again(learned: list[Learned], found: dict[str, _Scores], pipeline: Pi
     places = {window.name: place for place, window in enumerate(pipeline.windows)}
     for whole in messages:
         for part in whole.cut(memory.most_messages):
-            windows = memory.take_in(part).windows
-            for model in learned:
-                batch = windows[places[model.window.name]]
-                held_out = model.split.held_out(Sample(batch.values, batch.slots, batch.times, complete=True))
-                if len(held_out):
-                    found[model.window.name].add(model, held_out)
+            for portion in memory.portions(memory.decode(part).batch):
+                windows = memory.take_in(portion).windows
+                for model in learned:
+                    batch = windows[places[model.window.name]]
+                    held_out = model.split.held_out(Sample(batch.values, batch.slots, batch.times, complete=True))
+                    if len(held_out):
+                        found[model.window.name].add(model, held_out)
         if sum(len(scores) for collected in found.values() for scores in collected.scores) > _MOST_HELD_OUT:
             return

@@ -116,16 +116,18 @@ class Gathering:
     def take(self, messages: Messages) -> None:
         """Reads some messages."""
         for part in messages.cut(self._memory.most_messages):
-            taken = self._memory.take_in(part)
-            self.readings += len(part) - len(taken.rejects)
-            self.rejected += len(taken.rejects)
-            self.late += taken.tally.late
-            self.duplicates += taken.tally.duplicates
-            if taken.rejects:
-                self.last_reject = f"{taken.rejects[-1].reason}: {taken.rejects[-1].message}"
-            self._note(taken.readings)
-            for batch in taken.windows:
-                self._kept[batch.name].add(batch)
+            decoded = self._memory.decode(part)
+            self.readings += len(decoded.batch)
+            self.rejected += len(decoded.rejects)
+            if decoded.rejects:
+                self.last_reject = f"{decoded.rejects[-1].reason}: {decoded.rejects[-1].message}"
+            for portion in self._memory.portions(decoded.batch):
+                taken = self._memory.take_in(portion)
+                self.late += taken.tally.late
+                self.duplicates += taken.tally.duplicates
+                self._note(taken.readings)
+                for batch in taken.windows:
+                    self._kept[batch.name].add(batch)
 
     def _note(self, readings: Readings) -> None:
         if not len(readings.times):
