@@ -6,7 +6,7 @@ from typing import Any
 from anomaly_api.calibration import WindowThreshold
 from anomaly_api.learning import Autoencoder, ModelStore, Training
 from anomaly_api.policy import AlertPolicy, Delivery, Fallback
-from anomaly_api.schema import Contract, digest
+from anomaly_api.schema import Contract, Duration, digest
 from anomaly_api.source import KafkaSource, Pipeline
 
 
@@ -33,6 +33,9 @@ class Runtime(Contract):
     dead_letter_topic: str
     state_topic: str
     delivery: Delivery = Delivery.EXACTLY_ONCE
+    memory_budget: int | None = None
+    """Bytes of all entities of the topic together; None: nobody is forgotten, nor when idle."""
+    expire_after: Duration = "7d"
 
     @property
     def digest(self) -> str:

@@ -134,7 +134,6 @@ def _resolve(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
     out |= {key: value for key, value in node.items() if key.startswith("x-kubernetes-")}
     if "x-kubernetes-int-or-string" in out:
         out.pop("type", None)
-        return out
     if "description" in out:
         out["description"] = " ".join(out["description"].split())
     if "const" in node:

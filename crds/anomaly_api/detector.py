@@ -7,20 +7,23 @@ from pydantic import Field
 from anomaly_api.learning import Autoencoder, ModelKind, ModelStore, Training
 from anomaly_api.meta import API_VERSION
 from anomaly_api.policy import Alerts, Budget, Delivery, Fallback, PodSettings, Scaling, Threshold
+from anomaly_api.quantity import Memory
 from anomaly_api.schema import Contract, Empty, rule
-from anomaly_api.source import Entity, Features, Pipeline, Source, Time, TopicName, Window, Windows
+from anomaly_api.source import Entity, Features, Pipeline, Source, Time, TopicName, WatchedEntity, Window, Windows
 from anomaly_api.status import DetectorStatus
 
 MAX_WINDOW_VALUES: Final = 16_384
 """Values in a window, over all features: what goes into one network."""
+BESIDES_THE_BUDGET: Final = "160Mi"
+"""What a scoring pod needs besides: its process, the scoring session, batches, the client's buffers."""
 _ALERTS: Final = "(has(self.alerts.topic) ? self.alerts.topic : self.source.kafka.topic + '.alerts')"
 _DEAD_LETTERS: Final = (
     "(has(self.alerts.deadLetterTopic) ? self.alerts.deadLetterTopic : self.source.kafka.topic + '.dead-letters')"
 )
 
 
-def _by_key() -> Entity:
-    return Entity(key=Empty())
+def _by_key() -> WatchedEntity:
+    return WatchedEntity(key=Empty())
 
 
 def _one_window() -> list[Window]:
@@ -73,12 +76,20 @@ def _config_maps() -> ModelStore:
     "|| (has(self.modelStore.uri) && has(self.modelStore.uri.claimName))",
     "training.data.files with file:// needs modelStore.uri.claimName: the volume that holds the files",
 )
+@rule(
+    "!has(self.pod.resources.limits) || !('memory' in self.pod.resources.limits) || "
+    f"!isQuantity(string(self.pod.resources.limits['memory'])) || !isQuantity(string(self.memoryBudget)) || "
+    "quantity(string(self.pod.resources.limits['memory'])).compareTo("
+    f"quantity(string(self.memoryBudget)).add(quantity('{BESIDES_THE_BUDGET}'))) >= 0",
+    f"pod.resources.limits.memory must be at least memoryBudget and {BESIDES_THE_BUDGET}: the pods would be killed once the "
+    "budget is used up. Raise the limit, or lower the budget",
+)
 class DetectorSpec(Contract):
     """What is watched, by what, and what is to be done about it."""
 
     source: Source
     """Where the readings come from."""
-    entity: Entity = Field(default_factory=_by_key)
+    entity: WatchedEntity = Field(default_factory=_by_key)
     """What the readings are of: the message key, unless said otherwise."""
     time: Time = Field(default_factory=Time)
     """When a reading was taken: the message's timestamp, unless said otherwise."""
@@ -102,6 +113,11 @@ class DetectorSpec(Contract):
     state_topic: TopicName | None = None
     """Compacted topic for what the detector remembers: windows and open episodes. Unset: `<source topic>.<consumer group>.state`.
     The detector makes it if it may, with as many partitions as the source topic."""
+    memory_budget: Memory = "256Mi"
+    """What is remembered of all entities together, at most: windows, levels, episodes, names. An entity of six features and a
+    window of 12 takes about 800 bytes, one of three features and a window of 120 two kilobytes. The partitions of the topic have
+    equal shares, so that what is forgotten does not depend on which pod has them; one share more is set aside for checkpoints.
+    Beyond it the entity that was seen longest ago is forgotten, and counted. Each pod needs as much, and 160Mi besides."""
     scaling: Scaling = Field(default_factory=Scaling)
     """How many pods score."""
     pod: PodSettings = Field(default_factory=PodSettings)
@@ -114,7 +130,8 @@ class DetectorSpec(Contract):
     @property
     def pipeline(self) -> Pipeline:
         """What training and scoring must agree on."""
-        return Pipeline(entity=self.entity, time=self.time, features=self.features, windows=self.windows)
+        known_by = Entity(key=self.entity.key, field=self.entity.field, constant=self.entity.constant)
+        return Pipeline(entity=known_by, time=self.time, features=self.features, windows=self.windows)
 
     @property
     def alerts_topic(self) -> str:

@@ -68,6 +68,21 @@ class RevisionEvidence(Contract):
     """Windows that the fallback scorer decided instead of its model."""
 
 
+class MemoryEvidence(Contract):
+    """What a pod remembers of entities. Counts are since its start."""
+
+    used: int = 0
+    """Bytes."""
+    share: int = 0
+    """Bytes: the part of the budget that belongs to its partitions."""
+    capacity: int = 0
+    """Entities that fit into the whole budget, over all partitions of the topic, spread evenly."""
+    evicted: dict[str, int] = {}
+    """Entities forgotten, by reason: Budget, Idle."""
+    recently_cut_off: int = 0
+    """Entities that were forgotten within the last minute although their next reading would have belonged to the same window."""
+
+
 class DetectorEvidence(Contract):
     """A scoring pod. Counts are since its start; times are Unix seconds."""
 
@@ -93,7 +108,8 @@ class DetectorEvidence(Contract):
     warming: int = 0
     """Entities seen that could not be scored yet, for lack of readings."""
     entities: int = 0
-    """Entities seen."""
+    """Entities known."""
+    memory: MemoryEvidence = MemoryEvidence()
     alerts: int = 0
     """Alerts sent."""
     dead_letters: dict[str, int] = {}

@@ -5,11 +5,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from anomaly_api.quantity import Quantity
 from anomaly_api.schema import Contract, Duration, exactly_one, list_map, rule
 from anomaly_api.source import Name, TopicName
 
-Quantity = Annotated[str | int, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32})]
-"""A Kubernetes quantity, such as 500m or 256Mi."""
 _QUANTITIES: Final = {
     "rule": "self.all(name, isQuantity(string(self[name])))",
     "message": "write Kubernetes quantities, such as cpu: 500m or memory: 256Mi",

@@ -135,6 +135,15 @@ class Entity(Contract):
     """One entity for the whole topic, with this name."""
 
 
+class WatchedEntity(Entity):
+    """What a reading is of, and how long it is remembered. Memory is no part of a model: what is above is."""
+
+    expire_after: Duration = "7d"
+    """An entity without readings for so long is forgotten: its windows and levels begin anew if it comes back, and an open
+    episode closes with reason Idle. Measured in event time, by the newest reading of its partition. A week, so that a machine
+    that stands still at the weekend is known on Monday. Never sooner than the longest maxGap; 5200w is for ever."""
+
+
 class TimeFormat(StrEnum):
     """How a time is written in a reading."""
 

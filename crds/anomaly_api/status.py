@@ -100,6 +100,19 @@ class SourceStatus(Contract):
     """Messages that could not be read, since the pods started."""
 
 
+class MemoryStatus(Contract):
+    """What the pods remember of entities."""
+
+    entities: int
+    """Entities known, over all pods."""
+    capacity: int
+    """Entities that the memory budget has room for, if the topic's partitions have equally many."""
+    evicted: int | None = None
+    """Entities forgotten because of the budget, since the pods started."""
+    expired: int | None = None
+    """Entities forgotten because they sent nothing for entity.expireAfter, since the pods started."""
+
+
 Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))]
 
 
@@ -120,5 +133,7 @@ class DetectorStatus(Contract):
     """The training that is under way, or the last one."""
     source: SourceStatus | None = None
     """The stream, as the pods see it."""
+    memory: MemoryStatus | None = None
+    """What the pods remember of entities."""
     replicas: int | None = None
     """Scoring pods that are ready."""

@@ -15,6 +15,7 @@ from anomaly_detector.core.custody import Custody, Often, Topics
 from anomaly_detector.core.records import Read
 from anomaly_detector.core.stream import Outcome, Stream
 from anomaly_detector.membership import Membership
+from anomaly_detector.remembrance import Remembrance
 from anomaly_detector.settings import Settings
 from anomaly_detector.telemetry import Telemetry
 
@@ -38,6 +39,8 @@ class Service:
         self._stream = Stream(runtime.detector.source, taken.loaded)
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings))
+        self._remembrance = Remembrance(runtime, self._telemetry.registry)
+        self._topic_partitions = 0
         self._surroundings = surroundings
         self._name = settings.pod
         """By which the group and the coordinator of transactions know the pod."""
@@ -104,6 +107,7 @@ class Service:
             windows=telemetry.windows,
             warming=self._warming,
             entities=self._stream.entities,
+            memory=self._remembrance.evidence,
             alerts=telemetry.alerts,
             dead_letters=dict(telemetry.dead_letters),
             recent_dead_letter=telemetry.recent_dead_letter,
@@ -135,13 +139,14 @@ class Service:
 
     def _join(self, member: Membership) -> None:
         """Reading begins when all it needs is there: that alerts have no topic is to be found out before the first alert."""
-        if self._surroundings.wait_until_well(_WAIT_SECONDS):
+        if self._surroundings.wait_until_well(_WAIT_SECONDS) and self._share():
             member.join()
 
     def _step(self, member: Membership) -> None:
         worked = member.step()
         if worked is not None:
             self._telemetry.batch(len(worked.read), worked.outcome, worked.seconds)
+            self._remembrance.batch(worked.outcome)
             self._note(worked.read, worked.outcome)
         if member.lost:
             self._skipped += member.skipped
@@ -158,8 +163,20 @@ class Service:
             where = f"partition {read.messages.partitions[last.row]}, offset {read.offsets[last.row]}"
             self._telemetry.recent_dead_letter = f"{last.reason.value} at {where}: {last.message}"
 
+    def _share(self) -> bool:
+        """Each partition of the topic has its share of the memory; a topic may get more. Whether their number is known."""
+        partitions = self._surroundings.finding.partitions
+        if partitions and partitions != self._topic_partitions:
+            self._topic_partitions = partitions
+            allowance = self._remembrance.allowance(partitions)
+            if allowance is not None:
+                self._custody.allow(allowance)
+        return self._topic_partitions > 0
+
     def _tell(self) -> None:
         member = self._membership
+        self._share()
+        self._remembrance.tell(self._stream, member.partitions if member else 0, self._topic_partitions)
         self._lag, self._warming = member.lag() if member else 0, self._stream.warming
         self._telemetry.state(
             reading=self._surroundings.finding.state is SourceState.READING and self._joined,

@@ -12,7 +12,7 @@ from anomaly_api.assignment import Runtime
 from dev.torture import recording
 
 RATE = 1_000.0
-SECONDS = recording.READINGS * recording.ENTITIES / RATE
+SECONDS = recording.MESSAGES / RATE
 _LOOK_SECONDS = 0.05
 
 

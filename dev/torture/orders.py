@@ -15,7 +15,10 @@ from anomaly_api.policy import AlertPolicy, Closing, Delivery, Fallback, Opening
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, GroupProtocol, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
 from anomaly_detector.core.artifact import Manifest, artifact_digest, pack
-from dev.torture.recording import FEATURES
+from anomaly_detector.core.bounds import Allowance
+from anomaly_detector.core.revisions import LoadedRevision
+from anomaly_detector.core.stream import Stream
+from dev.torture.recording import FEATURES, PARTITIONS
 
 SOURCE = "/namespaces/torture/anomalydetectors/pumps"
 _SHORT = Window(name="short", size=4)
@@ -88,6 +91,11 @@ def _calibration(window: Window) -> Calibration:
     return Calibration(window=window.name, windows=100, entity_seconds=100.0, quantiles=quantiles, peaks=[2.0], **numbers)
 
 
+def first_revision() -> Revision:
+    """In force at the start."""
+    return _revision(_pipeline(_SHORT, _MEDIUM), 6.0)
+
+
 def assignments(folder: Path) -> list[Assignment]:
     """The first one is in force at the start. They differ in threshold, policy, windows, scorer and features."""
     digest, archive = model(("short", "medium"))
@@ -95,7 +103,7 @@ def assignments(folder: Path) -> list[Assignment]:
     place.write_bytes(archive)
     both = _pipeline(_SHORT, _MEDIUM)
     revisions = [
-        _revision(both, 6.0),
+        first_revision(),
         _revision(both, 8.0, warmup=40),
         _revision(_pipeline(_SHORT, _LONG), 6.0, closing=2),
         _revision(both, 2.0, model=digest),
@@ -125,4 +133,14 @@ def runtime(bootstrap: str, topic: str, delivery: Delivery, protocol: GroupProto
         dead_letter_topic=f"{topic}.dead-letters",
         state_topic=f"{topic}.state",
         delivery=delivery,
+        memory_budget=_budget(),
+        expire_after="1m",
     )
+
+
+def _budget() -> int:
+    """Room for six entities in each partition, with the first revision: two of its eight are always one too many."""
+    ample = Allowance(10**9, PARTITIONS, 60.0)
+    bounds = Stream(SOURCE, LoadedRevision(first_revision()), ample).regime.bounds
+    assert bounds is not None, "there is an allowance"
+    return (PARTITIONS + 1) * 6 * (bounds.entity_bytes + len("pump-00"))

@@ -1,4 +1,7 @@
-"""The stream: deterministic readings of some entities, with faults that open and close episodes often. It knows no broker."""
+"""The stream: deterministic readings of some entities, with faults that open and close episodes often. It knows no broker.
+
+Entities come and go, and not all of them fit into the memory that `orders.runtime` grants: some are forgotten and come back.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PARTITIONS = 3
-ENTITIES = 18
+ENTITIES = 24
 READINGS = 360
+"""Of an entity that never sleeps; none is like that."""
+MESSAGES = READINGS * 15
+"""About."""
+_PHASE = 30
 FEATURES = ("temperature", "pressure", "vibration")
 
 
@@ -31,7 +38,16 @@ def recording(seed: int, readings: int = READINGS) -> Iterator[Message]:
     """Readings for which an entity's fault still lasts."""
     for step in range(readings):
         for entity in range(ENTITIES):
-            yield _message(dice, entity, step, levels[entity], faulty)
+            if awake(entity, step, readings):
+                yield _message(dice, entity, step, levels[entity], faulty)
+
+
+def awake(entity: int, step: int, readings: int = READINGS) -> bool:
+    """Two phases in three, in turns. One partition has room for all its entities, and two of them are long away."""
+    partition, number = entity % PARTITIONS, entity // PARTITIONS
+    if partition == PARTITIONS - 1:
+        return number < 4 or (number < 6 and not 60 < step < readings - 60)
+    return (step // _PHASE + number) % 3 > 0
 
 
 def _message(dice: random.Random, entity: int, step: int, levels: list[float], faulty: dict[int, int]) -> Message:

@@ -112,6 +112,7 @@ def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counte
         offsets = [_offset(message) for message in messages]
         for fact, end in zip(facts, ends, strict=True):
             stream.adopt(revisions[fact.regime.revision])
+            stream.memory.change(fact.regime)  # with its bounds: who is forgotten follows from them
             mine = [
                 message for message, at in zip(messages, offsets, strict=True) if at >= fact.offset and (end is None or at < end)
             ]

@@ -16,6 +16,7 @@ FILE = "write the URI of a CSV or Parquet file, such as s3://history/pumps.parqu
 QUANTITIES = "write Kubernetes quantities, such as cpu: 500m or memory: 256Mi"
 REQUESTS = "requests must not be greater than limits: no node would take the pod"
 OWN = "names beginning with anomaly-operator.dev/ or app.kubernetes.io/ are the operator's own: choose others"
+MEMORY = "write an amount of memory of at least 1Mi, such as 256Mi"
 DIGEST = "write sha256: and the 64 hexadecimal digits that sha256sum prints for the archive"
 
 
@@ -69,6 +70,10 @@ _OWN_ALERTS = "alerts.topic must not be the source topic: the detector would rea
 _FOR_EVER = "alerts.deadLetterTopic must not be the source topic: what cannot be read would come back for ever"
 _LONG_TOPIC = "the source topic's name is too long to add .alerts or .dead-letters: set alerts.topic and alerts.deadLetterTopic"
 _WIDE = "a window's size times the number of features must not be greater than 16384: choose a smaller window or fewer features"
+_ROOM = (
+    "pod.resources.limits.memory must be at least memoryBudget and 160Mi: the pods would be killed once the budget is used up. "
+    "Raise the limit, or lower the budget"
+)
 _TWO_WINDOWS = [{"name": "short"}, {"name": "long", "size": 60}]
 
 DETECTORS = [
@@ -150,6 +155,11 @@ DETECTORS = [
     ),
     _detector("spec.pod.resources.requests", QUANTITIES, pod={"resources": {"requests": {"cpu": "a lot"}}}),
     _detector("spec.pod.resources.limits", QUANTITIES, pod={"resources": {"limits": {"memory": "512MB"}}}),
+    _detector("spec.entity.expireAfter", DURATION, entity={"key": {}, "expireAfter": "never"}),
+    _detector("spec.memoryBudget", MEMORY, memoryBudget="256MB"),
+    _detector("spec.memoryBudget", MEMORY, memoryBudget=65536),
+    _detector("spec", _ROOM, memoryBudget="353Mi"),
+    _detector("spec", _ROOM, pod={"resources": {"limits": {"memory": "400M"}}}),
     _detector("spec.pod.resources", REQUESTS, pod={"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}}),
     _detector("spec.pod.labels", OWN, pod={"labels": {"app.kubernetes.io/name": "mine"}}),
     _detector("spec.pod.annotations", OWN, pod={"annotations": {"anomaly-operator.dev/runtime": "mine"}}),

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from anomaly_api.evidence import RevisionFailure, SourceState, TrainingEvidence
+from anomaly_api.evidence import MemoryEvidence, RevisionFailure, SourceState, TrainingEvidence
 from anomaly_api.meta import ANNOTATION_RUNTIME, LABEL_DETECTOR, TRAINING_ENV
 from anomaly_operator.core import observed as seen
 from anomaly_operator.core.actions import Apply, Delete, FillSlot, Nudge
+from anomaly_operator.core.course import course
 from anomaly_operator.core.names import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -552,6 +553,27 @@ def test_a_stream_that_can_mostly_not_be_read_is_told_with_an_example() -> None:
     assert world.condition("Scoring") == ("False", "MostlyUnreadable")
     assert "FeatureMissing: temperature" in world.message("Scoring")
     assert "pump-readings.dead-letters" in world.message("Scoring")
+
+
+def test_entities_that_are_forgotten_while_they_are_active_are_told_with_what_to_set() -> None:
+    world = scoring_world()
+    memory = MemoryEvidence(capacity=120, evicted={"Budget": 900, "Idle": 3}, recently_cut_off=60)
+    world.now += 31
+    world.report("pumps-detector-0", entities=118, memory=memory)
+    world.settle()
+    assert world.condition("Scoring") == ("False", "MemoryBudgetExceeded")
+    assert "memoryBudget 256Mi has room for about 120 entities" in world.message("Scoring")
+    assert world.status["memory"] == {"entities": 118, "capacity": 120, "evicted": 900, "expired": 3}
+    world.report("pumps-detector-0", entities=118, memory=memory.model_copy(update={"recently_cut_off": 0}))
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring")
+
+
+def test_the_pods_are_told_what_they_may_remember_in_plain_numbers() -> None:
+    world = World()
+    world.edit({"memoryBudget": "0.25Gi", "entity": {"key": {}, "expireAfter": "1d"}})
+    runtime = course(world.observed, world.now).runtime
+    assert (runtime.memory_budget, runtime.expire_after) == (268_435_456, "1d")
 
 
 def test_figures_of_the_stream_are_written_every_half_minute_at_most() -> None:

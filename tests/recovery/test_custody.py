@@ -41,7 +41,7 @@ OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
 
 
 def stream_of(partition: int, length: int = 240) -> list[tuple[bytes, bytes]]:
-    """Keys and values; faults that open and close, some that cannot be read, some out of order or there twice; entities come and go."""
+    """Keys and values; faults that open and close, some that cannot be read, some out of order or twice; entities come and go."""
     dice = random.Random(partition)
     found = []
     for step in range(length):

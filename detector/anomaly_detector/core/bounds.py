@@ -41,6 +41,10 @@ HOUSEKEEPING = 260
 leaves unused. `python -m dev.bench.memory` measures whether it is enough."""
 
 
+_LONGEST = 1 << 60
+"""Microseconds: 36,000 years, so that no sum of times is too large."""
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What the spec grants to a topic."""
@@ -61,7 +65,7 @@ class Allowance:
         return Bounds(
             bytes=self.budget // (self.partitions + 1),
             entity_bytes=row_bytes + HOUSEKEEPING,
-            idle=round(max(self.expire_after, longest) * MICROSECONDS),
+            idle=min(_LONGEST, round(max(self.expire_after, longest) * MICROSECONDS)),
         )
 
 

@@ -39,7 +39,7 @@ class Outcome:
     """In the order of the messages that led to them."""
     readings: int = 0
     """Readings taken into windows."""
-    tally: Tally = Tally()
+    tally: Tally = field(default_factory=Tally)
     """What became of the other readings."""
     windows: int = 0
     """Windows decided."""

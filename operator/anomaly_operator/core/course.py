@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder, state_topic
+from anomaly_api.quantity import amount
 from anomaly_operator.core import delivery, revisions, training
 from anomaly_operator.core.findings import Finding, Standing
 from anomaly_operator.core.observed import Detector, Observed
@@ -46,6 +47,8 @@ def _runtime(detector: Detector) -> Runtime:
         dead_letter_topic=detector.spec.dead_letter_topic,
         state_topic=detector.spec.state_topic or state_topic(detector.spec.source.kafka.topic, detector.group_id),
         delivery=detector.spec.delivery,
+        memory_budget=int(amount(detector.spec.memory_budget)),
+        expire_after=detector.spec.entity.expire_after,
     )
 
 

@@ -80,6 +80,8 @@ def scoring(observed: Observed, now: float) -> Finding:
     readings, unreadable = sum(each.recent_readings for each in evidence), sum(each.recent_dead_letters for each in evidence)
     if readings and unreadable * 2 > readings:
         return _unreadable(observed, evidence)
+    if any(each.memory.recently_cut_off for each in evidence):
+        return _crowded(observed, evidence)
     if any(_recent(observed, each, each.last_scored, each.windows, now) for each in evidence):
         return Finding("True", "Scoring", "windows are being scored")
     arriving = any(_recent(observed, each, each.last_reading, each.readings, now) for each in evidence)
@@ -142,6 +144,17 @@ def _unreadable(observed: Observed, evidence: list[DetectorEvidence]) -> Finding
         f"Correct the producers or the spec; they are kept on topic {observed.detector.spec.dead_letter_topic}."
     )
     return Finding("False", "MostlyUnreadable", message, Standing.STALLED)
+
+
+def _crowded(observed: Observed, evidence: list[DetectorEvidence]) -> Finding:
+    known, fit = sum(each.entities for each in evidence), max(each.memory.capacity for each in evidence)
+    lost, budget = sum(each.memory.recently_cut_off for each in evidence), observed.detector.spec.memory_budget
+    message = (
+        f"{lost} entities were forgotten within the last minute while they were active: memoryBudget {budget} has room for about "
+        f"{fit} entities, if the topic's partitions have equally many, and {known} are known. Windows that do not fill are not "
+        "scored. Raise memoryBudget and pod.resources.limits.memory, or send fewer entities to this topic."
+    )
+    return Finding("False", "MemoryBudgetExceeded", message, Standing.STALLED)
 
 
 def _recent(observed: Observed, evidence: DetectorEvidence, moment: float | None, count: int, now: float) -> bool:

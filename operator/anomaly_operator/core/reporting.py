@@ -1,10 +1,19 @@
 """The status: thresholds, training, figures of the stream. Figures are held back so that they do not cause a write each time."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
 from anomaly_api.assignment import Revision
-from anomaly_api.status import Condition, DetectorStatus, SourceStatus, StableStatus, ThresholdStatus, TrainingStatus
+from anomaly_api.status import (
+    Condition,
+    DetectorStatus,
+    MemoryStatus,
+    SourceStatus,
+    StableStatus,
+    ThresholdStatus,
+    TrainingStatus,
+)
 from anomaly_operator.core.clock import rfc3339
 from anomaly_operator.core.findings import scoring_pods
 from anomaly_operator.core.observed import Model, Observed
@@ -26,6 +35,9 @@ def report(
     source = _source(observed)
     if before.source is not None and source is not None and not due and before.source.partitions == source.partitions:
         source = before.source
+    memory = _memory(observed)
+    if before.memory is not None and (memory is None or not due):
+        memory = before.memory
     return DetectorStatus(
         observed_generation=observed.detector.generation,
         conditions=conditions,
@@ -36,6 +48,7 @@ def report(
         ],
         training=_held(before.training, training, due=due),
         source=source,
+        memory=memory,
         replicas=sum(pod.ready for pod in scoring_pods(observed)),
     )
 
@@ -75,6 +88,21 @@ def _held(before: TrainingStatus | None, training: TrainingStatus | None, *, due
     if before is None or training is None or due or training.state != "Waiting":
         return training
     return before if (before.state, before.job) == (training.state, training.job) else training
+
+
+def _memory(observed: Observed) -> MemoryStatus | None:
+    evidence = [each for each in observed.evidence_by_pod.values() if each.memory.capacity]
+    if not evidence:
+        return None
+    evicted: Counter[str] = Counter()
+    for each in evidence:
+        evicted.update(each.memory.evicted)
+    return MemoryStatus(
+        entities=sum(each.entities for each in evidence),
+        capacity=max(each.memory.capacity for each in evidence),
+        evicted=evicted.get("Budget"),
+        expired=evicted.get("Idle"),
+    )
 
 
 def _source(observed: Observed) -> SourceStatus | None:

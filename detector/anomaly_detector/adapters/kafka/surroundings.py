@@ -41,6 +41,8 @@ class Finding:
     state: SourceState
     """READING: everything is there."""
     message: str = ""
+    partitions: int = 0
+    """Of the source topic, where all is well."""
 
 
 class Surroundings:
@@ -136,7 +138,7 @@ class Surroundings:
             return self._stateless(error, wanted)
         if self._denied is not None:
             return self._refused(self._denied, source)
-        return Finding(SourceState.READING)
+        return Finding(SourceState.READING, partitions=wanted)
 
     def _ensure_state(self, client: AdminClient, wanted: int) -> KafkaError | None:
         """Sees to it that there is a state topic."""
