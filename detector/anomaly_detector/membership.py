@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from confluent_kafka import KafkaError
@@ -33,6 +34,9 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 _WAIT_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 0.005
 _TRY_SECONDS: Final = 2.0
+_GLANCE_SECONDS: Final = 0.0001
+_AHEAD_SECONDS: Final = 1.0
+"""So long a commit may be under way before reading waits for it."""
 _SETTLE_SECONDS: Final = 5.0
 _STUCK_SECONDS: Final = 20.0
 _LONGEST_SECONDS: Final = 1.0
@@ -72,6 +76,8 @@ class Membership:
         """Whether the stay is over."""
         self.begun = False
         """Whether it has asked to join."""
+        self._alerts_topic = runtime.alerts_topic
+        self._on_their_way = self._sent = 0
 
     def join(self) -> None:
         """Joins the group. What is needed for it has been connecting since this was made."""
@@ -102,11 +108,16 @@ class Membership:
         """Messages of our partitions that were not read yet."""
         return self._reader.lag()
 
+    def sent(self) -> int:
+        """Alerts that have been written since it was last asked."""
+        sent, self._sent = self._sent, 0
+        return sent
+
     def step(self) -> Worked | None:
         """Once around: takes over what was recovered, commits what is due, decides what is there."""
         self._take_over()
         if self._due() and not self._commit():
-            return None  # nothing more is read before what was decided has been written
+            return None
         most = min(_MOST_MESSAGES, self._custody.most_messages)
         read = self._reader.read(most, self._patience())
         self._behind = read is not None and len(read) >= most // 2
@@ -128,39 +139,54 @@ class Membership:
 
     def _due(self) -> bool:
         since = time.monotonic() - self._committed
-        if self._busy or self._custody.buffered >= _MOST_RECORDS or self._custody.weight >= _MOST_BYTES:
+        if self._busy or self._full:
             return True
         interval = self._delivery.interval * (_BEHIND if self._behind else 1)
         return since >= (interval if self._custody.waiting else _LONGEST_SECONDS)
 
+    @property
+    def _full(self) -> bool:
+        """Whether no more should wait for a commit."""
+        return self._custody.buffered >= _MOST_RECORDS or self._custody.weight >= _MOST_BYTES
+
     def _patience(self) -> float:
         """How long to wait for a reading while others wait for their commit, or a partition to be found."""
-        if self._recovering or not self.joined:
+        if self._recovering or self._busy or not self.joined:
             return _LOOK_SECONDS
         if not self._custody.waiting:
             return _WAIT_SECONDS
         return max(0.0, min(_WAIT_SECONDS, self._committed + self._delivery.interval - time.monotonic()))
 
     def _commit(self) -> bool:
-        """Whether all that was decided has been written."""
+        """Whether reading may go on: all that was decided has been written, or is on its way and has not been for long."""
         if not self._busy:
             self._offer()
-        progress = self._delivery.advance(_TRY_SECONDS)
-        self._busy = progress is not Progress.DONE
+        since = time.monotonic() - self._committed
+        ahead = since < _AHEAD_SECONDS and not self._full
+        progress = self._delivery.advance(_GLANCE_SECONDS if ahead else _TRY_SECONDS)
+        self._note(progress)
         if progress is Progress.LOST:
             self.lost = True
-        elif self._busy and time.monotonic() - self._committed > _STUCK_SECONDS:
+        elif self._busy and since > _STUCK_SECONDS:
             log.warning("a commit has not come through for %.0f s: what is known is read again", _STUCK_SECONDS)
             self.lost = True
-        elif self._busy:
+        elif self._busy and not ahead:
             self._reader.hold(0.0)
-        return not self._busy
+        return not self.lost and (ahead or not self._busy)
 
     def _offer(self, leaving: tuple[int, ...] = ()) -> None:
         self._committed = time.monotonic()
         portions = self._custody.seal(self._committed, leaving)
         if portions:
+            records = chain.from_iterable(portion.records for portion in portions.values())
+            self._on_their_way = sum(record.topic == self._alerts_topic for record in records)
             self._delivery.offer(portions)
+
+    def _note(self, progress: Progress) -> None:
+        self._busy = progress is not Progress.DONE
+        if not self._busy:
+            self._sent += self._on_their_way
+            self._on_their_way = 0
 
     def _arrived(self, partitions: list[int]) -> None:
         for partition in partitions:
@@ -188,8 +214,10 @@ class Membership:
 
     def _settled(self, leaving: tuple[int, ...]) -> bool:
         """Whether everything that was decided is written and committed, before partitions go."""
-        if self._busy and self._delivery.advance(_SETTLE_SECONDS) is not Progress.DONE:
+        if self._busy:
+            self._note(self._delivery.advance(_SETTLE_SECONDS))
+        if self._busy:
             return False
-        self._busy = False
         self._offer(leaving)
-        return self._delivery.finish(_SETTLE_SECONDS) is Progress.DONE
+        self._note(self._delivery.finish(_SETTLE_SECONDS))
+        return not self._busy

@@ -144,6 +144,7 @@ class Service:
 
     def _step(self, member: Membership) -> None:
         worked = member.step()
+        self._telemetry.sent(member.sent())
         if worked is not None:
             self._telemetry.batch(len(worked.read), worked.outcome, worked.seconds)
             self._remembrance.batch(worked.outcome)

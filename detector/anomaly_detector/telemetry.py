@@ -35,12 +35,9 @@ class Telemetry:
         now = time.time()
         self.readings += messages
         self.windows += outcome.windows
-        self.alerts += len(outcome.alerts)
         self.last_reading = now
         if outcome.top is not None:
             self.last_scored, self.last_score = now, outcome.top
-        if outcome.alerts:
-            self.last_alert = now
         for reason, count in Counted(reject.reason.value for reject in outcome.rejects).items():
             self.dead_letters[reason] = self.dead_letters.get(reason, 0) + count
             self._dead_letters.labels(reason).inc(count)
@@ -48,8 +45,14 @@ class Telemetry:
         self._readings.inc(messages)
         self._count(outcome.tally)
         self._windows.inc(outcome.windows)
-        self._alerts.inc(len(outcome.alerts))
         self._seconds.observe(seconds)
+
+    def sent(self, alerts: int) -> None:
+        """So many alerts have been written: what was decided and not committed is decided, and would count, again."""
+        if alerts:
+            self.alerts += alerts
+            self.last_alert = time.time()
+            self._alerts.inc(alerts)
 
     def state(self, *, reading: bool, partitions: int, lag: int, entities: int, warming: int) -> None:
         """How things stand, now and then."""
