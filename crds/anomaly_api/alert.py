@@ -1,7 +1,7 @@
 """The alert: a CloudEvents 1.0 envelope in structured mode, keyed by entity. Ids come from what happened, never from chance."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from anomaly_api.schema import Contract
 
@@ -10,7 +10,32 @@ class EpisodeEvent(StrEnum):
     """What happened to an episode."""
 
     OPENED = "dev.anomaly-operator.episode.opened"
+    UPDATED = "dev.anomaly-operator.episode.updated"
     CLOSED = "dev.anomaly-operator.episode.closed"
+
+
+class EpisodeReason(StrEnum):
+    """Why there is a record."""
+
+    OPENED = "Opened"
+    """Enough windows in a row were above the threshold."""
+    RELEASED = "Released"
+    """What held it back (a suppression, the cooldown, a limit) is over, and it is still open; or it became more severe than
+    the episode whose cooldown held it back."""
+    SEVERITY_ROSE = "SeverityRose"
+    PEAK_GREW = "PeakGrew"
+    STILL_OPEN = "StillOpen"
+    RECOVERED = "Recovered"
+    """Enough windows in a row were low."""
+    EVICTED = "Evicted"
+    """The entity was forgotten to stay within the memory budget: nobody knows how it goes on."""
+    IDLE = "Idle"
+    """The entity was forgotten because it has sent nothing for long."""
+
+
+COOLDOWN: Final = "cooldown"
+"""In `suppressedBy`, where no rule's name stands."""
+LIMITED: Final = "dev.anomaly-operator.alerts.limited"
 
 
 class ScorerKind(StrEnum):
@@ -34,46 +59,107 @@ class Contributor(Contract):
 
 
 class AlertData(Contract):
-    """The episode."""
+    """The episode, as of this record.
+
+    Without the records that are `suppressed`, an episode has either none, or one that opens it, any number that update it,
+    and one that closes it, in this order. With them it may have a second one that opens it, when it is announced at last.
+    """
 
     episode: str
-    """Id of the episode."""
+    """Id of the episode: the same in all its records."""
     entity: str
     window: str
     """Name of the window."""
+    reason: EpisodeReason
+    """Why there is this record."""
+    suppressed: bool
+    """Whether it is for the record only, and nobody is to be told."""
+    suppressed_by: str | None = None
+    """Name of the rule in alerts.suppress, or `cooldown`."""
     start: str
-    """Event time of the window that opened it, RFC 3339."""
+    """Event time of the window that opened the episode, RFC 3339."""
     end: str | None = None
-    """Event time of the window that closed it."""
+    """Event time at which it closed."""
+    duration_seconds: float
+    """Event time from start to this record."""
+    windows: int
+    """Windows from the one that opened it to this one."""
     score: float
-    """1.0 is the threshold."""
+    """Of this window; 1.0 is the threshold. Of a forgotten entity, the last one."""
     peak: float
     """Highest score of the episode so far."""
+    severity: str
+    """Highest severity of the episode so far."""
     threshold: float
     """As the model computes scores."""
-    severity: str
     scorer: ScorerKind
     model: str | None = None
     """Digest of the model's artifact."""
     revision: str
     contributors: list[Contributor]
-    """By falling share; at most five."""
+    """Of this window, by falling share; at most five. None where no window led to the record."""
 
 
 class Alert(Contract):
-    """The record of the alerts topic. Its attribute names are CloudEvents', lower case throughout."""
+    """A record of the alerts topic. Its attribute names are CloudEvents', lower case throughout."""
 
     specversion: Literal["1.0"] = "1.0"
     type: EpisodeEvent
     source: str
     id: str
-    """Derived from detector, entity, window, start of the episode and kind of event."""
+    """Derived from detector, entity, window, start of the episode, kind of event and time: the same whenever it is written."""
     subject: str
     """The entity."""
     time: str
     """Event time, RFC 3339."""
     datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = None
+    """W3C trace context of the reading that led to it, where it had one; also a header of the record."""
+    tracestate: str | None = None
     data: AlertData
+
+
+class LimitKind(StrEnum):
+    """Which limit of alerts.limits; a metric label."""
+
+    PER_ENTITY = "PerEntity"
+    TOTAL = "Total"
+
+
+class LimitData(Contract):
+    """A limit that holds episodes back."""
+
+    limit: LimitKind
+    entity: str | None = None
+    """Of PerEntity."""
+    partition: int | None = None
+    """Of Total: partition of the source topic."""
+    episodes: int
+    """Episodes that are announced at most, of this entity or in this partition."""
+    start: str
+    """Event time of the first of them, RFC 3339."""
+    until: str
+    """Event time up to which they are counted, and no more are announced."""
+    end: str | None = None
+    """Event time at which it was over; unset: it has begun."""
+    dropped: int
+    """Episodes held back so far. Those that are still open when it is over are announced then."""
+
+
+class LimitAlert(Contract):
+    """A record of the alerts topic that says that others are missing: one when it begins, one when it is over."""
+
+    specversion: Literal["1.0"] = "1.0"
+    type: Literal["dev.anomaly-operator.alerts.limited"] = LIMITED
+    source: str
+    id: str
+    subject: str
+    """The entity, or `partition-<number>` of the source topic; also the record's key."""
+    time: str
+    datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = None
+    tracestate: str | None = None
+    data: LimitData
 
 
 class DeadLetterReason(StrEnum):

@@ -3,9 +3,10 @@
 import re
 from typing import Any
 
+from anomaly_api.alerting import AlertPolicy
 from anomaly_api.calibration import WindowThreshold
 from anomaly_api.learning import Autoencoder, ModelStore, Training
-from anomaly_api.policy import AlertPolicy, Delivery, Fallback
+from anomaly_api.policy import Delivery, Fallback
 from anomaly_api.schema import Contract, Duration, digest
 from anomaly_api.source import KafkaSource, Pipeline
 

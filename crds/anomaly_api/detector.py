@@ -4,9 +4,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from anomaly_api.alerting import Alerts
 from anomaly_api.learning import Autoencoder, ModelKind, ModelStore, Training
 from anomaly_api.meta import API_VERSION
-from anomaly_api.policy import Alerts, Budget, Delivery, Fallback, PodSettings, Scaling, Threshold
+from anomaly_api.policy import Budget, Delivery, Fallback, PodSettings, Scaling, Threshold
 from anomaly_api.quantity import Memory
 from anomaly_api.schema import Contract, Empty, rule
 from anomaly_api.source import Entity, Features, Pipeline, Source, Time, TopicName, WatchedEntity, Window, Windows

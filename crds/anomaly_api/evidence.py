@@ -112,6 +112,12 @@ class DetectorEvidence(Contract):
     memory: MemoryEvidence = MemoryEvidence()
     alerts: int = 0
     """Alerts sent."""
+    alerts_suppressed: int = 0
+    """Of them, those that are for the record only."""
+    alerts_dropped: dict[str, int] = {}
+    """Episodes that alerts.limits held back, by limit: PerEntity, Total."""
+    limits_reached: int = 0
+    """Entities and partitions of which episodes are held back now."""
     dead_letters: dict[str, int] = {}
     """Messages that could not be read, by reason."""
     recent_dead_letter: str = ""

@@ -1,4 +1,4 @@
-"""When a score becomes an alert, where alerts go, and how the pods run: threshold, alerts, fallback, scaling, pod."""
+"""When a score is unusual, and how the pods run: threshold, delivery, fallback, scaling, pod."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -6,8 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from anomaly_api.quantity import Quantity
-from anomaly_api.schema import Contract, Duration, exactly_one, list_map, rule
-from anomaly_api.source import Name, TopicName
+from anomaly_api.schema import Contract, Duration, exactly_one, rule
 
 _QUANTITIES: Final = {
     "rule": "self.all(name, isQuantity(string(self[name])))",
@@ -39,72 +38,6 @@ class Threshold(Contract):
     """Mean of the held-out scores plus so many standard deviations."""
     value: Annotated[float, Field(gt=0)] | None = None
     """This value, as the model computes it (mean squared error of the scaled window)."""
-
-
-class Opening(Contract):
-    """What opens an episode."""
-
-    above: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    """Score (1.0 is the threshold) above which a window counts."""
-    windows: Annotated[int, Field(ge=1, le=1000)] = 2
-    """So many windows in a row."""
-
-
-class Closing(Contract):
-    """What closes an episode."""
-
-    below: Annotated[float, Field(gt=0, le=1000)] = 0.8
-    """Score below which a window counts."""
-    windows: Annotated[int, Field(ge=1, le=1000)] = 5
-    """So many windows in a row."""
-
-
-class Severity(Contract):
-    """A name for how bad an episode is."""
-
-    name: Name
-    """For example warning or critical."""
-    above: Annotated[float, Field(ge=0, le=100_000)]
-    """Score from which it applies."""
-
-
-_DISTINCT: Final = {
-    "rule": "self.all(one, self.exists_one(other, other.above == one.above))",
-    "message": "severities must differ in above: a score would have two of them",
-}
-Severities = Annotated[
-    list[Severity],
-    Field(min_length=1, max_length=8, json_schema_extra={**list_map("name"), "x-kubernetes-validations": [_DISTINCT]}),
-]
-
-
-def _severities() -> list[Severity]:
-    return [Severity(name="warning", above=1.0), Severity(name="critical", above=3.0)]
-
-
-class AlertPolicy(Contract):
-    """When episodes open and close, and how bad they are. Part of a revision."""
-
-    open: Opening = Field(default_factory=Opening)
-    """What opens an episode."""
-    close: Closing = Field(default_factory=Closing)
-    """What closes it again."""
-    severities: Severities = Field(default_factory=_severities)
-    """The highest one whose `above` the score reaches is the alert's severity."""
-
-
-@rule("self.close.below <= self.open.above", "close.below must not be above open.above: an episode would close as it opens")
-@rule(
-    "self.severities.exists(severity, severity.above <= self.open.above)",
-    "one severity must begin at or below open.above: an episode could open without any",
-)
-class Alerts(AlertPolicy):
-    """What becomes an alert, and where alerts go."""
-
-    topic: TopicName | None = None
-    """Topic for alerts. Unset: `<source topic>.alerts`. It must exist, or the broker must create topics."""
-    dead_letter_topic: TopicName | None = None
-    """Topic for messages that could not be read. Unset: `<source topic>.dead-letters`."""
 
 
 class Delivery(StrEnum):

@@ -122,7 +122,7 @@ class DetectorStatus(Contract):
     observed_generation: int | None = None
     """Generation of the spec that this status speaks of."""
     conditions: Conditions | None = None
-    """Ready, Reconciling, Stalled, SourceReachable, ModelAvailable, Scoring."""
+    """Ready, Reconciling, Stalled, SourceReachable, ModelAvailable, Scoring, Alerting."""
     stable: StableStatus | None = None
     """The revision that decides."""
     candidate: CandidateStatus | None = None

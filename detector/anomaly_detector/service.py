@@ -49,7 +49,7 @@ class Service:
         self._stopping = False
         self._turned = time.monotonic()
         self._told = 0.0
-        self._lag = self._warming = 0
+        self._lag = self._warming = self._limiting = 0
 
     @property
     def routes(self) -> dict[str, Callable[[], Answer]]:
@@ -109,6 +109,9 @@ class Service:
             entities=self._stream.entities,
             memory=self._remembrance.evidence,
             alerts=telemetry.alerts,
+            alerts_suppressed=telemetry.alerts_suppressed,
+            alerts_dropped=dict(telemetry.alerts_dropped),
+            limits_reached=self._limiting,
             dead_letters=dict(telemetry.dead_letters),
             recent_dead_letter=telemetry.recent_dead_letter,
             recent_readings=recent,
@@ -179,12 +182,14 @@ class Service:
         self._share()
         self._remembrance.tell(self._stream, member.partitions if member else 0, self._topic_partitions)
         self._lag, self._warming = member.lag() if member else 0, self._stream.warming
+        self._limiting = self._stream.limiting
         self._telemetry.state(
             reading=self._surroundings.finding.state is SourceState.READING and self._joined,
             partitions=member.partitions if member else 0,
             lag=self._lag,
             entities=self._stream.entities,
             warming=self._warming,
+            limits=self._limiting,
         )
 
     @property

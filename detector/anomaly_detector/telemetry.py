@@ -21,6 +21,8 @@ class Telemetry:
         ProcessCollector(registry=self.registry)
         self.readings = self.windows = self.alerts = 0
         self.late = self.duplicates = self.hurried = 0
+        self.alerts_suppressed = 0
+        self.alerts_dropped: dict[str, int] = {}
         self.dead_letters: dict[str, int] = {}
         self.recent_dead_letter = ""
         self.last_reading: float | None = None
@@ -44,6 +46,7 @@ class Telemetry:
         self._remember(int(now), messages, len(outcome.rejects))
         self._readings.inc(messages)
         self._count(outcome.tally)
+        self._count_held(outcome)
         self._windows.inc(outcome.windows)
         self._seconds.observe(seconds)
 
@@ -54,13 +57,14 @@ class Telemetry:
             self.last_alert = time.time()
             self._alerts.inc(alerts)
 
-    def state(self, *, reading: bool, partitions: int, lag: int, entities: int, warming: int) -> None:
+    def state(self, *, reading: bool, partitions: int, lag: int, entities: int, warming: int, limits: int) -> None:
         """How things stand, now and then."""
         self._up.set(reading)
         self._partitions.set(partitions)
         self._lag.set(lag)
         self._entities.set(entities)
         self._warming.set(warming)
+        self._limits.set(limits)
         for gauge, at in ((self._last_reading, self.last_reading), (self._last_scored, self.last_scored)):
             if at is not None:
                 gauge.set(at)
@@ -74,6 +78,13 @@ class Telemetry:
     def text(self) -> bytes:
         """All metrics as Prometheus reads them."""
         return generate_latest(self.registry)
+
+    def _count_held(self, outcome: Outcome) -> None:
+        self.alerts_suppressed += outcome.suppressed
+        self._suppressed.inc(outcome.suppressed)
+        for kind in outcome.dropped:
+            self.alerts_dropped[kind.value] = self.alerts_dropped.get(kind.value, 0) + 1
+            self._dropped.labels(kind.value).inc()
 
     def _count(self, tally: Tally) -> None:
         self.late += tally.late
@@ -104,12 +115,15 @@ class Telemetry:
         self._hurried = counter("hurried_readings_total", "Readings that waited less than time.lateness: too many others waited.")
         self._windows = counter("windows_total", "Windows decided.")
         self._alerts = counter("alerts_total", "Alerts sent.")
+        self._suppressed = counter("alerts_suppressed_total", "Of the alerts, those that are for the record only.")
+        self._dropped = counter("alerts_dropped_total", "Episodes that alerts.limits held back.", "reason")
         self._dead_letters = counter("dead_letters_total", "Messages that could not be read.", "reason")
         self._up = gauge("source_up", "Whether the topic is being read: 1 or 0.")
         self._partitions = gauge("partitions", "Partitions assigned to this pod.")
         self._lag = gauge("lag_messages", "Messages of these partitions not read yet.")
         self._entities = gauge("entities", "Entities known.")
         self._warming = gauge("warming_entities", "Of them, those not scored yet for lack of readings.")
+        self._limits = gauge("limits_reached", "Entities and partitions of which alerts.limits holds episodes back now.")
         self._last_reading = gauge("last_reading_timestamp_seconds", "When a message was read last.")
         self._last_scored = gauge("last_scored_timestamp_seconds", "When a window was scored last.")
         self._seconds = Histogram(

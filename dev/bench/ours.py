@@ -15,8 +15,9 @@ import msgspec
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from anomaly_api.alerting import AlertPolicy, Closing, Opening, Severity
 from anomaly_api.evidence import DetectorEvidence
-from anomaly_api.policy import AlertPolicy, Closing, Delivery, Opening, Severity
+from anomaly_api.policy import Delivery
 from dev.bench import pod
 from dev.bench.pod import Pod, Trained
 from dev.bench.readings import PARTITIONS, SIZE, Readings

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.evidence import DetectorEvidence
-from anomaly_api.policy import AlertPolicy, Delivery, Fallback
+from anomaly_api.policy import Delivery, Fallback
 from anomaly_api.source import KafkaSource, StartFrom
 from dev import ports
 from dev.bench.readings import PIPELINE

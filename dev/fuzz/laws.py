@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
-from anomaly_api.policy import AlertPolicy, Fallback
+from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, TimeFormat, Window
 from anomaly_detector.core import lines

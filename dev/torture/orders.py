@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from anomaly_api.alerting import AlertPolicy, Closing, Opening
 from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
 from anomaly_api.calibration import Calibration, Quantile, ThresholdSource, WindowThreshold
 from anomaly_api.model import Interface, InterfaceWindow
-from anomaly_api.policy import AlertPolicy, Closing, Delivery, Fallback, Opening
+from anomaly_api.policy import Delivery, Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, GroupProtocol, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
 from anomaly_detector.core.artifact import Manifest, artifact_digest, pack

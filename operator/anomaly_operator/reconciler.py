@@ -147,8 +147,8 @@ class Reconciler:
 
 
 def _invalid(error: InvalidSpecError, now: float) -> dict[str, object]:
-    """A status for a spec that the API server admitted and this version cannot read: the CRDs are of another version."""
-    message = f"the operator cannot read the spec ({error}): do the CRDs and the operator have the same version?"
+    """A status for a spec that the API server admitted, and that makes no sense or is of another version of the CRDs."""
+    message = f"the operator cannot act on the spec, and goes on with the last one: {error}"
     statuses = {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
     conditions = [
         Condition.model_validate(

@@ -51,6 +51,10 @@ def _kafka(field: str, sentence: str, **kafka: object) -> Wrong:
     return _detector(f"spec.source.kafka{field}", sentence, source={"kafka": kafka})
 
 
+def _suppression(field: str, sentence: str, **rule: str) -> Wrong:
+    return _detector(f"spec.alerts.suppress[0]{field}", sentence, alerts={"suppress": [{"name": "some", **rule}]})
+
+
 _KEPT_PROPERTIES = (
     "properties must not set what the operator owns (bootstrap.servers, group.id, offsets, commits, transactions): "
     "use the fields of source.kafka"
@@ -74,6 +78,13 @@ _ROOM = (
     "pod.resources.limits.memory must be at least memoryBudget and 160Mi: the pods would be killed once the budget is used up. "
     "Raise the limit, or lower the budget"
 )
+_WARNING = {"name": "warning", "above": 1}
+_DATES = {"from": "2026-12-24T00:00:00Z", "until": "2026-12-27T00:00:00Z"}
+_COOLDOWN = "cooldown is what records say that the cooldown suppresses: choose another name"
+_CRON = "write five fields of cron: minute, hour, day of month, month, day of week, such as 0 2 * * 6"
+_ZONE = "write the name of a time zone, such as Europe/Berlin or UTC"
+_MOMENT = "write a time with its offset, such as 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00"
+_EITHER = "set either schedule and duration, or from and until"
 _TWO_WINDOWS = [{"name": "short"}, {"name": "long", "size": 60}]
 
 DETECTORS = [
@@ -144,13 +155,36 @@ DETECTORS = [
     ),
     _detector(
         "spec.alerts",
-        "one severity must begin at or below open.above: an episode could open without any",
-        alerts={"severities": [{"name": "critical", "above": 3}]},
+        "one severity must begin at or below open.above, without for: an episode could open without any",
+        alerts={"severities": [{"name": "critical", "above": 3}, {"name": "warning", "above": 1, "for": "5m"}]},
+    ),
+    _detector(
+        "spec.alerts.severities[0].for", DURATION, alerts={"severities": [{"name": "a", "above": 1, "for": "0s"}, _WARNING]}
+    ),
+    _detector("spec.alerts.update.every", DURATION_OR_ZERO, alerts={"update": {"every": "often"}}),
+    _detector("spec.alerts.cooldown", DURATION_OR_ZERO, alerts={"cooldown": "-5m"}),
+    _suppression(".name", NAME, name="Night", schedule="0 2 * * *", duration="1h"),
+    _suppression("", _COOLDOWN, name="cooldown", schedule="0 2 * * *", duration="1h"),
+    _suppression(".schedule", _CRON, schedule="61 2 * * *", duration="1h"),
+    _suppression(".schedule", _CRON, schedule="@daily", duration="1h"),
+    _suppression(".duration", DURATION, schedule="0 2 * * *", duration="an hour"),
+    _suppression(".timeZone", _ZONE, schedule="0 2 * * *", duration="1h", timeZone="Central European Time"),
+    _suppression("", "timeZone says where schedule is read: set schedule as well", **_DATES, timeZone="UTC"),
+    _suppression(".from", _MOMENT, **{**_DATES, "from": "2026-12-24"}),
+    _suppression(".until", _MOMENT, **{**_DATES, "until": "2026-12-27T00:00:00"}),
+    _suppression("", "until must be later than from: nothing would be suppressed", **{**_DATES, "until": _DATES["from"]}),
+    _suppression("", _EITHER, schedule="0 2 * * *"),
+    _suppression("", _EITHER, **_DATES, schedule="0 2 * * *", duration="1h"),
+    _suppression("", _EITHER),
+    _detector("spec.alerts.limits", "set perEntity, total, or both", alerts={"limits": {}}),
+    *(
+        _detector(f"spec.alerts.limits.{kind}.per", DURATION, alerts={"limits": {kind: {"episodes": 1, "per": "0h"}}})
+        for kind in ("perEntity", "total")
     ),
     _detector("spec.alerts.severities[0].name", NAME, alerts={"severities": [{"name": "Warning", "above": 1}]}),
     _detector(
         "spec.alerts.severities",
-        "severities must differ in above: a score would have two of them",
+        "severities must differ in above or in for: a score would have two of them",
         alerts={"severities": [{"name": "warning", "above": 1}, {"name": "critical", "above": 1}]},
     ),
     _detector("spec.pod.resources.requests", QUANTITIES, pod={"resources": {"requests": {"cpu": "a lot"}}}),

@@ -100,6 +100,7 @@ def test_alerts_are_read_from_the_beginning_with_the_moment_of_their_arrival(kaf
         "time": "2026-01-01T10:00:05Z",
         "data": {
             "episode": "e", "entity": "pump-01", "window": "short", "start": "2026-01-01T10:00:05Z", "score": 2.0, "peak": 2.0,
+            "reason": "Opened", "suppressed": False, "durationSeconds": 0.0, "windows": 1,
             "threshold": 0.1, "severity": "warning", "scorer": "Autoencoder", "revision": "12345678", "contributors": [],
         },
     }  # fmt: skip

@@ -47,6 +47,7 @@ def alert(entity: str, tick: int) -> Arrival:
     time = datetime.fromtimestamp(SCENARIO.recording.time(tick), UTC).isoformat().replace("+00:00", "Z")
     data = {
         "episode": "e", "entity": entity, "window": "short", "start": time, "score": 2.5, "peak": 2.5, "threshold": 0.1,
+        "reason": "Opened", "suppressed": False, "durationSeconds": 0.0, "windows": 1,
         "severity": "warning", "scorer": "Autoencoder", "revision": "12345678",
         "contributors": [{"feature": "flow", "share": 0.9, "actual": 12.0, "expected": 65.25}],
     }  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ def test_alerts_do_not_depend_on_how_the_stream_is_cut_into_batches(sizes: list[
         size = sizes.pop() if sizes else 13
         outcomes.append(stream.process(messages(rows[:size])))
         rows = rows[size:]
-    assert len(whole) == 4
+    reasons = [alert["data"]["reason"] for alert in of_entity(whole, "a")]
+    assert reasons == (["Opened", "PeakGrew", "Recovered"] if model else ["Opened", "Recovered"])
     for entity in "ab":
         assert of_entity(alerts(outcomes), entity) == of_entity(whole, entity)
 
@@ -72,8 +74,24 @@ def test_alerts_do_not_depend_on_how_the_stream_is_cut_into_batches(sizes: list[
 def test_an_alert_comes_from_the_message_that_led_to_it() -> None:
     rows = story("a")
     outcome = Stream(SOURCE, by_model(revision(threshold=100.0))).process(messages(rows))
-    assert [rows[alert.row][2] for alert in outcome.alerts] == [31, 42]
-    assert [json.loads(alert.value)["time"] for alert in outcome.alerts] == ["1970-01-01T00:00:31Z", "1970-01-01T00:00:42Z"]
+    assert [rows[alert.row][2] for alert in outcome.alerts] == [31, 33, 42]
+    assert [alert["time"][-4:] for alert in alerts([outcome])] == [":31Z", ":33Z", ":42Z"]
+    assert [alert["data"]["reason"] for alert in alerts([outcome])] == ["Opened", "PeakGrew", "Recovered"]
+
+
+def test_the_trace_of_the_message_that_led_to_an_alert_goes_with_it() -> None:
+    rows = story("a")
+    asked: list[int] = []
+
+    def headers(row: int) -> list[tuple[str, bytes | None]]:
+        asked.append(row)
+        return [("traceparent", f"00-{row + 1:032x}-{row + 1:016x}-01".encode())]
+
+    outcome = Stream(SOURCE, by_model(revision(threshold=100.0))).process(replace(messages(rows), headers=headers))
+    assert [alert["traceparent"] for alert in alerts([outcome])] == [
+        f"00-{row + 1:032x}-{row + 1:016x}-01" for row in (31, 33, 42)
+    ]
+    assert asked == [31, 33, 42], "headers of others are never read"
 
 
 def test_a_new_threshold_keeps_windows_and_open_episodes() -> None:
@@ -82,7 +100,7 @@ def test_a_new_threshold_keeps_windows_and_open_episodes() -> None:
     stream.adopt(by_model(revision(threshold=50.0)))
     second = stream.process(messages(story("a", start=33)))
     assert second.windows == 27
-    opened, closed = alerts([first, second])
+    opened, *_, closed = alerts([first, second])
     assert opened["data"]["episode"] == closed["data"]["episode"]
     assert opened["data"]["revision"] != closed["data"]["revision"]
     assert stream.stable.windows == 27, "a revision counts its own"

@@ -12,6 +12,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anomaly_api.alerting import AlertPolicy
+from anomaly_api.assignment import Revision
 from anomaly_api.source import Window
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import Messages
@@ -29,13 +31,27 @@ _SHORT, _LONG = Window(name="short", size=4, max_gap="20s"), Window(name="long",
 _BOTH = PIPELINE.model_copy(update={"windows": [_SHORT, _LONG]})
 _WAITING = _BOTH.model_copy(update={"time": PIPELINE.time.model_copy(update={"lateness": "7s", "max_waiting": 3})})
 _FEWER = PIPELINE.model_copy(update={"features": PIPELINE.features[1:]})
+_EAGER = {"open": {"windows": 1}, "close": {"windows": 1}, "update": {"every": "5s", "growth": 1.05}, "cooldown": "0s"}
+_NIGHT = {"name": "night", "schedule": "18 0 * * *", "duration": "65s", "entities": "pump-[01][02]"}  # times begin at 00:16:40
+_LIMITED = {"limits": {"perEntity": {"episodes": 1, "per": "90s"}, "total": {"episodes": 2, "per": "1m"}}}
+_LASTING = {"severities": [{"name": "warning", "above": 1}, {"name": "major", "above": 1, "for": "6s"}]}
+
+
+def _with(loaded: Revision, **policy: object) -> LoadedRevision:
+    return LoadedRevision(loaded.model_copy(update={"alerts": AlertPolicy.model_validate(policy)}))
+
+
 REVISIONS = [
-    LoadedRevision(revision(_BOTH, threshold=6.0, warmup=5)),
-    LoadedRevision(revision(PIPELINE, threshold=4.0, warmup=5)),
-    LoadedRevision(revision(_WAITING, threshold=9.0, warmup=8)),
-    LoadedRevision(revision(_FEWER, threshold=5.0, warmup=5)),
+    _with(revision(_BOTH, threshold=6.0, warmup=5), **_EAGER, **_LIMITED, **_LASTING),
+    _with(revision(PIPELINE, threshold=4.0, warmup=5), **_EAGER, **_LIMITED, suppress=[_NIGHT]),
+    _with(revision(_WAITING, threshold=9.0, warmup=8), cooldown="100s", suppress=[_NIGHT]),
+    _with(
+        revision(_FEWER, threshold=5.0, warmup=5),
+        **_EAGER | {"cooldown": "100s"},
+        limits={"total": {"episodes": 1, "per": "30s"}},
+    ),
 ]
-ALLOWANCES = [Allowance(budget, partitions=2, expire_after=30.0) for budget in (100_000, 5_200, 3_700)]
+ALLOWANCES = [Allowance(budget, partitions, expire_after=30.0) for budget, partitions in ((100_000, 1), (5_200, 2), (3_700, 2))]
 """Room for all; for three entities, or four where windows are small; for two or three, and one that waits."""
 OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
 
@@ -234,3 +250,19 @@ def test_an_undisturbed_pod_alerts() -> None:
         pod.commit()
     assert sum(map(len, broker.alerts.values())) >= 10
     assert len(broker.dead) > 3
+
+
+def test_the_streams_of_these_tests_know_everything_that_alerts_may_say() -> None:
+    said: set[str] = set()
+    for loaded in REVISIONS:
+        broker = Broker()
+        pod = Pod(broker, loaded, ALLOWANCES[0])
+        for partition in PARTITIONS:
+            pod.take(partition)
+        while pod.read(7):
+            pod.commit()
+        found = [json.loads(value) for values in broker.alerts.values() for value in values]
+        said |= {str(event["data"].get("reason") or event["data"]["limit"]) for event in found}
+        said |= {str(event["data"].get("suppressedBy")) for event in found}
+    assert said >= {"Opened", "Released", "StillOpen", "SeverityRose", "Recovered"}
+    assert said >= {"PerEntity", "Total", "cooldown", "night"}

@@ -20,10 +20,11 @@ from uuid import uuid4
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.evidence import DetectorEvidence
-from anomaly_api.policy import AlertPolicy, Fallback
+from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
 from dev import ports

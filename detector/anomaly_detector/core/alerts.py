@@ -1,4 +1,4 @@
-"""Episodes to alerts: CloudEvents in structured mode whose ids follow from what happened. It sends nothing."""
+"""What happened to episodes and limits, as CloudEvents in structured mode, with ids that follow from it. It sends nothing."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,14 +9,17 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from anomaly_api.alert import EpisodeEvent, ScorerKind
-from anomaly_api.policy import Severity
-from anomaly_detector.core.columns import Float32
-from anomaly_detector.core.episodes import EpisodeTurn, Turn
+from anomaly_api.alert import LIMITED, EpisodeEvent, LimitKind, ScorerKind
+from anomaly_detector.core.columns import MICROSECONDS, Float32, Header
+from anomaly_detector.core.episode import Turn
+from anomaly_detector.core.tracing import Trace
+from anomaly_detector.core.turns import EpisodeTurn, LimitReached
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_CONTRIBUTORS: Final = 5
-_EVENTS: Final = {Turn.OPENED: EpisodeEvent.OPENED, Turn.CLOSED: EpisodeEvent.CLOSED}
+_EVENTS: Final = {Turn.OPENED: EpisodeEvent.OPENED, Turn.UPDATED: EpisodeEvent.UPDATED, Turn.CLOSED: EpisodeEvent.CLOSED}
+_CONTENT: Final = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+"""How CloudEvents' binding for Kafka tells a whole event from a bare one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,10 @@ class Alert:
     row: int
     """Index of the message that led to it."""
     entity: str
-    """Key of the record."""
+    """Key of the record; of a limit in all, which concerns no single one, the name of the partition."""
     value: bytes
     """The CloudEvent, JSON."""
+    headers: tuple[Header, ...] = _CONTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,6 @@ class Decision:
     scorer: ScorerKind
     model: str | None
     revision: str
-    severities: Sequence[Severity]
     features: Sequence[str]
 
 
@@ -58,37 +61,78 @@ class Explanation:
     """[features] What would have been normal."""
 
 
-def cloud_event(decision: Decision, entity: str, time: int, turn: EpisodeTurn, why: Explanation) -> bytes:
-    """The alert; `time` is the event time of the window that caused it, microseconds since 1970 UTC."""
-    event = _EVENTS[turn.turn]
-    moment = rfc3339(time)
-    worst = turn.peak if turn.turn is Turn.CLOSED else turn.score
-    return msgspec.json.encode(
-        {
-            "specversion": "1.0",
-            "type": event.value,
-            "source": decision.source,
-            "id": identity(decision.source, entity, decision.window, str(turn.start), event.value),
-            "subject": entity,
-            "time": moment,
-            "datacontenttype": "application/json",
-            "data": {
-                "episode": identity(decision.source, entity, decision.window, str(turn.start)),
-                "entity": entity,
-                "window": decision.window,
-                "start": rfc3339(turn.start),
-                "end": moment if turn.turn is Turn.CLOSED else None,
-                "score": rounded(turn.score),
-                "peak": rounded(turn.peak),
-                "threshold": rounded(decision.threshold),
-                "severity": severity(decision.severities, worst),
-                "scorer": decision.scorer.value,
-                "model": decision.model,
-                "revision": decision.revision,
-                "contributors": contributors(decision.features, why),
-            },
-        }
-    )
+def episode_alert(decision: Decision, turn: EpisodeTurn, why: Explanation | None, trace: Trace | None = None) -> Alert:
+    """The record of an episode; without `why`, no window led to it."""
+    kind = _EVENTS[turn.turn].value
+    moment, start, entity = rfc3339(turn.time), rfc3339(turn.start), turn.entity
+    place = (decision.source, entity, decision.window, str(turn.start))
+    data = {
+        "episode": identity(*place),
+        "entity": entity,
+        "window": decision.window,
+        "reason": turn.reason.value,
+        "suppressed": turn.suppressed_by is not None,
+        "suppressedBy": turn.suppressed_by,
+        "start": start,
+        "end": moment if turn.turn is Turn.CLOSED else None,
+        "durationSeconds": (turn.time - turn.start) / MICROSECONDS,
+        "windows": turn.windows,
+        "score": rounded(turn.score),
+        "peak": rounded(turn.peak),
+        "severity": turn.severity,
+        "threshold": rounded(decision.threshold),
+        "scorer": decision.scorer.value,
+        "model": decision.model,
+        "revision": decision.revision,
+        "contributors": contributors(decision.features, why) if why else [],
+    }
+    envelope = _envelope(decision.source, kind, identity(*place, kind, str(turn.time)), entity, moment, trace)
+    return Alert(turn.row, entity, msgspec.json.encode(envelope | {"data": data}), _headers(trace))
+
+
+def limit_alert(source: str, reached: LimitReached, trace: Trace | None = None) -> Alert:
+    """The record of a limit that begins to hold episodes back, or is over."""
+    turn, moment = reached.turn, rfc3339(reached.time)
+    of_entity = turn.kind is LimitKind.PER_ENTITY
+    subject = reached.entity if of_entity else f"partition-{turn.where}"
+    data = {
+        "limit": turn.kind.value,
+        "entity": reached.entity if of_entity else None,
+        "partition": None if of_entity else turn.where,
+        "episodes": turn.most,
+        "start": rfc3339(turn.since),
+        "until": rfc3339(turn.until),
+        "end": moment if turn.over else None,
+        "dropped": turn.dropped,
+    }
+    name = identity(source, LIMITED, turn.kind.value, subject, str(turn.since), str(turn.over))
+    envelope = _envelope(source, LIMITED, name, subject, moment, trace)
+    return Alert(reached.row, subject, msgspec.json.encode(envelope | {"data": data}), _headers(trace))
+
+
+def _envelope(source: str, kind: str, name: str, subject: str, time: str, trace: Trace | None) -> dict[str, Any]:
+    """CloudEvents' attributes, and those of its extension for distributed tracing."""
+    attributes = {
+        "specversion": "1.0",
+        "type": kind,
+        "source": source,
+        "id": name,
+        "subject": subject,
+        "time": time,
+        "datacontenttype": "application/json",
+    }
+    if trace is not None:
+        attributes["traceparent"] = trace.parent
+        if trace.state is not None:
+            attributes["tracestate"] = trace.state
+    return attributes
+
+
+def _headers(trace: Trace | None) -> tuple[Header, ...]:
+    if trace is None:
+        return _CONTENT
+    state = (("tracestate", trace.state.encode()),) if trace.state is not None else ()
+    return (*_CONTENT, ("traceparent", trace.parent.encode()), *state)
 
 
 def identity(*parts: str) -> str:
@@ -97,17 +141,6 @@ def identity(*parts: str) -> str:
     The parts are encoded as JSON first, so that no two lists of parts run together.
     """
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
-
-
-def severity(severities: Sequence[Severity], score: float) -> str:
-    """The highest one that the score reaches; the lowest where it reaches none.
-
-    >>> severity([Severity(name="warning", above=1), Severity(name="critical", above=3)], 2.5)
-    'warning'
-    """
-    rising = sorted(severities, key=lambda each: each.above)
-    reached = [each for each in rising if score >= each.above]
-    return (reached[-1] if reached else rising[0]).name
 
 
 def contributors(features: Sequence[str], why: Explanation) -> list[dict[str, Any]]:

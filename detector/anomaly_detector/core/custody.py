@@ -67,6 +67,8 @@ class _Live:
     """Numbers, in the state topic."""
     number: int
     """Of the last fact."""
+    limit: bytes | None = None
+    """As it stands in the state topic."""
     records: list[Record] = field(default_factory=list)
     weight: int = 0
     """Bytes of the dead letters among them."""
@@ -165,6 +167,8 @@ class Custody:
         """What is to be committed, once; `leaving` are partitions of which it is the last."""
         for partition, entity in self.stream.stirred():
             self._note_episodes(partition, entity)
+        for partition in self.stream.stirred_limits():
+            self._note_limit(partition)
         last = set(leaving)
         sealed: Portions = {}
         for partition, live in self._live.items():
@@ -192,11 +196,11 @@ class Custody:
     def _begin(self, partition: int, found: Recovered, now: float) -> None:
         """A partition of which nothing is known."""
         regime = self.stream.prepare()
-        live = _Live(found.until, regime, found.slot, now, dict(found.episodes), list(found.facts), found.number)
-        self._live[partition] = live
+        live = self._enliven(partition, found, regime, now)
         self._note_fact(partition, live, begin=True)
         for entity in found.episodes:
             self._note_episodes(partition, entity)  # they have ended without a word
+        self._note_limit(partition)
 
     def _go_on(self, replay: Replay, found: Recovered, now: float) -> None:
         """A partition that is where the group has committed."""
@@ -205,14 +209,21 @@ class Custody:
         regime = self.stream.prepare()
         partition = replay.partition
         self.stream.restore(partition, replay.finish(regime))
-        live = _Live(found.until, before, found.slot, now, dict(found.episodes), list(found.facts), found.number)
+        live = self._enliven(partition, found, before, now)
         live.since = found.until - found.start
-        self._live[partition] = live
         if before.readings == regime.readings:  # else what had begun has ended without a word, as when a revision is taken over
             for entity, state in found.episodes.items():
                 self.stream.restore_episodes(partition, entity, journal.decode_episodes(state))
+            if found.limit is not None:
+                self.stream.restore_limit(partition, journal.decode_limit(found.limit))
         self._note_regime()
         log.info("partition %d goes on at offset %d; %d readings replayed", partition, found.until, live.since)
+
+    def _enliven(self, partition: int, found: Recovered, regime: Regime, now: float) -> _Live:
+        episodes, facts = dict(found.episodes), list(found.facts)
+        live = _Live(found.until, regime, found.slot, now, episodes, facts, found.number, found.limit)
+        self._live[partition] = live
+        return live
 
     def _collect(self, read: Read, outcome: Outcome) -> None:
         partitions = read.messages.partitions
@@ -223,7 +234,7 @@ class Custody:
                 live.records.append(letter)
                 live.weight += len(letter.key or b"") + len(letter.value or b"")
         for alert in outcome.alerts:
-            record = Record(self._topics.alerts, alert.entity.encode(), alert.value)
+            record = Record(self._topics.alerts, alert.entity.encode(), alert.value, alert.headers)
             self._live[int(partitions[alert.row])].records.append(record)
         for left in outcome.left:
             if left.name in self._live[left.partition].episodes:
@@ -242,6 +253,7 @@ class Custody:
                 self._note_fact(partition, live, begin=False)
                 for entity in list(live.episodes):
                     self._note_episodes(partition, entity)  # those of windows that are no more are gone
+                self._note_limit(partition)
             live.regime = regime
 
     def _note_fact(self, partition: int, live: _Live, *, begin: bool) -> None:
@@ -265,6 +277,14 @@ class Custody:
             live.episodes[entity] = state
         live.records.append(self._state(partition, journal.episodes_key(entity), state))
         live.changed = True
+
+    def _note_limit(self, partition: int) -> None:
+        live = self._live.get(partition)
+        state = journal.encode_limit(self.stream.limit_of(partition))
+        if live is not None and state != live.limit:
+            live.limit = state
+            live.records.append(self._state(partition, journal.limit_key(), state))
+            live.changed = True
 
     def _write_down(self, partition: int, live: _Live, now: float, *, leaving: bool) -> None:
         """Adds the next pieces of a checkpoint, if one is due."""

@@ -1,106 +1,104 @@
-"""Scores to episodes, with hysteresis. It costs next to nothing for entities whose scores are low. It writes no alert.
+"""Episodes of all entities and windows: which windows of a batch are looked at, and what is remembered. It writes no alert.
 
-Opening with 2 windows above 1.0 and closing with 5 below 0.8 (`#` above, `-` between, `.` below):
-
-    windows   . . # . . # # - # . . # . . . . . .
-    episode               |opened             |closed
-
-The second window above in a row opens, the fifth below in a row closes.
+It costs next to nothing for entities whose scores are low: a window is looked at if its score is above, or if its entity has
+something to remember (`wake`: the event time from which on it wants to be looked at).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 
-from anomaly_api.policy import AlertPolicy
-from anomaly_detector.core.columns import Float32, Int64, Mask
+from anomaly_detector.core.columns import Int64, Mask
 from anomaly_detector.core.entities import Entities, grown, row_bytes
+from anomaly_detector.core.episode import Episode
+from anomaly_detector.core.limits import Limits
+from anomaly_detector.core.rules import Rules
+from anomaly_detector.core.turns import Ended
+from anomaly_detector.core.walk import Scored, Step, Walk, Walked
+
+_ALWAYS: Final = np.iinfo(np.int64).min
+_NEVER: Final = np.iinfo(np.int64).max
+_TALLY: Final = "*"
+"""Where the entity's limit stands among the windows of its state; no window has this name."""
 
 
-class Turn(Enum):
-    """What happened to an episode."""
+@dataclass(slots=True)
+class _Watch:
+    """One kind of window."""
 
-    OPENED = "opened"
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodeTurn:
-    """An episode that opened or closed."""
-
-    place: int
-    """Which of the windows did it."""
-    turn: Turn
-    start: int
-    """Event time of the window that opened it, microseconds since 1970 UTC."""
-    score: float
-    """Of this window; 1.0 is the threshold."""
-    peak: float
-    """Highest score of the episode."""
+    wake: Int64
+    """[capacity] Event time from which on an entity's windows are looked at, however low."""
+    episodes: dict[int, Episode] = field(default_factory=dict)
+    """By slot: of those that have something to remember."""
 
 
 class Episodes:
-    """Which entities have an open episode in one kind of window, and how many windows in a row stood above or below."""
+    """Open and beginning episodes, cooldowns and limits. State belongs to entities, and of the limit in all, to partitions."""
 
-    def __init__(self, entities: Entities) -> None:
-        self._entities = entities
-        self._streak = np.empty(0, np.int32)
-        self._open = np.empty(0, bool)
-        self._start = np.empty(0, np.int64)
-        self._peak = np.empty(0, np.float32)
+    def __init__(self, entities: Entities, rules: Rules, windows: Sequence[str]) -> None:
+        self._entities, self._rules = entities, rules
+        self._watches: dict[str, _Watch] = {}
+        self._limits = Limits()
         self._stirred = np.empty(0, bool)
+        self._stirred_partitions: set[int] = set()
         self.scored = np.empty(0, bool)
         """[capacity] Which entities have had a score."""
         entities.attach(self)
+        self.adopt(rules, windows)
 
-    def detach(self) -> None:
-        """Gives its columns up."""
-        self._entities.detach(self)
+    def adopt(self, rules: Rules, windows: Sequence[str]) -> None:
+        """Goes over to another policy and other windows; what is known of those that stay remains."""
+        self._rules = rules
+        self._watches = {name: self._watches.get(name) or _Watch(np.full(len(self.scored), _NEVER)) for name in windows}
 
-    def observe(self, slots: Int64, times: Int64, scores: Float32, policy: AlertPolicy) -> list[EpisodeTurn]:
-        """Takes in the scores (1.0 is the threshold, NaN: not scored) of [n] windows, each entity's in order."""
-        self.scored[slots[~np.isnan(scores)]] = True
-        stirring = (scores > policy.open.above) | self._open[slots] | (self._streak[slots] > 0)
-        if not stirring.any():
-            return []
-        concerned = np.zeros(len(self._open), bool)
-        concerned[slots[stirring]] = True
-        self._stirred |= concerned
-        places = np.flatnonzero(concerned[slots] & ~np.isnan(scores))
-        turns = []
-        for place, slot, score in zip(places.tolist(), slots[places].tolist(), scores[places].tolist(), strict=True):
-            turn = self._close(slot, score, policy) if self._open[slot] else self._begin(slot, int(times[place]), score, policy)
-            if turn is not None:
-                turns.append(EpisodeTurn(place, turn, int(self._start[slot]), score, float(self._peak[slot])))
-        return turns
+    @property
+    def limiting(self) -> int:
+        """Limits that hold something back: of entities and of partitions."""
+        return len(self._limits.entities.pending()) + len(self._limits.partitions.pending())
+
+    def observe(self, kinds: Sequence[Scored], partitions: Int64, ended: Sequence[Ended] = ()) -> Walked:
+        """Takes in the scores that a batch of messages led to, at most one `Scored` for each kind of window; `partitions`
+        [messages] are the messages' own.
+        """
+        walk = Walk(self._rules, self._limits, self._entities.names, kinds, partitions)
+        concerned = self._concerned(kinds)
+        if concerned is None and not ended and not walk.waits:
+            return walk.found
+        waiting = sorted(ended, key=lambda each: each.row, reverse=True)
+        for step in self._steps(kinds, concerned) if concerned is not None else ():
+            while waiting and waiting[-1].row <= step.key[0]:
+                self._forget(walk, waiting.pop())
+            walk.window(step, self._watches[kinds[step.key[2]].window].episodes)
+        while waiting:
+            self._forget(walk, waiting.pop())
+        walk.until(None)
+        self._stirred_partitions |= walk.found.partitions
+        if concerned is not None:
+            self._stirred |= concerned
+            self._settle(np.flatnonzero(concerned).tolist())
+        return walk.found
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one entity."""
-        return row_bytes(self._streak, self._open, self._start, self._peak, self._stirred, self.scored)
+        """Bytes of one entity that has no episode. One that has takes half a kilobyte more; there are few at a time."""
+        return row_bytes(self._stirred, self.scored, *(watch.wake for watch in self._watches.values()))
 
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""
-        self._streak, self._open = grown(self._streak, capacity), grown(self._open, capacity)
-        self._start, self._peak = grown(self._start, capacity), grown(self._peak, capacity)
+        before = len(self.scored)
         self._stirred, self.scored = grown(self._stirred, capacity), grown(self.scored, capacity)
+        for watch in self._watches.values():
+            watch.wake = grown(watch.wake, capacity)
+            watch.wake[before:] = _NEVER
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities."""
-        for column in (self._streak, self._open, self._start, self._peak, self._stirred, self.scored):
-            column[slots] = 0
-
-    def break_off(self, slots: Int64) -> list[EpisodeTurn]:
-        """Closes what is open of these entities, because they are forgotten; `place` is where they stand in `slots`."""
-        places = np.flatnonzero(self._open[slots]).tolist()
-        found = [(place, int(slots[place])) for place in places]
-        return [
-            EpisodeTurn(place, Turn.CLOSED, int(self._start[slot]), float(self._peak[slot]), float(self._peak[slot]))
-            for place, slot in found
-        ]
+        self._stirred[slots] = self.scored[slots] = False
+        known = {slot for watch in self._watches.values() for slot in watch.episodes} | self._limits.entities.of.keys()
+        for slot in known.intersection(slots.tolist()):
+            self._drop(slot)
 
     def stirred(self) -> Int64:
         """Slots of the entities whose state may have changed since it was last asked."""
@@ -108,45 +106,96 @@ class Episodes:
         self._stirred[slots] = False
         return slots
 
-    def idle(self, slots: Int64) -> Mask:
-        """[n] Whether there is nothing to remember of these entities: no episode, and none that begins."""
-        idle: Mask = ~self._open[slots] & (self._streak[slots] == 0)
-        return idle
+    def stirred_partitions(self) -> set[int]:
+        """Partitions whose limit may have changed since it was last asked."""
+        found, self._stirred_partitions = self._stirred_partitions, set()
+        return found
+
+    def state(self, slot: int) -> dict[str, dict[str, Any]]:
+        """By window, what there is to remember of an entity: plain values. Nothing, for most."""
+        found = {name: watch.episodes[slot].state() for name, watch in self._watches.items() if slot in watch.episodes}
+        tally = self._limits.entities.state(slot)
+        return found | ({_TALLY: tally} if tally else {})
+
+    def restore(self, slot: int, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Sets an entity's episodes to what `state` gave; those of windows that are no more are left out."""
+        self._drop(slot)
+        for name, watch in self._watches.items():
+            if name in state:
+                watch.episodes[slot] = Episode.of(state[name])
+                self.scored[slot] = True
+        if _TALLY in state:
+            self._limits.entities.restore(slot, state[_TALLY])
+        self._settle([slot])
+
+    def state_of_partition(self, partition: int) -> dict[str, Any] | None:
+        """What there is to remember of a partition's limit: plain values."""
+        return self._limits.partitions.state(partition)
+
+    def restore_partition(self, partition: int, state: Mapping[str, Any]) -> None:
+        """Sets it to what `state_of_partition` gave."""
+        self._limits.partitions.restore(partition, state)
+
+    def forget_partition(self, partition: int) -> None:
+        """Forgets a partition's limit; its entities are cleared by themselves."""
+        self._limits.partitions.of.pop(partition, None)
+        self._stirred_partitions.discard(partition)
 
     def take(self, slots: Int64) -> dict[str, Any]:
         """State of these entities."""
-        return {
-            "streak": self._streak[slots],
-            "open": self._open[slots],
-            "start": self._start[slots],
-            "peak": self._peak[slots],
-            "scored": self.scored[slots],
-        }
+        return {"episodes": [self.state(slot) for slot in slots.tolist()], "scored": self.scored[slots]}
 
     def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
         """Sets the state of these entities."""
-        self._streak[slots], self._open[slots] = rows["streak"], rows["open"]
-        self._start[slots], self._peak[slots] = rows["start"], rows["peak"]
+        for slot, state in zip(slots.tolist(), rows["episodes"], strict=True):
+            self.restore(slot, state)
         self.scored[slots] = rows["scored"]
 
-    def _begin(self, slot: int, time: int, score: float, policy: AlertPolicy) -> Turn | None:
-        if not score > policy.open.above:
-            self._streak[slot] = 0
-            return None
-        streak = self._streak[slot] = self._streak[slot] + 1
-        self._peak[slot] = score if streak == 1 else max(score, float(self._peak[slot]))
-        if streak < policy.open.windows:
-            return None
-        self._open[slot], self._streak[slot], self._start[slot] = True, 0, time
-        return Turn.OPENED
+    def _concerned(self, kinds: Sequence[Scored]) -> Mask | None:
+        """[capacity] Entities that are to be looked at; None: there are none."""
+        concerned = None
+        for kind in kinds:
+            self.scored[kind.slots[~np.isnan(kind.scores)]] = True
+            hot = (kind.scores > self._rules.above) | (kind.times >= self._watches[kind.window].wake[kind.slots])
+            if hot.any():
+                concerned = np.zeros(len(self.scored), bool) if concerned is None else concerned
+                concerned[kind.slots[hot]] = True
+        return concerned
 
-    def _close(self, slot: int, score: float, policy: AlertPolicy) -> Turn | None:
-        self._peak[slot] = max(score, float(self._peak[slot]))
-        if score >= policy.close.below:
-            self._streak[slot] = 0
-            return None
-        self._streak[slot] += 1
-        if self._streak[slot] < policy.close.windows:
-            return None
-        self._open[slot], self._streak[slot] = False, 0
-        return Turn.CLOSED
+    def _steps(self, kinds: Sequence[Scored], concerned: Mask) -> Iterator[Step]:
+        """All windows of these entities, whatever their scores, in the order of the stream."""
+        chosen = [np.flatnonzero(concerned[kind.slots] & ~np.isnan(kind.scores)) for kind in kinds]
+        which = np.repeat(np.arange(len(kinds)), [len(index) for index in chosen])
+        parts = [
+            np.concatenate([getattr(kind, name)[index] for kind, index in zip(kinds, chosen, strict=True)])
+            for name in ("places", "slots", "times", "scores")
+        ]
+        rows = kinds[0].messages[parts[0]]
+        order = np.lexsort((which, parts[0], rows))
+        columns = [column[order].tolist() for column in (which, np.concatenate(chosen), rows, *parts)]
+        for kind, index, row, place, slot, time, score in zip(*columns, strict=True):
+            yield Step((row, place, kind), index, slot, time, score)
+
+    def _forget(self, walk: Walk, ended: Ended) -> None:
+        walk.forgotten(ended, {name: watch.episodes for name, watch in self._watches.items()})
+        self._settle([ended.slot])
+
+    def _settle(self, slots: Sequence[int]) -> None:
+        """When these entities want to be looked at."""
+        for slot in slots:
+            tally = self._limits.entities.of.get(slot)
+            until = tally.until if tally else _NEVER
+            for watch in self._watches.values():
+                episode = watch.episodes.get(slot)
+                if episode is None:
+                    watch.wake[slot] = until
+                elif episode.open or episode.streak:
+                    watch.wake[slot] = _ALWAYS
+                else:
+                    watch.wake[slot] = until if episode.cooling is None else min(until, episode.cooling)
+
+    def _drop(self, slot: int) -> None:
+        for watch in self._watches.values():
+            watch.episodes.pop(slot, None)
+            watch.wake[slot] = _NEVER
+        self._limits.entities.of.pop(slot, None)

@@ -2,6 +2,7 @@
 
     regime/<number>         from some offset on another regime decides; `begin`: and all that was remembered is void
     episodes/<entity>       an entity's episodes, open or beginning, as of that transaction; deleted if there are none
+    limit                   how many episodes of the partition were announced lately, and how many held back
     checkpoint/<a|b>/<i>    a piece of what was remembered at some offset
     checkpoint              names the slot whose pieces are complete, their offset and their regime
 
@@ -23,6 +24,7 @@ from anomaly_detector.core.replay import Change
 FORMAT: Final = 1
 _REGIME: Final = b"regime/"
 _EPISODES: Final = b"episodes/"
+_LIMIT: Final = b"limit"
 _PIECE: Final = b"checkpoint/"
 _HEADER: Final = b"checkpoint"
 _SLOTS: Final = ("a", "b")
@@ -67,6 +69,7 @@ class Recovered:
     """That come later."""
     state: Mapping[str, Any] = field(default_factory=dict)
     episodes: Mapping[str, bytes] = field(default_factory=dict)
+    limit: bytes | None = None
     facts: tuple[int, ...] = ()
     """Numbers of the facts in the topic."""
     number: int = 0
@@ -86,6 +89,7 @@ class Journal:
         self._facts: dict[bytes, Fact] = {}
         self._number = 0
         self._episodes: dict[str, bytes] = {}
+        self._limit: bytes | None = None
         self._pieces: dict[bytes, bytes] = {}
         self._header: Header | None = None
         self._flaws = 0
@@ -98,6 +102,8 @@ class Journal:
                 self._fact(key, Fact.model_validate_json(value) if value else None)
             elif key.startswith(_EPISODES):
                 _put(self._episodes, key[len(_EPISODES) :].decode(), value)
+            elif key == _LIMIT:
+                self._limit = value
             elif key.startswith(_PIECE):
                 _put(self._pieces, key, value)
             elif key == _HEADER:
@@ -146,16 +152,15 @@ class Journal:
     def _anew(self, offset: int, note: str = "", skipped: int = 0) -> Recovered:
         """Begins at an offset with nothing; what stands in the topic is named, so that it can be deleted."""
         numbers = tuple(fact.number for fact in self._facts.values())
-        return Recovered(
-            offset, offset, None, episodes=dict(self._episodes), facts=numbers, number=self._number, skipped=skipped, note=note
-        )
+        known = Recovered(offset, offset, None, episodes=dict(self._episodes), limit=self._limit, facts=numbers)
+        return replace(known, number=self._number, skipped=skipped, note=note)
 
     def _fact(self, key: bytes, fact: Fact | None) -> None:
         if fact is None:
             self._facts.pop(key, None)
             return
         if fact.begin:
-            self._facts, self._episodes, self._pieces, self._header = {}, {}, {}, None
+            self._facts, self._episodes, self._limit, self._pieces, self._header = {}, {}, None, {}, None
         self._number = max(self._number, fact.number)
         self._facts[key] = fact
 
@@ -178,6 +183,11 @@ def fact_key(number: int) -> bytes:
 def episodes_key(entity: str) -> bytes:
     """Of an entity."""
     return _EPISODES + entity.encode()
+
+
+def limit_key() -> bytes:
+    """There is one."""
+    return _LIMIT
 
 
 def piece_key(slot: str, place: int) -> bytes:
@@ -204,6 +214,16 @@ def decode_episodes(value: bytes) -> dict[str, dict[str, Any]]:
     """What `encode_episodes` wrote."""
     found: dict[str, dict[str, Any]] = msgspec.msgpack.decode(value, type=dict[str, dict[str, Any]])
     return found
+
+
+def encode_limit(state: Mapping[str, Any] | None) -> bytes | None:
+    """None: there is nothing to remember."""
+    return msgspec.msgpack.encode(state) if state else None
+
+
+def decode_limit(value: bytes) -> dict[str, Any]:
+    """What `encode_limit` wrote."""
+    return msgspec.msgpack.decode(value, type=dict[str, Any])
 
 
 def _put(into: dict[Any, bytes], key: Any, value: bytes | None) -> None:

@@ -38,6 +38,8 @@ class Regime(Contract):
     fallback: Fallback
     bounds: Bounds | None = None
     """Of what is remembered of each partition; None: there are none."""
+    partitions: int = 1
+    """Of the topic: each has an equal share of the alerts that are allowed in all."""
 
     @property
     def readings(self) -> tuple[Any, ...]:

@@ -75,17 +75,16 @@ class RunningRevision:
         self._count(farthest)
         return Scores(farthest / np.float32(self._threshold(window.name, by_model=False)), by_model=False)
 
-    def decision(self, window: str, scores: Scores) -> Decision:
+    def decision(self, window: str, *, by_model: bool) -> Decision:
         """What an alert says about who decided."""
-        model = self.loaded.model if scores.by_model else None
+        model = self.loaded.model if by_model else None
         return Decision(
             source=self._source,
             window=window,
-            threshold=self._threshold(window, by_model=scores.by_model),
+            threshold=self._threshold(window, by_model=by_model),
             scorer=model.kind if model else ScorerKind.STATISTICAL,
             model=model.digest if model else None,
             revision=self.name,
-            severities=self.revision.alerts.severities,
             features=self._features,
         )
 

@@ -9,25 +9,31 @@ up and restored without touching the others.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from anomaly_api.alert import EpisodeReason, LimitKind
+from anomaly_api.alerting import AlertPolicy
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline
-from anomaly_detector.core.alerts import Alert, Explanation, cloud_event
+from anomaly_detector.core.alerts import Alert
 from anomaly_detector.core.bounds import Allowance
-from anomaly_detector.core.columns import MICROSECONDS, Float32, Int64, Messages
+from anomaly_detector.core.columns import MICROSECONDS, Float32, Messages
 from anomaly_detector.core.decode import Reject
 from anomaly_detector.core.entities import Entities
-from anomaly_detector.core.episodes import Episodes, Turn
+from anomaly_detector.core.episodes import Episodes
 from anomaly_detector.core.eviction import Reason
-from anomaly_detector.core.memory import Memory, Regime, Tally
+from anomaly_detector.core.memory import Memory, Regime, TakenIn, Tally
 from anomaly_detector.core.portions import Left
-from anomaly_detector.core.revisions import LoadedRevision, RunningRevision, Scores
-from anomaly_detector.core.statistical import Levels
-from anomaly_detector.core.windows import WindowBatch
+from anomaly_detector.core.revisions import LoadedRevision, RunningRevision
+from anomaly_detector.core.rules import Rules
+from anomaly_detector.core.telling import ScoredWindows, Teller
+from anomaly_detector.core.turns import Ended, EpisodeTurn
+from anomaly_detector.core.walk import Walked
+
+_ENDINGS: Final = {Reason.BUDGET: EpisodeReason.EVICTED, Reason.IDLE: EpisodeReason.IDLE}
 
 
 @dataclass(slots=True)
@@ -45,6 +51,10 @@ class Outcome:
     """Windows decided."""
     top: float | None = None
     """Highest score; 1.0 is the threshold."""
+    dropped: list[LimitKind] = field(default_factory=list)
+    """Episodes that a limit held back, each once in a period."""
+    suppressed: int = 0
+    """Alerts that are for the record only."""
     left: list[Left] = field(default_factory=list)
     """Entities that were forgotten; some of them may have come back since."""
     cut_off: int = 0
@@ -67,8 +77,9 @@ class Stream:
         self._allowance = allowance
         self._revisions = [RunningRevision(source, loaded)]
         self.memory = Memory(self._asked())
-        self._episodes: dict[str, Episodes] = {}
-        self._fit_episodes()
+        self._shares = 0
+        """Partitions by which limits are shared."""
+        self._episodes = self._new_episodes()
 
     @property
     def most_messages(self) -> int:
@@ -93,8 +104,12 @@ class Stream:
     @property
     def warming(self) -> int:
         """Of them, those that have not been scored yet."""
-        scored = [episodes.scored for episodes in self._episodes.values()]
-        return len(self._entities) - int(np.count_nonzero(np.logical_or.reduce(scored)))
+        return len(self._entities) - int(np.count_nonzero(self._episodes.scored))
+
+    @property
+    def limiting(self) -> int:
+        """Limits that hold episodes back."""
+        return self._episodes.limiting
 
     @property
     def memory_bytes(self) -> int:
@@ -114,9 +129,10 @@ class Stream:
             running.windows, running.episodes = before.windows, before.episodes
             running.fallback_windows = before.fallback_windows
         self._revisions = [running]
-        if not self.memory.change(self._asked()):
-            self._episodes = {}
-        self._fit_episodes()
+        if self.memory.change(self._asked()):
+            self._episodes.adopt(self._rules(), self._window_names)
+        else:
+            self._episodes = self._new_episodes()
 
     def prepare(self) -> Regime:
         """Before a batch: whether running levels are needed may have changed with the one before, where a model failed."""
@@ -127,61 +143,63 @@ class Stream:
     def process(self, messages: Messages) -> Outcome:
         """Takes in a batch."""
         self.prepare()
+        if self._shares != self.regime.partitions:
+            self._episodes.adopt(self._rules(), self._window_names)
         decoded = self.memory.decode(messages)
         outcome = Outcome(decoded.rejects)
         for portion in self.memory.portions(decoded.batch):
-            self._part(portion.leaving, outcome)
+            if portion.leaving:
+                self._part(portion.leaving, messages, outcome)
             taken = self.memory.take_in(portion)
             outcome.readings += len(taken.readings.rows)
             outcome.tally += taken.tally
-            for window in taken.windows:
-                if len(window.slots):
-                    scores, *_ = (revision.score(window, taken.levels) for revision in self._revisions)
-                    outcome.scored(scores.values)
-                    outcome.alerts += self._decide(window, scores, taken.levels, taken.readings.rows)
+            self._decide(taken, messages, outcome)
         outcome.alerts.sort(key=lambda alert: alert.row)
         return outcome
 
     def forget(self, partition: int) -> None:
         """Drops the state of a partition."""
         self.memory.forget(partition)
+        self._episodes.forget_partition(partition)
 
     def snapshot(self, partition: int) -> dict[str, Any]:
         """State of a partition: names and plain arrays."""
         slots = np.array(list(self._entities.known(partition).values()), np.int64)
-        episodes = {f"episodes.{name}": stage.take(slots) for name, stage in self._episodes.items()}
-        return self.memory.snapshot(partition) | episodes
+        own = {"episodes": self._episodes.take(slots), "limit": self._episodes.state_of_partition(partition)}
+        return self.memory.snapshot(partition) | own
 
     def restore(self, partition: int, state: Mapping[str, Any]) -> None:
         """Sets the state of a partition to a snapshot that was made under the same regime; what it lacks is as new."""
         slots = self.memory.restore(partition, state)
-        for name, stage in self._episodes.items():
-            if f"episodes.{name}" in state:
-                stage.put(slots, state[f"episodes.{name}"])
+        if "episodes" in state:
+            self._episodes.put(slots, state["episodes"])
+        if state.get("limit"):
+            self._episodes.restore_partition(partition, state["limit"])
 
     def stirred(self) -> list[tuple[int, str]]:
         """Partition and name of the entities whose episodes may have changed since it was last asked."""
-        slots = {int(slot) for episodes in self._episodes.values() for slot in episodes.stirred()}
-        return [(self._entities.partitions[slot], self._entities.names[slot]) for slot in sorted(slots)]
+        return [(self._entities.partitions[slot], self._entities.names[slot]) for slot in self._episodes.stirred().tolist()]
 
     def episodes_of(self, partition: int, entity: str) -> dict[str, dict[str, Any]]:
-        """By window, what there is to remember of an entity's episodes: plain numbers. Nothing, for most entities."""
+        """By window, what there is to remember of an entity's episodes: plain values. Nothing, for most entities."""
         slot = self._entities.known_slot(partition, entity)
-        if slot is None:
-            return {}
-        place = np.array([slot])
-        return {
-            name: {column: value.item() for column, value in episodes.take(place).items()}
-            for name, episodes in self._episodes.items()
-            if not episodes.idle(place).item()
-        }
+        return {} if slot is None else self._episodes.state(slot)
 
     def restore_episodes(self, partition: int, entity: str, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Sets an entity's episodes to what `episodes_of` gave; those of windows that are no more are left out."""
-        slots = self._entities.admit(partition, [entity])
-        for name, rows in state.items():
-            if name in self._episodes:
-                self._episodes[name].put(slots, rows)
+        self._episodes.restore(int(self._entities.admit(partition, [entity])[0]), state)
+
+    def stirred_limits(self) -> set[int]:
+        """Partitions whose limit may have changed since it was last asked."""
+        return self._episodes.stirred_partitions()
+
+    def limit_of(self, partition: int) -> dict[str, Any] | None:
+        """What there is to remember of a partition's limit: plain values."""
+        return self._episodes.state_of_partition(partition)
+
+    def restore_limit(self, partition: int, state: Mapping[str, Any]) -> None:
+        """Sets a partition's limit to what `limit_of` gave."""
+        self._episodes.restore_partition(partition, state)
 
     @property
     def _entities(self) -> Entities:
@@ -199,53 +217,58 @@ class Stream:
             pipeline=revision.pipeline,
             fallback=revision.fallback,
             bounds=allowed,
+            partitions=self._allowance.partitions if self._allowance else 1,
         )
 
-    def _fit_episodes(self) -> None:
-        """Episodes for each window that there is."""
-        names = [window.name for window in self.regime.pipeline.windows]
-        for name in [name for name in self._episodes if name not in names]:
-            self._episodes.pop(name).detach()
-        for name in names:
-            if name not in self._episodes:
-                self._episodes[name] = Episodes(self._entities)
+    @property
+    def _window_names(self) -> list[str]:
+        return [window.name for window in self.regime.pipeline.windows]
 
-    def _part(self, leaving: list[Left], outcome: Outcome) -> None:
+    def _new_episodes(self) -> Episodes:
+        return Episodes(self._entities, self._rules(), self._window_names)
+
+    def _rules(self) -> Rules:
+        self._shares = self.regime.partitions
+        return Rules(self.stable.revision.alerts, self._shares)
+
+    def _part(self, leaving: list[Left], messages: Messages, outcome: Outcome) -> None:
         """Closes the episodes of entities that are forgotten: nobody shall wait for their end."""
-        if not leaving:
-            return
         gap = max(seconds(window.max_gap) for window in self.regime.pipeline.windows) * MICROSECONDS
         outcome.left += leaving
         outcome.cut_off += sum(left.reason is Reason.BUDGET and left.idle <= gap for left in leaving)
-        slots = np.array([left.slot for left in leaving], np.int64)
-        times = self.memory.windows.newest(slots)
-        nothing = Explanation(*(np.empty(0, np.float32),) * 3)
-        for name, episodes in self._episodes.items():
-            decision = self.stable.decision(name, Scores(np.empty(0, np.float32), by_model=self.stable.loaded.model is not None))
-            for turn in episodes.break_off(slots):
-                left = leaving[turn.place]
-                event = cloud_event(decision, left.name, int(times[turn.place]), turn, nothing)
-                outcome.alerts.append(Alert(left.row, left.name, event))
+        times = self.memory.windows.newest(np.array([left.slot for left in leaving], np.int64)).tolist()
+        ended = [
+            Ended(left.row, left.slot, left.name, time, _ENDINGS[left.reason]) for left, time in zip(leaving, times, strict=True)
+        ]
+        self._tell(self._episodes.observe([], messages.partitions, ended), None, {}, messages, outcome)
 
-    def _decide(self, window: WindowBatch, scores: Scores, levels: Levels | None, rows: Int64) -> list[Alert]:
-        revision = self.stable
-        turns = self._episodes[window.name].observe(window.slots, window.times, scores.values, revision.revision.alerts)
-        if not turns:
-            return []
-        revision.episodes += sum(turn.turn is Turn.OPENED for turn in turns)
-        decision = revision.decision(window.name, scores)
-        reasons = revision.explain(window, np.array([turn.place for turn in turns]), scores, levels)
-        alerts = []
-        for turn, why in zip(turns, reasons, strict=True):
-            entity = self._entities.names[int(window.slots[turn.place])]
-            event = cloud_event(decision, entity, int(window.times[turn.place]), turn, why)
-            alerts.append(Alert(int(rows[window.places[turn.place]]), entity, event))
-        return alerts
+    def _decide(self, taken: TakenIn, messages: Messages, outcome: Outcome) -> None:
+        """Scores windows, and tells what follows."""
+        scored: dict[str, ScoredWindows] = {}
+        for window in taken.windows:
+            if len(window.slots):
+                scores, *_ = (revision.score(window, taken.levels) for revision in self._revisions)
+                outcome.scored(scores.values)
+                scored[window.name] = ScoredWindows(window, scores)
+        kinds = [each.kind(taken.readings.rows) for each in scored.values()]
+        walked = self._episodes.observe(kinds, messages.partitions)
+        self._tell(walked, taken, scored, messages, outcome)
+
+    def _tell(
+        self, walked: Walked, taken: TakenIn | None, scored: Mapping[str, ScoredWindows], messages: Messages, outcome: Outcome
+    ) -> None:
+        self.stable.episodes += walked.opened
+        outcome.dropped += walked.dropped
+        if walked.records:
+            teller = Teller(self._source, self.stable, messages)
+            outcome.alerts += teller.tell(walked.records, scored, taken.levels if taken else None)
+            outcome.suppressed += sum(
+                isinstance(record, EpisodeTurn) and record.suppressed_by is not None for record in walked.records
+            )
 
 
 def _row_bytes(pipeline: Pipeline, fallback: Fallback) -> int:
     """What an entity takes in the columns of all stages: they are asked, so that none is forgotten."""
     entities = Memory(Regime(revision="", levels=True, pipeline=pipeline, fallback=fallback)).entities
-    for _ in pipeline.windows:
-        Episodes(entities)
+    Episodes(entities, Rules(AlertPolicy()), [window.name for window in pipeline.windows])
     return entities.row_bytes

@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from anomaly_api.meta import LABEL_DETECTOR
+from anomaly_api.schedule import flaws
 from anomaly_operator.core.children import SCALED_BY
 from anomaly_operator.core.delivery import HASHES, content_digest
 from anomaly_operator.core.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, JOBS, MODELS, PODS, Kind, brokers
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class InvalidSpecError(Exception):
-    """A detector's spec that this version cannot read, though the API server admitted it."""
+    """A detector's spec that makes no sense or that this version cannot read, though the API server admitted it."""
 
     def __init__(self, why: str, generation: int) -> None:
         super().__init__(why)
@@ -139,9 +140,9 @@ class Cache:
             parsed = detector(document)
         except ValidationError as error:
             wrong = [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            self._detectors[key] = "; ".join(wrong[:3])
+            self._detectors[key] = f"{'; '.join(wrong[:3])}: do the CRDs and the operator have the same version?"
         else:
-            self._detectors[key] = parsed
+            self._detectors[key] = "; ".join(flaws(parsed.spec.alerts)) or parsed  # what the schema cannot see
             self._groups[parsed.group_id].add(key)
         return {key} | before | self._rivals(key)
 

@@ -1,4 +1,4 @@
-"""The conditions: three that speak of one thing each, and Ready, Reconciling and Stalled drawn from them, as kstatus wants.
+"""The conditions: four that speak of one thing each, and Ready, Reconciling and Stalled drawn from them, as kstatus wants.
 
 Ready is True when the stream is scored as the spec says. Of several obstacles the first in `_obstacles` is named.
 """
@@ -12,10 +12,10 @@ from anomaly_operator.core.clock import rfc3339
 from anomaly_operator.core.findings import Finding, Standing
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
-SOURCE, MODEL, SCORING = "SourceReachable", "ModelAvailable", "Scoring"
+SOURCE, MODEL, SCORING, ALERTING = "SourceReachable", "ModelAvailable", "Scoring", "Alerting"
 _LONGEST: Final = 2000
 _WORRYING: Final = (Standing.STALLED, Standing.RESTING)
-ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING)
+ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING)
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Facts:
     source: Finding
     model: Finding
     scoring: Finding
+    alerting: Finding
+    """Nothing else hangs on it: what is held back is held back because someone asked for it."""
     scorer: str
     """What scores, for people."""
     prevented: Finding | None = None
@@ -47,11 +49,11 @@ class Transition:
 
 
 def draw(facts: Facts) -> dict[str, Finding]:
-    """All six findings."""
+    """All findings."""
     if facts.prevented is not None:
-        parts = {SOURCE: facts.prevented, MODEL: facts.model, SCORING: facts.prevented}
+        parts = {SOURCE: facts.prevented, MODEL: facts.model, SCORING: facts.prevented, ALERTING: facts.prevented}
     else:
-        parts = {SOURCE: facts.source, MODEL: facts.model, SCORING: facts.scoring}
+        parts = {SOURCE: facts.source, MODEL: facts.model, SCORING: facts.scoring, ALERTING: facts.alerting}
     obstacle = next(_obstacles(facts), None)
     if obstacle is None:
         message = f"the stream is scored by {facts.scorer}"

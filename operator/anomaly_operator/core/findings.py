@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
+from anomaly_api.alert import LIMITED
 from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFailure, SourceState
 from anomaly_operator.core.names import DETECTOR
 from anomaly_operator.core.observed import Observed
@@ -96,6 +97,22 @@ def scoring(observed: Observed, now: float) -> Finding:
         return Finding("False", "NoReadings", message, Standing.RESTING)
     message = "readings arrive, but none is being scored: see the logs of the scoring pods"
     return Finding("False", "NotScoring", message, Standing.STALLED)
+
+
+def alerting(observed: Observed) -> Finding:
+    """Alerting: whether every episode that is to be announced is."""
+    evidence = list(observed.evidence_by_pod.values())
+    if not evidence:
+        return Finding("Unknown", "PodsUnavailable", "no scoring pod has reported yet")
+    reached, dropped = sum(each.limits_reached for each in evidence), sum(sum(each.alerts_dropped.values()) for each in evidence)
+    if not reached:
+        return Finding("True", "Announcing", "no limit holds an episode back")
+    message = (
+        f"alerts.limits holds episodes back, {dropped} since the pods started, of {reached} entities and partitions now: records "
+        f"of type {LIMITED} on topic {observed.detector.spec.alerts_topic} say of which. Something is wrong with very many "
+        "entities, or thresholds do not fit; if all of it is to be announced, raise alerts.limits."
+    )
+    return Finding("False", "LimitReached", message, Standing.RESTING)
 
 
 def stable_failure(observed: Observed, revision: str) -> RevisionEvidence | None:

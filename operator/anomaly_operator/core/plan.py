@@ -49,6 +49,7 @@ def _facts(observed: Observed, todo: Course, now: float) -> Facts:
         source=findings.source(observed),
         model=_model(observed, todo, scorer),
         scoring=findings.scoring(observed, now),
+        alerting=findings.alerting(observed),
         scorer=scorer,
         prevented=todo.prevented,
         refused=Finding("False", refused.reason, refused.message, Standing.STALLED) if refused and not refused.of_model else None,
@@ -112,7 +113,7 @@ def _notices(observed: Observed, todo: Course, transitions: list[Transition]) ->
         scorer = f"AnomalyModel {revision.model_name}" if revision.model else "the robust statistical scorer"
         key = digest([detector.uid, "stable", stable.since if stable else "", revision.name])
         notices.append(Notice(key, "RevisionStable", f"revision {revision.name} decides now, with {scorer}"))
-    order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, conditions.READY)
+    order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, conditions.ALERTING, conditions.READY)
     for transition in sorted(
         transitions, key=lambda each: order.index(each.condition.type) if each.condition.type in order else 9
     ):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
 from anomaly_api.meta import ASSIGNMENT_FILE
-from anomaly_api.policy import AlertPolicy
 from anomaly_api.source import Pipeline
 from anomaly_operator.core.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
 from anomaly_operator.core.observed import Detector, Model, Observed
@@ -144,7 +144,7 @@ def _fallback(detector: Detector) -> Revision:
 def _policy(detector: Detector) -> AlertPolicy:
     """The part of `alerts` that belongs to a revision; topics belong to the runtime."""
     alerts = detector.spec.alerts
-    return AlertPolicy(open=alerts.open, close=alerts.close, severities=alerts.severities)
+    return AlertPolicy(**{name: getattr(alerts, name) for name in AlertPolicy.model_fields})
 
 
 def _mismatch(pipeline: Pipeline, model: Model) -> str:

@@ -1,0 +1,190 @@
+"""When a score becomes an alert: opening, closing, severity, updates, and what holds alerts back. It decides nothing."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from anomaly_api.alert import COOLDOWN
+from anomaly_api.schema import Contract, Duration, DurationOrZero, list_map, matching, rule
+from anomaly_api.source import Name, TopicName
+
+
+class Opening(Contract):
+    """What opens an episode."""
+
+    above: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Score (1.0 is the threshold) above which a window counts."""
+    windows: Annotated[int, Field(ge=1, le=1000)] = 2
+    """So many windows in a row."""
+
+
+class Closing(Contract):
+    """What closes an episode."""
+
+    below: Annotated[float, Field(gt=0, le=1000)] = 0.8
+    """Score below which a window counts."""
+    windows: Annotated[int, Field(ge=1, le=1000)] = 5
+    """So many windows in a row."""
+
+
+class Updating(Contract):
+    """When an open episode is reported again; a severity that rises is reported at once, whatever stands here."""
+
+    every: DurationOrZero = "15m"
+    """After so long in event time, counted from the last record. 0s: never for this reason."""
+    growth: Annotated[float, Field(gt=1, le=1000)] = 2.0
+    """As soon as its peak is so many times the one that was reported last."""
+
+
+class Severity(Contract):
+    """A name for how bad an episode is."""
+
+    name: Name
+    """For example warning or critical."""
+    above: Annotated[float, Field(ge=0, le=100_000)]
+    """Score from which it applies."""
+    for_: Annotated[Duration | None, Field(alias="for")] = None
+    """Only when the score has stayed that high for so long, in event time and in every window. Unset: at once."""
+
+
+_FOR: Final = "(has({0}.__for__) ? {0}.__for__ : '')"
+_DISTINCT: Final = {
+    "rule": f"self.all(one, self.exists_one(other, other.above == one.above && {_FOR.format('other')} == {_FOR.format('one')}))",
+    "message": "severities must differ in above or in for: a score would have two of them",
+}
+Severities = Annotated[
+    list[Severity],
+    Field(min_length=1, max_length=8, json_schema_extra={**list_map("name"), "x-kubernetes-validations": [_DISTINCT]}),
+]
+
+
+def _severities() -> list[Severity]:
+    return [Severity(name="warning", above=1.0), Severity(name="critical", above=3.0)]
+
+
+def _cron_field(number: str, names: str = "") -> str:
+    value = f"({number}|{names})" if names else f"({number})"
+    item = rf"(\*|{value}(-{value})?)(/[1-9][0-9]?)?"
+    return f"{item}(,{item})*"
+
+
+_MONTHS: Final = "(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+_DAYS: Final = "(?i:sun|mon|tue|wed|thu|fri|sat)"
+_CRON: Final = " +".join(
+    (
+        _cron_field("[0-5]?[0-9]"),
+        _cron_field("[01]?[0-9]|2[0-3]"),
+        _cron_field("0?[1-9]|[12][0-9]|3[01]"),
+        _cron_field("0?[1-9]|1[0-2]", _MONTHS),
+        _cron_field("[0-7]", _DAYS),
+    )
+)
+Cron = Annotated[
+    str,
+    Field(max_length=128),
+    matching("write five fields of cron: minute, hour, day of month, month, day of week, such as 0 2 * * 6", f"^{_CRON}$"),
+]
+"""When something begins, as in crontab(5)."""
+TimeZone = Annotated[
+    str,
+    Field(max_length=64),
+    matching("write the name of a time zone, such as Europe/Berlin or UTC", "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"),
+]
+_DATE: Final = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_MOMENT: Final = rf"^{_DATE}T{_CLOCK}(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+Moment = Annotated[
+    str,
+    Field(max_length=32),
+    matching("write a time with its offset, such as 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00", _MOMENT),
+]
+
+
+@rule(
+    "has(self.schedule) != has(self.from) && has(self.schedule) == has(self.duration) && has(self.from) == has(self.until)",
+    "set either schedule and duration, or from and until",
+)
+@rule(
+    f"!has(self.from) || !has(self.until) || !self.from.matches(r'{_MOMENT}') || !self.until.matches(r'{_MOMENT}') "
+    "|| timestamp(self.from) < timestamp(self.until)",
+    "until must be later than from: nothing would be suppressed",
+)
+@rule(f"self.name != '{COOLDOWN}'", f"{COOLDOWN} is what records say that the cooldown suppresses: choose another name")
+@rule("!has(self.timeZone) || has(self.schedule)", "timeZone says where schedule is read: set schedule as well")
+class Suppression(Contract):
+    """A time during which new episodes are recorded, marked as suppressed, and announced to nobody, such as maintenance."""
+
+    name: Name
+    """Stands in the records as `suppressedBy`."""
+    schedule: Cron | None = None
+    """Begins at these times: cron, minute to day of week."""
+    duration: Duration | None = None
+    """And lasts so long."""
+    time_zone: TimeZone | None = None
+    """Where the schedule is read. Unset: UTC."""
+    from_: Annotated[Moment | None, Field(alias="from")] = None
+    """Begins once, at this time."""
+    until: Moment | None = None
+    """And ends at this one, which is not part of it."""
+    entities: Annotated[str, Field(min_length=1, max_length=253)] = "*"
+    """Which entities: a pattern with * for any text, ? for any character and [abc] for one of some."""
+
+
+Suppressions = Annotated[list[Suppression], Field(max_length=32, json_schema_extra=list_map("name"))]
+
+
+class Limit(Contract):
+    """How many episodes are announced at most."""
+
+    episodes: Annotated[int, Field(ge=1, le=1_000_000)]
+    """So many."""
+    per: Duration
+    """In this much event time, which begins with the first of them."""
+
+
+@rule("has(self.perEntity) || has(self.total)", "set perEntity, total, or both")
+class Limits(Contract):
+    """How many episodes are announced at most. What is beyond leaves no record of its own: it is counted, and a record of type
+    dev.anomaly-operator.alerts.limited says so when it begins and when it is over; what is still open then is announced.
+    """
+
+    per_entity: Limit | None = None
+    """Of one entity, over all its windows."""
+    total: Limit | None = None
+    """Of all entities together. Every partition of the topic has an equal share of it, rounded up, because what becomes of a
+    partition may not depend on the others."""
+
+
+class AlertPolicy(Contract):
+    """When episodes open and close, how bad they are, and which are announced. Part of a revision."""
+
+    open: Opening = Field(default_factory=Opening)
+    """What opens an episode."""
+    close: Closing = Field(default_factory=Closing)
+    """What closes it again."""
+    update: Updating = Field(default_factory=Updating)
+    """When an open one is reported again."""
+    severities: Severities = Field(default_factory=_severities)
+    """The severity of an episode is the highest one that it has reached: the one with the highest `above`, then the longest
+    `for`. It never falls while the episode is open."""
+    cooldown: DurationOrZero = "10m"
+    """For so long in event time after an announced episode has closed, another one of the same entity and window is recorded,
+    marked as suppressed, and not announced, unless it is more severe. If it is still open then, it is announced. 0s: none."""
+    suppress: Suppressions | None = None
+    """Times during which new episodes are recorded, marked as suppressed, and announced when they are over."""
+    limits: Limits | None = None
+    """How many episodes are announced at most. Unset: all."""
+
+
+@rule("self.close.below <= self.open.above", "close.below must not be above open.above: an episode would close as it opens")
+@rule(
+    "self.severities.exists(severity, severity.above <= self.open.above && !has(severity.__for__))",
+    "one severity must begin at or below open.above, without for: an episode could open without any",
+)
+class Alerts(AlertPolicy):
+    """What becomes an alert, and where alerts go."""
+
+    topic: TopicName | None = None
+    """Topic for alerts. Unset: `<source topic>.alerts`. It must exist, or the broker must create topics."""
+    dead_letter_topic: TopicName | None = None
+    """Topic for messages that could not be read. Unset: `<source topic>.dead-letters`."""

@@ -1,0 +1,68 @@
+"""What happened to episodes and limits, told as alerts: who decided, why, and in which trace. It decides nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomaly_detector.core.alerts import Alert, Explanation, episode_alert, limit_alert
+from anomaly_detector.core.columns import Int64, Messages
+from anomaly_detector.core.revisions import RunningRevision, Scores
+from anomaly_detector.core.statistical import Levels
+from anomaly_detector.core.tracing import trace_of
+from anomaly_detector.core.turns import EpisodeTurn, LimitReached
+from anomaly_detector.core.walk import Scored
+from anomaly_detector.core.windows import WindowBatch
+
+Records = Sequence[EpisodeTurn | LimitReached]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredWindows:
+    """Windows of one kind, and what the revision that decides makes of them."""
+
+    window: WindowBatch
+    scores: Scores
+
+    def kind(self, messages: Int64) -> Scored:
+        """`messages` [readings]: what each reading came in."""
+        window = self.window
+        return Scored(window.name, messages, window.places, window.slots, window.times, self.scores.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Who tells: the detector, and the revision that decides."""
+
+    source: str
+    revision: RunningRevision
+    messages: Messages
+
+    def tell(self, records: Records, scored: Mapping[str, ScoredWindows], levels: Levels | None) -> list[Alert]:
+        """In the order of the records; `scored` by the name of the window."""
+        reasons = self._reasons(records, scored, levels)
+        alerts = []
+        for place, record in enumerate(records):
+            trace = trace_of(self.messages.headers(record.row))
+            if isinstance(record, EpisodeTurn):
+                each = scored.get(record.window)
+                by_model = each.scores.by_model if each else self.revision.loaded.model is not None
+                decision = self.revision.decision(record.window, by_model=by_model)
+                alerts.append(episode_alert(decision, record, reasons.get(place), trace))
+            else:
+                alerts.append(limit_alert(self.source, record, trace))
+        return alerts
+
+    def _reasons(self, records: Records, scored: Mapping[str, ScoredWindows], levels: Levels | None) -> dict[int, Explanation]:
+        """By place among the records, what the scores of those are made of that a window led to."""
+        found: dict[int, Explanation] = {}
+        for name, each in scored.items():
+            of_kind = {
+                place: record.index
+                for place, record in enumerate(records)
+                if isinstance(record, EpisodeTurn) and record.window == name and record.index is not None
+            }
+            if of_kind:
+                why = self.revision.explain(each.window, np.array(list(of_kind.values())), each.scores, levels)
+                found |= dict(zip(of_kind, why, strict=True))
+        return found

@@ -1,0 +1,60 @@
+"""What happens to episodes and limits, as data: what is told, and entities that are forgotten. Nothing is decided here."""
+
+from dataclasses import dataclass
+
+from anomaly_api.alert import EpisodeReason
+from anomaly_detector.core.episode import Turn
+from anomaly_detector.core.limits import LimitTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An entity that is forgotten: its episodes end without a window."""
+
+    row: int
+    """Index of the message that led to it; it comes before the windows of that message."""
+    slot: int
+    entity: str
+    time: int
+    """Event time, microseconds since 1970 UTC."""
+    reason: EpisodeReason
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeTurn:
+    """An episode of which there is to be a record."""
+
+    row: int
+    """Index of the message that led to it."""
+    window: str
+    index: int | None
+    """Which window of that kind led to it; None: the entity is forgotten."""
+    entity: str
+    time: int
+    """Event time, microseconds since 1970 UTC."""
+    turn: Turn
+    reason: EpisodeReason
+    start: int
+    """Event time of the window that opened it."""
+    windows: int
+    """From that window to this one."""
+    score: float
+    """Of this window, or the last one; 1.0 is the threshold."""
+    peak: float
+    """Highest score of the episode."""
+    severity: str
+    suppressed_by: str | None = None
+    """Why nobody is to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReached:
+    """A limit of which there is to be a record."""
+
+    row: int
+    """Index of the message that led to it."""
+    time: int
+    """Event time, microseconds since 1970 UTC."""
+    entity: str
+    """That is limited; empty: a partition is."""
+    turn: LimitTurn
