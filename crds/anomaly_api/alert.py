@@ -118,6 +118,11 @@ class Alert(Contract):
     tracestate: str | None = None
     data: AlertData
 
+    @property
+    def announces(self) -> bool:
+        """Whether people hear of the episode by it."""
+        return self.type is EpisodeEvent.OPENED and not self.data.suppressed
+
 
 class LimitKind(StrEnum):
     """Which limit of alerts.limits; a metric label."""

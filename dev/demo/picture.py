@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from anomaly_api.alert import Alert, EpisodeEvent
+from anomaly_api.alert import Alert
 from dev.demo.judge import Opened, Verdict, judge
 from dev.demo.producer import Progress
 from dev.demo.recording import Anomaly, Recording
@@ -40,7 +40,7 @@ class Picture:
     @property
     def opened(self) -> tuple[tuple[Opened, Alert], ...]:
         """Alerts that opened an episode, in the order in which they came."""
-        alerts = (arrival.alert for arrival in self.arrivals if arrival.alert.type is EpisodeEvent.OPENED)
+        alerts = (arrival.alert for arrival in self.arrivals if arrival.alert.announces)
         return tuple((Opened(alert.subject, alert_tick(self.recording, alert)), alert) for alert in alerts)
 
     def explained(self, opened: Opened) -> Anomaly | None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from anomaly_api.alert import EpisodeEvent
 from dev.demo import topics
 from dev.demo.outcome import Figures, Outcome
 from dev.demo.picture import Picture, latencies
@@ -137,7 +136,7 @@ class Story:
     def _outcome(self, scored: float, served: float) -> Outcome:
         picture = self._picture()
         self._screen.show(picture)
-        about = [a.at for a in picture.arrivals if a.alert.type is EpisodeEvent.OPENED]
+        about = [a.at for a in picture.arrivals if a.alert.announces]
         return Outcome(
             picture.verdict(),
             Figures(
