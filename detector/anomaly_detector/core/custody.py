@@ -17,6 +17,7 @@ import numpy as np
 from anomaly_detector.core import journal
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.checkpoint import pack
+from anomaly_detector.core.columns import numbers_in
 from anomaly_detector.core.dead_letters import dead_letters
 from anomaly_detector.core.journal import Fact, Header, Recovered
 from anomaly_detector.core.memory import Regime
@@ -239,11 +240,11 @@ class Custody:
         for left in outcome.left:
             if left.name in self._live[left.partition].episodes:
                 self._note_episodes(left.partition, left.name)
-        for partition in np.unique(partitions).tolist():
+        for partition in numbers_in(partitions):
             live = self._live[partition]
-            offsets = read.offsets[partitions == partition]
-            live.next, live.changed = int(offsets[-1]) + 1, True
-            live.since += len(offsets)
+            mine = np.flatnonzero(partitions == partition)
+            live.next, live.changed = int(read.offsets[mine[-1]]) + 1, True
+            live.since += len(mine)
 
     def _note_regime(self) -> None:
         """Writes down which regime decides, where that has changed."""

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -90,7 +90,8 @@ class Decoder:
         refused: list[int] = []
         if self._getter is None:
             return records, list(range(len(values)))
-        if max(map(len, filter(None, values)), default=0) > MAX_DEPTH:
+        longest = max(map(len, filter(None, values)), default=0)
+        if longest > MAX_BYTES or (longest > MAX_DEPTH and _perhaps_deep(values)):
             values = [None if value is not None and _for_care(value) else value for value in values]
         rest = iter(values)
         while True:
@@ -153,7 +154,7 @@ class Decoder:
             exact, factor = np.array(seconds), MICROSECONDS
         else:
             factor = 1000 if self._pipeline.time.format is TimeFormat.UNIX_MILLIS else MICROSECONDS
-            exact = np.fromiter(found, np.float64, len(records))
+            exact = np.frombuffer(struct.pack(f"{len(records)}d", *found), np.float64)
         with np.errstate(over="ignore"):
             micros = np.rint(exact * factor)
         within = (micros >= _EARLIEST) & (micros <= _LATEST)
@@ -251,6 +252,12 @@ class _Layout:
         fields = [(f"a{place}", kind) for place, kind in enumerate(kinds)]
         # gc=False: records hold no cycles, and the collector would walk each of them otherwise
         return msgspec.defstruct("Record", fields, rename={f"a{place}": key for place, key in enumerate(tree)}, gc=False)
+
+
+def _perhaps_deep(values: Sequence[bytes | None]) -> bool:
+    """Whether a message may be nested too deeply; that none is can be told by their brackets, without a step for each."""
+    most = [max(map(bytes.count, filter(None, values), repeat(bracket))) for bracket in (b"[", b"{")]
+    return sum(most) > MAX_DEPTH
 
 
 def _for_care(value: bytes) -> bool:

@@ -16,8 +16,8 @@ from anomaly_detector.core.artifact import GRAPH_INPUT, GRAPH_OUTPUTS, ArtifactE
 from anomaly_detector.core.columns import Float32
 from anomaly_detector.core.windows import WindowBatch
 
-_AT_ONCE: Final = 1024
-"""Windows a run; more makes it no faster and takes more memory."""
+_AT_ONCE: Final = 512
+"""Windows a run: what they lead to stays in the processor's cache; 1024 take a twentieth more time each, 4096 two thirds."""
 _SCORE: Final = GRAPH_OUTPUTS[0]
 _REASONS: Final = list(GRAPH_OUTPUTS[1:])
 _RUNTIME_ERRORS: Final = tuple(

@@ -17,7 +17,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Kafka
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.clients import error_of
-from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages
+from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages, numbers_in
 from anomaly_detector.core.records import Read
 
 log: Final = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ class Reader:
     def _wanted(self, partitions: Int64, offsets: Int64) -> Mask:
         """[n] Whether each message is next in a partition that has begun; others were on their way when it began elsewhere."""
         keep = np.ones(len(partitions), bool)
-        for partition in set(partitions.tolist()):
+        for partition in numbers_in(partitions):
             mine = partitions == partition
             begin = self._next.get(partition)
             fresh = mine & (offsets >= begin) if begin is not None else np.zeros(len(mine), bool)
