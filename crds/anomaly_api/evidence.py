@@ -19,9 +19,23 @@ class SourceState(StrEnum):
     DEAD_LETTER_TOPIC_NOT_FOUND = "DeadLetterTopicNotFound"
     STATE_TOPIC_UNUSABLE = "StateTopicUnusable"
     """It is missing and could not be made."""
+    PARTITION_UNAVAILABLE = "PartitionUnavailable"
+    """Some partitions have no leader; the others are read."""
     NOT_AUTHORIZED = "NotAuthorized"
     FAILED = "Failed"
     """Anything else; the message says what."""
+
+
+class PartitionEvidence(Contract):
+    """A partition in which messages wait."""
+
+    partition: int
+    waiting: float
+    """Seconds in which messages have been there and none has been decided."""
+    since_score: float
+    """Seconds since one of its windows was scored, or since the pod has it."""
+    lag: int = 0
+    """Messages not read yet, as far as known."""
 
 
 class SourceEvidence(Contract):
@@ -38,6 +52,8 @@ class SourceEvidence(Contract):
     """Of the partitions, those that do not decide yet: what is known of them is being read."""
     skipped: int = 0
     """Messages that Kafka had deleted before they were read."""
+    slowest: PartitionEvidence | None = None
+    """The partition whose messages have waited longest without one of them being decided. None: nothing waits."""
 
 
 class RevisionFailure(StrEnum):

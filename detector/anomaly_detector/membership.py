@@ -8,7 +8,7 @@ committed counts, and the next stay begins with what Kafka says.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -104,9 +104,10 @@ class Membership:
         """Whether it ended because another pod goes by our name: two that insist on it would fence each other for ever."""
         return self._delivery.replaced or self._reader.replaced
 
-    def lag(self) -> int:
-        """Messages of our partitions that were not read yet."""
-        return self._reader.lag()
+    def lags(self, ends: Mapping[int, int]) -> dict[int, int | None]:
+        """By partition of ours, messages that were not read yet, `ends` being what the broker says; None: it does not decide."""
+        lags = self._reader.lags(ends)
+        return lags | dict.fromkeys(self._recovering & lags.keys())
 
     def sent(self) -> int:
         """Alerts that have been written since it was last asked."""

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
+import numpy as np
+
 from anomaly_api.assignment import Runtime
-from anomaly_api.evidence import DetectorEvidence, SourceEvidence, SourceState
+from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvidence, SourceState
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
 from anomaly_detector.adapters.orders import Orders
 from anomaly_detector.adapters.web import Answer, health
 from anomaly_detector.core.custody import Custody, Often, Topics
+from anomaly_detector.core.pace import Pace
 from anomaly_detector.core.records import Read
 from anomaly_detector.core.stream import Outcome, Stream
 from anomaly_detector.membership import Membership
@@ -33,7 +36,8 @@ class Service:
         """`surroundings` are being looked at already."""
         self._settings, self._runtime, self._orders = settings, runtime, orders
         self._runtime_digest = runtime.digest
-        self._telemetry = Telemetry()
+        self._pace = Pace()
+        self._telemetry = Telemetry(self._pace)
         taken = orders.start()
         self._assignment = taken.digest
         self._stream = Stream(runtime.detector.source, taken.loaded)
@@ -46,6 +50,8 @@ class Service:
         """By which the group and the coordinator of transactions know the pod."""
         self._membership: Membership | None = None
         self._skipped = 0
+        self._topic = ""
+        """Id of the topic that we read."""
         self._stopping = False
         self._turned = time.monotonic()
         self._told = 0.0
@@ -98,6 +104,7 @@ class Service:
                 lag=self._lag,
                 recovering=member.recovering if member else 0,
                 skipped=self._skipped + (member.skipped if member else 0),
+                slowest=self._slowest(),
             ),
             revisions=[self._stream.stable.evidence(), *([pending] if pending else [])],
             readings=telemetry.readings,
@@ -143,6 +150,7 @@ class Service:
     def _join(self, member: Membership) -> None:
         """Reading begins when all it needs is there: that alerts have no topic is to be found out before the first alert."""
         if self._surroundings.wait_until_well(_WAIT_SECONDS) and self._share():
+            self._topic = self._surroundings.source.identity
             member.join()
 
     def _step(self, member: Membership) -> None:
@@ -152,16 +160,30 @@ class Service:
             self._telemetry.batch(len(worked.read), worked.outcome, worked.seconds)
             self._remembrance.batch(worked.outcome)
             self._note(worked.read, worked.outcome)
-        if member.lost:
-            self._skipped += member.skipped
-            self._membership = None
-            member.end(for_good=member.replaced)
-            if member.replaced:
-                self._name = f"{self._settings.pod}-{uuid4().hex[:8]}"
-                log.warning("another pod is in the group as %s; this one goes on as %s", self._settings.pod, self._name)
-            time.sleep(_AGAIN_SECONDS)
+        if self._another_topic():
+            log.warning("topic %s was deleted and made anew: all is read again", self._runtime.kafka.topic)
+        elif not member.lost:
+            return
+        self._leave(member)
+
+    def _leave(self, member: Membership) -> None:
+        """The stay is over; the next one begins with what Kafka says."""
+        self._skipped += member.skipped
+        self._membership = None
+        member.end(for_good=member.replaced)
+        if member.replaced:
+            self._name = f"{self._settings.pod}-{uuid4().hex[:8]}"
+            log.warning("another pod is in the group as %s; this one goes on as %s", self._settings.pod, self._name)
+        time.sleep(_AGAIN_SECONDS)
+
+    def _another_topic(self) -> bool:
+        """Whether the topic that we read is no more, and there is another one of its name: its offsets are others."""
+        now = self._surroundings.source.identity
+        return bool(now and self._topic) and now != self._topic
 
     def _note(self, read: Read, outcome: Outcome) -> None:
+        partitions = set(np.unique(read.messages.partitions).tolist())
+        self._pace.decided(partitions, time.monotonic(), scored=outcome.windows > 0)
         if outcome.rejects:
             last = outcome.rejects[-1]
             where = f"partition {read.messages.partitions[last.row]}, offset {read.offsets[last.row]}"
@@ -181,16 +203,25 @@ class Service:
         member = self._membership
         self._share()
         self._remembrance.tell(self._stream, member.partitions if member else 0, self._topic_partitions)
-        self._lag, self._warming = member.lag() if member else 0, self._stream.warming
+        lags = member.lags(self._surroundings.source.ends) if member else {}
+        self._pace.look(lags, time.monotonic())
+        self._lag, self._warming = sum(lag or 0 for lag in lags.values()), self._stream.warming
         self._limiting = self._stream.limiting
         self._telemetry.state(
-            reading=self._surroundings.finding.state is SourceState.READING and self._joined,
+            reading=self._surroundings.finding.readable and self._joined,
             partitions=member.partitions if member else 0,
             lag=self._lag,
             entities=self._stream.entities,
             warming=self._warming,
             limits=self._limiting,
         )
+
+    def _slowest(self) -> PartitionEvidence | None:
+        found = self._pace.slowest(time.monotonic())
+        if found is None:
+            return None
+        waiting, since_score = round(found.waiting, 1), round(found.since_score, 1)
+        return PartitionEvidence(partition=found.partition, waiting=waiting, since_score=since_score, lag=found.lag)
 
     @property
     def _joined(self) -> bool:

@@ -3,21 +3,49 @@
 import time
 from collections import Counter as Counted
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 
 from anomaly_detector.core.memory import Tally
+from anomaly_detector.core.pace import Pace
 from anomaly_detector.core.stream import Outcome
 
 _RECENT_SECONDS: Final = 60
 
 
+class _Partitions:
+    """How each partition goes, worked out when somebody asks."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """As prometheus_client wants it."""
+        standings = self._pace.standings(time.monotonic())
+        for name, text, value in (
+            ("seconds_since_last_score", "Seconds since a window of the partition was scored.", lambda each: each.since_score),
+            (
+                "waiting_seconds",
+                "Seconds in which messages of the partition waited and none was decided.",
+                lambda each: each.waiting,
+            ),
+            ("partition_lag_messages", "Messages of the partition not read yet.", lambda each: each.lag),
+        ):
+            family = GaugeMetricFamily(f"anomaly_detector_{name}", text, labels=["partition"])
+            for standing in standings:
+                family.add_metric([str(standing.partition)], value(standing))  # type: ignore[no-untyped-call]
+            yield family
+
+
 class Telemetry:
     """Counts since the start. Written by the loop, read by the HTTP threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(_Partitions(pace))
         ProcessCollector(registry=self.registry)
         self.readings = self.windows = self.alerts = 0
         self.late = self.duplicates = self.hurried = 0

@@ -76,6 +76,7 @@ class Feed:
     def _produce(self) -> None:
         """At a steady pace; a broker that is away holds it up."""
         settings = {"bootstrap.servers": self._bootstrap, "enable.idempotence": True, "linger.ms": 2, "log_level": 2}
+        settings["topic.metadata.refresh.interval.ms"] = 2_000  # one that met a broker without leaders did not ask again
         producer = Producer(settings)
         for count, message in enumerate(recording.recording(self._seed)):
             ahead = self.begin + count / RATE - time.monotonic()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from anomaly_api.evidence import MemoryEvidence, RevisionFailure, SourceState, TrainingEvidence
+from anomaly_api.evidence import MemoryEvidence, PartitionEvidence, RevisionFailure, SourceState, TrainingEvidence
 from anomaly_api.meta import ANNOTATION_RUNTIME, LABEL_DETECTOR, TRAINING_ENV
 from anomaly_operator.core import observed as seen
 from anomaly_operator.core.actions import Apply, Delete, FillSlot, Nudge
@@ -542,6 +542,22 @@ def test_readings_that_lead_to_no_score_are_told() -> None:
     world.report("pumps-detector-0", last_scored=world.now - 46)
     world.settle()
     assert world.condition("Scoring") == ("False", "NotScoring")
+
+
+def test_a_partition_that_is_stuck_among_others_that_flow_is_told_within_a_minute() -> None:
+    world = scoring_world()
+    waiting = {"partition": 3, "since_score": 300.0, "lag": 120}
+    world.report("pumps-detector-0", slowest=PartitionEvidence(**waiting, waiting=30.0))
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring")
+    world.report("pumps-detector-0", slowest=PartitionEvidence(**waiting, waiting=46.0))
+    world.settle()
+    assert world.condition("Scoring") == ("False", "PartitionStuck")
+    assert "partition 3 of topic pump-readings" in world.message("Scoring")
+    assert "pumps-detector-0" in world.message("Scoring")
+    world.report("pumps-detector-0")
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring"), "nothing waits in it"
 
 
 def test_a_stream_that_can_mostly_not_be_read_is_told_with_an_example() -> None:

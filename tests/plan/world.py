@@ -7,7 +7,14 @@ from typing import Any
 
 from anomaly_api.calibration import Calibration, Quantile
 from anomaly_api.detector import DetectorSpec
-from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFailure, SourceEvidence, SourceState
+from anomaly_api.evidence import (
+    DetectorEvidence,
+    PartitionEvidence,
+    RevisionEvidence,
+    RevisionFailure,
+    SourceEvidence,
+    SourceState,
+)
 from anomaly_api.meta import ANNOTATION_ASSIGNMENT, LABEL_COMPONENT, LABEL_TRAINING, MODEL_FILE
 from anomaly_operator.core import observed as seen
 from anomaly_operator.core.actions import Apply, Delete, FillSlot, Nudge, Plan
@@ -117,7 +124,13 @@ class World:
             self.report(name, **told)
 
     def report(
-        self, name: str, *, failure: RevisionFailure | None = None, state: SourceState = SourceState.READING, **figures: Any
+        self,
+        name: str,
+        *,
+        failure: RevisionFailure | None = None,
+        state: SourceState = SourceState.READING,
+        slowest: PartitionEvidence | None = None,
+        **figures: Any,
     ):
         todo = course(self.observed, self.now)
         revision = RevisionEvidence(
@@ -129,7 +142,9 @@ class World:
             runtime=todo.runtime.digest,
             assignment=todo.assignment.digest,
             now=self.now,
-            source=SourceEvidence(state=state, message="what is wrong" if state != SourceState.READING else "", partitions=4),
+            source=SourceEvidence(
+                state=state, message="what is wrong" if state != SourceState.READING else "", partitions=4, slowest=slowest
+            ),
             revisions=[revision],
             **facts,
         )

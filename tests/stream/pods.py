@@ -145,6 +145,13 @@ class Pod:
         """As kubelet does it: the file is replaced at once."""
         write(self.folder / "assignment.json", assignment)
 
+    def freeze(self) -> None:
+        """It stands still, and does not know."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)

@@ -199,6 +199,7 @@ class Custody:
         regime = self.stream.prepare()
         live = self._enliven(partition, found, regime, now)
         self._note_fact(partition, live, begin=True)
+        self._note_source(partition, live, found)
         for entity in found.episodes:
             self._note_episodes(partition, entity)  # they have ended without a word
         self._note_limit(partition)
@@ -211,6 +212,7 @@ class Custody:
         partition = replay.partition
         self.stream.restore(partition, replay.finish(regime))
         live = self._enliven(partition, found, before, now)
+        self._note_source(partition, live, found)
         live.since = found.until - found.start
         if before.readings == regime.readings:  # else what had begun has ended without a word, as when a revision is taken over
             for entity, state in found.episodes.items():
@@ -264,6 +266,11 @@ class Custody:
         live.records.append(self._state(partition, journal.fact_key(live.number), fact.model_dump_json().encode()))
         live.facts.append(live.number)
         live.changed = True
+
+    def _note_source(self, partition: int, live: _Live, found: Recovered) -> None:
+        if found.source is not None:
+            live.records.append(self._state(partition, journal.source_key(), found.source.model_dump_json().encode()))
+            live.changed = True
 
     def _note_episodes(self, partition: int, entity: str) -> None:
         live = self._live.get(partition)

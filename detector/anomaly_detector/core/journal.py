@@ -4,6 +4,7 @@
     episodes/<entity>       an entity's episodes, open or beginning, as of that transaction; deleted if there are none
     limit                   how many episodes of the partition were announced lately, and how many held back
     checkpoint/<a|b>/<i>    a piece of what was remembered at some offset
+    source                  which topic it is, and how many partitions it had when the partition was begun
     checkpoint              names the slot whose pieces are complete, their offset and their regime
 
 The topic is compacted, and has the partitions of the source. All that a transaction decided is in the same transaction.
@@ -27,6 +28,7 @@ _EPISODES: Final = b"episodes/"
 _LIMIT: Final = b"limit"
 _PIECE: Final = b"checkpoint/"
 _HEADER: Final = b"checkpoint"
+_SOURCE: Final = b"source"
 _SLOTS: Final = ("a", "b")
 
 
@@ -55,6 +57,16 @@ class Header(Contract):
     regime: Regime
 
 
+class Source(Contract):
+    """The topic that a partition was begun in."""
+
+    format: int = FORMAT
+    topic: str
+    """Its id: a topic that is deleted and made anew has another one. Empty: the broker told none."""
+    partitions: int
+    """So many it had then: one that is added later is read from its first message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """What a pod needs to go on with a partition."""
@@ -80,6 +92,8 @@ class Recovered:
     """Readings that were gone before they were decided."""
     note: str = ""
     """What is to be said about it."""
+    source: Source | None = None
+    """To be written down; None: it stands there."""
 
 
 class Journal:
@@ -92,6 +106,7 @@ class Journal:
         self._limit: bytes | None = None
         self._pieces: dict[bytes, bytes] = {}
         self._header: Header | None = None
+        self.source: Source | None = None
         self._flaws = 0
 
     def add(self, key: bytes | None, value: bytes | None) -> None:
@@ -109,13 +124,32 @@ class Journal:
             elif key == _HEADER:
                 self._header = Header.model_validate_json(value) if value else None
                 self._number = max(self._number, self._header.number if self._header else 0)
+            elif key == _SOURCE:
+                self.source = Source.model_validate_json(value) if value else None
         except (ValidationError, UnicodeDecodeError):
             self._flaws += 1
 
-    def recover(self, committed: int | None, low: int, high: int, *, latest: bool) -> Recovered:
-        """Where to begin: `committed` is the group's position, `low` and `high` what the topic holds."""
+    def recover(
+        self, committed: int | None, low: int, high: int, *, latest: bool, source: Source | None = None, added: bool = False
+    ) -> Recovered:
+        """Where to begin: `committed` is the group's position, `low` and `high` what the topic holds, `source` which one it is.
+
+        `added`: the partition came after the others had begun.
+        """
+        known = self.source
+        another = known is not None and source is not None and known.topic != source.topic and bool(known.topic and source.topic)
+        if another:
+            note = "the topic was deleted and made anew: what is known of the old one is dropped, the new one is read whole"
+            found = self._anew(low, note)
+        else:
+            found = self._found(committed, low, high, latest=latest and not added)
+        begins = found.regime is None
+        return replace(found, source=source) if source is not None and (begins or known is None) else found
+
+    def _found(self, committed: int | None, low: int, high: int, *, latest: bool) -> Recovered:
+        """Where to begin in the topic that is known."""
         if committed is None:
-            note = "the group has lost its position: the topic was made anew, or nobody has read for long; it begins by startFrom"
+            note = "the group has lost its position: nobody has read for long, or it was deleted; it begins by startFrom"
             return self._anew(high if latest else low, note if self._number else "")
         if committed > high:
             note = f"the group has committed offset {committed}, and the topic ends at {high}: it was made anew and is read whole"
@@ -198,6 +232,11 @@ def piece_key(slot: str, place: int) -> bytes:
 def header_key() -> bytes:
     """There is one."""
     return _HEADER
+
+
+def source_key() -> bytes:
+    """There is one."""
+    return _SOURCE
 
 
 def other(slot: str) -> str:

@@ -83,6 +83,9 @@ def scoring(observed: Observed, now: float) -> Finding:
         return _unreadable(observed, evidence)
     if any(each.memory.recently_cut_off for each in evidence):
         return _crowded(observed, evidence)
+    stuck = _stuck(observed, evidence)
+    if stuck:
+        return stuck
     if any(_recent(observed, each, each.last_scored, each.windows, now) for each in evidence):
         return Finding("True", "Scoring", "windows are being scored")
     arriving = any(_recent(observed, each, each.last_reading, each.readings, now) for each in evidence)
@@ -152,6 +155,20 @@ def _without_evidence(observed: Observed, now: float) -> Finding:
         return Finding("Unknown", "EvidenceUnavailable", message, Standing.STALLED)
     names = ", ".join(sorted(pod.name for pod in pods)[:3])
     return Finding("False", "PodsUnavailable", f"the scoring pods do not become ready ({names}): see their logs")
+
+
+def _stuck(observed: Observed, evidence: list[DetectorEvidence]) -> Finding | None:
+    """One partition that stands still among others that flow. One in which nothing waits is none."""
+    waiting = [(each.source.slowest, each.pod) for each in evidence if each.source.slowest is not None]
+    slowest, pod = max(waiting, key=lambda each: each[0].waiting, default=(None, ""))
+    if slowest is None or slowest.waiting < SILENCE:
+        return None
+    topic = observed.detector.spec.source.kafka.topic
+    message = (
+        f"readings wait in partition {slowest.partition} of topic {topic}, and none of them has been scored for "
+        f"{SILENCE:.0f} s: see the log of pod {pod}, and whether the partition has a leader that answers"
+    )
+    return Finding("False", "PartitionStuck", message, Standing.STALLED)
 
 
 def _unreadable(observed: Observed, evidence: list[DetectorEvidence]) -> Finding:

@@ -7,7 +7,7 @@ the group: whoever comes back under its name goes on at once. One that leaves fo
 import logging
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -134,14 +134,19 @@ class Reader:
         if found is not None:  # it was on its way
             self._back(found)
 
-    def lag(self) -> int:
-        """Messages of our partitions that were not read yet, as far as known without asking the broker."""
-        total = 0
-        for partition, position in self._next.items():
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
-            if high >= 0:
-                total += max(0, high - position)
-        return total
+    def lags(self, ends: Mapping[int, int]) -> dict[int, int | None]:
+        """By partition of ours, messages that were not read yet; None: it has not begun.
+
+        `ends` is what the broker says, if it was asked: what was fetched says nothing of a partition that cannot be fetched.
+        """
+        begun = list(self._next)
+        positions = {place.partition: place.offset for place in self._consumer.position([self._place(each) for each in begun])}
+        lags: dict[int, int | None] = dict.fromkeys(sorted(self._owned))
+        for partition in begun:
+            _, high = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
+            position = max(self._next[partition], positions[partition])  # markers of transactions are behind it, too
+            lags[partition] = max(0, max(high, ends.get(partition, high)) - position)
+        return lags
 
     def close(self) -> None:
         """Gives all partitions up. A static member's place in the group is kept until its session ends."""
@@ -161,6 +166,9 @@ class Reader:
         deadline = time.monotonic() + _LEAVE_SECONDS
         while (self._owned or self._consumer.memberid()) and time.monotonic() < deadline:
             self._consumer.poll(_LOOK_SECONDS)  # what still comes is for those who read on
+
+    def _place(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
 
     def _let_go(self) -> None:
         if self._held:

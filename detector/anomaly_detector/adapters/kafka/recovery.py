@@ -18,13 +18,16 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from anomaly_api.assignment import Runtime
 from anomaly_api.source import StartFrom
 from anomaly_detector.adapters.kafka import clients
-from anomaly_detector.core.journal import Journal, Recovered
+from anomaly_detector.adapters.kafka.source_topic import described
+from anomaly_detector.core.journal import Journal, Recovered, Source
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.3
 _SETTLE_SECONDS: Final = 5.0
 _AT_ONCE: Final = 1_000
+_FIRST: Final = 0
+"""The partition that every topic has: it tells how many there were when the group began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,19 @@ class Recovery:
                 if not said:
                     log.warning("where the group stands cannot be read; it is tried again: %s", failure)
                     said = True
+                self._forget_layout()
             except Exception:  # the outer loop of this thread: without it nothing is read
                 log.exception("finding out where the group stands failed; it is tried again")
             time.sleep(_AGAIN_SECONDS)
+
+    def _forget_layout(self) -> None:
+        """A client knows a topic as it was when it met it, but for being told to look at it again: it may have got partitions."""
+        for topic in (self._runtime.kafka.topic, self._runtime.state_topic):
+            try:
+                self._consumer.list_topics(topic, _ASK_SECONDS)
+                self._admin.list_topics(topic, _ASK_SECONDS)
+            except KafkaException as failure:
+                log.info("topic %s cannot be looked at: %s", topic, failure)
 
     def _recover(self, wanted: list[Wanted]) -> list[tuple[Wanted, Recovered]]:
         source = self._runtime.kafka.topic
@@ -95,13 +108,19 @@ class Recovery:
                 raise KafkaException(answer.error)
             committed[answer.partition] = answer.offset if answer.offset >= 0 else None
 
-        journals = self._journals([each.partition for each in wanted])
+        topic = described(self._admin, source, _ASK_SECONDS)
+        begun_in = Source(topic=topic.identity, partitions=topic.partitions)
+        newcomers = self._latest and None in committed.values()
+        journals = self._journals({each.partition for each in wanted} | ({_FIRST} if newcomers else set()))
+        first = journals[_FIRST].source if newcomers else None
         found = []
         for each in wanted:
             position = committed[each.partition]
             low, high = self._marks(each.partition, position)
             journal = journals[each.partition]
-            found.append((each, journal.recover(position, low, high, latest=self._latest)))
+            added = first is not None and each.partition >= first.partitions
+            recovered = journal.recover(position, low, high, latest=self._latest, source=begun_in, added=added)
+            found.append((each, recovered))
         return found
 
     def _marks(self, partition: int, position: int | None) -> tuple[int, int]:
@@ -114,7 +133,7 @@ class Recovery:
                 return low, high
             time.sleep(_AGAIN_SECONDS)
 
-    def _journals(self, partitions: list[int]) -> dict[int, Journal]:
+    def _journals(self, partitions: set[int]) -> dict[int, Journal]:
         """Reads these partitions of the state topic to their ends."""
         topic = self._runtime.state_topic
         places = [TopicPartition(topic, partition) for partition in partitions]

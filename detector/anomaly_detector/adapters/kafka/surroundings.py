@@ -6,7 +6,7 @@ It has clients of its own: calls of one client wait for each other, and those of
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -15,7 +15,8 @@ from confluent_kafka.admin import AdminClient
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
-from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka import clients, source_topic
+from anomaly_detector.adapters.kafka.source_topic import SourceTopic
 from anomaly_detector.adapters.kafka.topics import ensure_state_topic
 
 log: Final = logging.getLogger(__name__)
@@ -42,7 +43,12 @@ class Finding:
     """READING: everything is there."""
     message: str = ""
     partitions: int = 0
-    """Of the source topic, where all is well."""
+    """Of the source topic, where it can be read."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is anything that can be scored."""
+        return self.state in (SourceState.READING, SourceState.PARTITION_UNAVAILABLE)
 
 
 class Surroundings:
@@ -55,6 +61,7 @@ class Surroundings:
         self._last_error = ""
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
+        self._source = SourceTopic("", 0)
         self._wake = threading.Event()
         self._well = threading.Event()
         self._stopping = False
@@ -64,6 +71,11 @@ class Surroundings:
     def finding(self) -> Finding:
         """The latest one."""
         return self._finding
+
+    @property
+    def source(self) -> SourceTopic:
+        """The source topic as of the latest look that met it."""
+        return self._source
 
     def wait_until_well(self, seconds: float) -> bool:
         """Waits for everything to be there, so long at most; whether it is."""
@@ -103,7 +115,7 @@ class Surroundings:
                 log.info("source: %s %s", found.state.value, found.message)
             self._finding = found
             well = found.state is SourceState.READING
-            if well:
+            if found.readable:
                 self._well.set()
             else:
                 self._well.clear()
@@ -138,7 +150,24 @@ class Surroundings:
             return self._stateless(error, wanted)
         if self._denied is not None:
             return self._refused(self._denied, source)
-        return Finding(SourceState.READING, partitions=wanted)
+        return self._read_whole(looking)
+
+    def _read_whole(self, client: AdminClient) -> Finding:
+        """All topics are there: whether every partition of the source can be read."""
+        topic = self._runtime.kafka.topic
+        try:
+            found = source_topic.described(client, topic, _ASK_SECONDS)
+            ends = source_topic.ends(client, topic, found, _ASK_SECONDS)
+        except KafkaException as failure:
+            return self._finding_of(clients.error_of(failure), topic, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic")
+        self._source = replace(found, ends={**self._source.ends, **ends} if self._source.identity == found.identity else ends)
+        if not found.leaderless:
+            return Finding(SourceState.READING, partitions=found.partitions)
+        text = (
+            f"partitions {', '.join(map(str, found.leaderless))} of topic {topic} have no leader, so nobody can read them: see "
+            "to the brokers that hold their replicas; the other partitions are scored, and these as soon as they can be read"
+        )
+        return Finding(SourceState.PARTITION_UNAVAILABLE, text, partitions=found.partitions)
 
     def _ensure_state(self, client: AdminClient, wanted: int) -> KafkaError | None:
         """Sees to it that there is a state topic."""

@@ -1,0 +1,131 @@
+"""Which topic it is that is read: one that was made anew, one that got partitions, one of which readings were deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from anomaly_api.assignment import Assignment
+from anomaly_api.source import StartFrom
+from anomaly_detector.core import journal
+from anomaly_detector.core.journal import Fact, Journal, Source
+from anomaly_detector.core.stream import Stream
+from tests.recovery.test_custody import REVISIONS, SOURCE
+from tests.recovery.test_service import broken, calm
+from tests.stream.pods import Topics, pod, revision, runtime
+
+if TYPE_CHECKING:
+    from dev.kafka.broker import Broker
+
+OLD, NEW = Source(topic="old", partitions=2), Source(topic="new", partitions=2)
+
+
+def begun(source: Source | None) -> Journal:
+    """A partition that was begun at offset 0."""
+    found = Journal()
+    fact = Fact(number=1, offset=0, begin=True, regime=Stream(SOURCE, REVISIONS[0]).regime)
+    found.add(journal.fact_key(1), fact.model_dump_json().encode())
+    if source is not None:
+        found.add(journal.source_key(), source.model_dump_json().encode())
+    return found
+
+
+def test_offsets_of_a_topic_that_is_no_more_are_not_taken_for_those_of_its_successor() -> None:
+    found = begun(OLD).recover(50, 0, 400, latest=True, source=NEW)
+    assert (found.start, found.until, found.regime, found.source) == (0, 0, None, NEW)
+    assert "deleted and made anew" in found.note
+
+
+@pytest.mark.parametrize("now", [OLD, OLD.model_copy(update={"topic": ""}), None])
+def test_in_the_same_topic_it_goes_on(now: Source | None) -> None:
+    found = begun(OLD).recover(50, 0, 400, latest=True, source=now)
+    assert (found.start, found.until, found.source) == (0, 50, None)
+    assert found.regime is not None
+
+
+def test_what_was_begun_without_a_word_of_its_topic_goes_on_and_is_written_down() -> None:
+    found = begun(None).recover(50, 0, 400, latest=True, source=NEW)
+    assert (found.start, found.until, found.source) == (0, 50, NEW)
+
+
+@pytest.mark.parametrize(("added", "start"), [(False, 400), (True, 0)])
+def test_a_partition_that_was_added_is_read_from_its_first_message(added: bool, start: int) -> None:
+    found = Journal().recover(None, 0, 400, latest=True, source=NEW, added=added)
+    assert found.start == start
+
+
+@pytest.fixture
+def topics(kafka: Broker) -> Topics:
+    return Topics(kafka.bootstrap)
+
+
+def make_anew(topics: Topics, partitions: int = 2) -> None:
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+    admin.delete_topics([topics.name])[topics.name].result(30)
+    while topics.name in admin.list_topics(timeout=10).topics:
+        pass
+    topics.create(topics.name, partitions=partitions)
+
+
+@pytest.mark.integration
+def test_a_topic_that_is_made_anew_while_it_is_read_is_read_whole(topics: Topics, tmp_path: Path) -> None:
+    topics.create()
+    latest = runtime(topics).kafka.model_copy(update={"start_from": StartFrom.LATEST})
+    order = runtime(topics).model_copy(update={"kafka": latest})
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        running.until(lambda found: found.source.partitions == 2 and found.source.recovering == 0)
+        topics.readings(range(1000, 1050), calm)
+        running.until(lambda found: found.readings == 50)
+        make_anew(topics)
+        again = Topics(topics.bootstrap, topics.name)  # a producer that knew the old one would wait for it
+        again.readings(range(2000, 2100), calm)  # more than the old one held: its offsets are there
+        again.readings(range(2100, 2103), broken)
+        opened = topics.received(topics.alerts, 1, seconds=60)
+        assert b'"time":"1970-01-01T00:35:01Z"' in (opened[0].value() or b"")
+        running.until(lambda found: found.source.lag == 0 and found.readings >= 153)
+        assert "was deleted and made anew" in running.log.read_text()
+        assert running.terminate() == 0
+
+
+@pytest.mark.integration
+def test_partitions_that_a_topic_gets_are_read_from_their_first_message(topics: Topics, tmp_path: Path) -> None:
+    topics.create()
+    latest = runtime(topics).kafka.model_copy(update={"start_from": StartFrom.LATEST})
+    order = runtime(topics).model_copy(update={"kafka": latest})
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        running.until(lambda found: found.source.partitions == 2 and found.source.recovering == 0)
+        topics.readings(range(1000, 1010), calm)
+        running.until(lambda found: found.readings == 10)
+        admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+        admin.create_partitions([NewPartitions(topics.name, 4)])[topics.name].result(30)
+        again = Topics(topics.bootstrap, topics.name)
+        for at in range(1000, 1030):
+            again.send(b'{"at": %d, "temperature": 20.0, "pressure": 3.0}' % at, b"pump-9", partition=3)
+        assert again.producer.flush(30) == 0
+        evidence = running.until(lambda found: found.source.partitions == 4 and found.readings == 40, seconds=60)
+        assert evidence.source.skipped == 0
+        assert running.terminate() == 0
+
+
+@pytest.mark.integration
+def test_readings_that_are_deleted_while_it_stands_still_are_counted_and_it_goes_on(topics: Topics, tmp_path: Path) -> None:
+    topics.create()
+    with pod(tmp_path / "pod", runtime(topics), Assignment(stable=revision())) as running:
+        topics.readings(range(1000, 1050), calm)
+        running.until(lambda found: found.readings == 50)
+        running.freeze()
+        topics.readings(range(1050, 1060), calm)  # answers the fetch that was waiting
+        topics.readings(range(1060, 1150), calm)
+        admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+        admin.delete_records([TopicPartition(topics.name, 0, 120)])[TopicPartition(topics.name, 0, 120)].result(30)
+        running.wake()
+        evidence = running.until(lambda found: found.readings + found.source.skipped == 150, seconds=60)
+        assert evidence.source.skipped > 0, "of what had not been on its way"
+        assert "to 119 were deleted before they were read" in running.log.read_text()
+        topics.readings(range(1150, 1160), calm)
+        running.until(lambda found: found.readings + found.source.skipped == 160)
+        assert running.terminate() == 0
