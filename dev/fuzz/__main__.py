@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     kept = cache.root() / "fuzz"
     seeds(kept / "seeds")
     (kept / "corpus").mkdir(exist_ok=True)
-    options = [f"-max_total_time={asked.seconds}", f"-max_len={_LONGEST}", f"-timeout={_SLOW_SECONDS}", "-rss_limit_mb=1024"]
+    # atheris itself grows by some kilobytes an input
+    options = [f"-max_total_time={asked.seconds}", f"-max_len={_LONGEST}", f"-timeout={_SLOW_SECONDS}", "-rss_limit_mb=4096"]
     where = [str(path) for path in (asked.inputs or (kept / "corpus", kept / "seeds"))]
     command = [str(python), "-m", "dev.fuzz.target", *options, f"-artifact_prefix={kept}/broken-", "-print_final_stats=1", *where]
     paths = os.pathsep.join(str(ROOT / name) for name in ("", "crds", "detector"))

@@ -79,6 +79,10 @@ class Topics:
         for future in admin.create_topics([NewTopic(name, partitions, 1, config=asked) for name in wanted]).values():
             future.result(30)
 
+    def delete(self, name: str) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.delete_topics([name])[name].result(30)
+
     def send(self, value: bytes | None, key: bytes | None = b"pump-1", partition: int = 0, **more: Any) -> None:
         self.producer.produce(self.name, value=value, key=key, partition=partition, **more)
 

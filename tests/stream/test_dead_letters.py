@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anomaly_api.assignment import Assignment
+from anomaly_api.evidence import SourceState
 from anomaly_api.policy import Delivery
 from tests.stream.pods import Topics, pod, revision, runtime
 
@@ -87,5 +88,45 @@ def test_a_topic_that_takes_hardly_anything_stops_nothing(topics: Topics, tmp_pa
         running.until(lambda found: found.readings == 52 and found.windows == 50 - 12)
         assert running.terminate() == 0
         log = running.log.read_text()
-        assert "the dead letter of partition 0, offset 20 is left out; raise the topic's max.message.bytes" in log
+        assert f"the dead letter of partition 0, offset 20 is left out: the topic {topics.dead_letters} takes no record of" in log
         assert "Traceback" not in log
+
+
+@BOTH
+def test_a_topic_that_was_deleted_is_named_and_everything_arrives_once_it_is_back(
+    topics: Topics, tmp_path: Path, delivery: Delivery
+) -> None:
+    topics.create()
+    order = runtime(topics).model_copy(update={"delivery": delivery})
+    topics.readings(range(1000, 1020), calm)
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        running.until(lambda found: found.readings == 20)
+        topics.delete(topics.dead_letters)
+        topics.send(b"no")
+        topics.readings(range(1020, 1040), calm)
+        evidence = running.until(lambda found: found.source.state is SourceState.DEAD_LETTER_TOPIC_NOT_FOUND)
+        assert f"topic {topics.dead_letters} does not exist" in evidence.source.message
+        assert running.get("/healthz")[0] == 200
+        topics.create(topics.dead_letters)
+        [record] = topics.received(topics.dead_letters, 1, 60)
+        assert record.value() == b"no"
+        running.until(lambda found: found.source.state is SourceState.READING and found.windows == 40 - 12, 60)
+        assert running.terminate() == 0
+
+
+@BOTH
+def test_a_compacted_topic_stops_nothing_though_it_takes_no_record_without_a_key(
+    topics: Topics, tmp_path: Path, delivery: Delivery
+) -> None:
+    topics.create(topics.name, topics.alerts)
+    topics.create(topics.dead_letters, cleanup_policy="compact")
+    topics.send(b"no", None)
+    topics.send(b"{", b"key")
+    topics.readings(range(1000, 1020), calm)
+    order = runtime(topics).model_copy(update={"delivery": delivery})
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        running.until(lambda found: found.windows == 20 - 12)
+        [record] = topics.received(topics.dead_letters, 1, 60)
+        assert record.value() == b"{"
+        assert running.terminate() == 0
+        assert "the dead letter of partition 0, offset 0 is left out" in running.log.read_text()

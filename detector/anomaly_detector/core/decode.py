@@ -74,7 +74,7 @@ class Decoder:
         records, refused = self._records(values)
         rows = np.arange(len(values), dtype=np.int64)
         if refused:
-            rows = np.delete(rows, refused)
+            rows = np.delete(rows, [row for row, _ in refused])
         batch = Batch(rows, where[rows], [], np.empty(0, np.int64), np.empty((0, self._width), np.float32))
         rejects: list[Reject] = []
         if records:
@@ -84,12 +84,12 @@ class Decoder:
         rejects.sort(key=lambda reject: reject.row)
         return Decoded(batch, rejects)
 
-    def _records(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[int]]:
-        """What the fast way reads, and the rows that it refuses. One pass, whatever the share of bad messages."""
+    def _records(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[tuple[int, str]]]:
+        """What the fast way reads, and the rows that it refuses, with what it says; one pass, whatever the share of bad ones."""
         records: list[Any] = []
-        refused: list[int] = []
+        refused: list[tuple[int, str]] = []
         if self._getter is None:
-            return records, list(range(len(values)))
+            return records, [(row, "") for row in range(len(values))]
         longest = max(map(len, filter(None, values)), default=0)
         if longest > MAX_BYTES or (longest > MAX_DEPTH and _perhaps_deep(values)):
             values = [None if value is not None and _for_care(value) else value for value in values]
@@ -98,8 +98,9 @@ class Decoder:
             try:
                 records.extend(map(self._decode, rest))  # type: ignore[arg-type]  # None is refused; the list keeps what came before
                 return records, refused
-            except _REFUSALS:
-                refused.append(len(records) + len(refused))
+            except _REFUSALS as error:
+                said = str(error) if isinstance(error, msgspec.MsgspecError) else ""
+                refused.append((len(records) + len(refused), said))
 
     def _columns(
         self,
@@ -170,7 +171,7 @@ class Decoder:
 
     def _explained(
         self,
-        refused: list[int],
+        refused: list[tuple[int, str]],
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None],
         timestamps_ms: Stamps,
@@ -180,8 +181,8 @@ class Decoder:
     ) -> Batch:
         """Adds what the exact way makes of the messages that the fast one refused."""
         read: list[tuple[int, Exact]] = []
-        for row in refused:
-            found = self._explainer.read(values[row], keys[row], int(timestamps_ms[row]))
+        for row, said in refused:
+            found = self._explainer.at_once(said, values[row]) or self._explainer.read(values[row], keys[row], timestamps_ms[row])
             if isinstance(found, Exact):
                 read.append((row, found))
             else:

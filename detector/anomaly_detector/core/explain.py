@@ -6,6 +6,7 @@ logged.
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,18 @@ _WRITTEN: Final = {
 }
 _NO_TIME: Final = 10**18
 """Milliseconds that are in no calendar; a whole number may have thousands of digits, and then becomes no float."""
+_BROKEN: Final = ("JSON is malformed", "Input data was truncated")
+_SAID: Final = re.compile(r"Expected `[^`]*`, got `(?P<kind>\w+)`(?: - at `\$\.(?P<path>[^`]*)`)?")
+_KINDS: Final = {
+    "str": "text",
+    "bool": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+    "int": "a number",
+    "float": "a number",
+}
+_MOST_KNOWN: Final = 1_000
 _MISSING: Final = object()
 _AT_ONCE: Final = 4096
 _STEPS: Final = bytes({ord("["): 1, ord("{"): 1, ord("]"): 255, ord("}"): 255}.get(byte, 0) for byte in range(256))
@@ -67,6 +80,35 @@ class Explainer:
         self._entity_path = _steps(pipeline.entity.field)
         self._time_path = _steps(pipeline.time.field)
         self._paths = [_steps(feature.path) for feature in pipeline.features]
+        self._known: dict[str, Flaw | None] = {}
+
+    def at_once(self, said: str, value: bytes | None) -> Flaw | None:
+        """What is wrong, if what msgspec says of a message leaves no doubt: a message is not read a second time then.
+
+        Producers that err tend to err alike, so what was said before is remembered.
+        """
+        if not said or not value:
+            return None
+        if said.startswith(_BROKEN):
+            return _malformed(said, value)
+        if said not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[said] = self._wrong_kind(said)
+        return self._known[said]
+
+    def _wrong_kind(self, said: str) -> Flaw | None:
+        """Of a feature that is no number, or a message that is no object; None: it has to be looked at."""
+        match = _SAID.fullmatch(said)
+        kind = _KINDS.get(match["kind"]) if match else None
+        if match is None or kind is None:
+            return None
+        path = match["path"]
+        if path is None:
+            return _no_object(kind)
+        if _steps(path) in self._paths:
+            return _no_number(path, kind)
+        return self.time_flaw() if path == self._pipeline.time.field else None
 
     def read(self, value: bytes | None, key: bytes | None, timestamp_ms: int) -> Exact | Flaw:
         """The reading in a message, or what is wrong with it. Raises nothing, takes time linear in the message's size."""
@@ -151,7 +193,7 @@ class Explainer:
                 text = f"{'.'.join(path)}: the feature is missing; {_surroundings(document)}"
                 return Flaw(DeadLetterReason.FEATURE_MISSING, text)
             if type(found) is not float and type(found) is not int:  # true and false are whole numbers as well
-                return Flaw(DeadLetterReason.FEATURE_INVALID, f"{'.'.join(path)}: expected a number, found {_kind(found)}")
+                return _no_number(".".join(path), _kind(found))
             if not -_BEYOND_FLOAT32 < found < _BEYOND_FLOAT32:
                 return self.range_flaw(place)
             values.append(float(found))
@@ -195,13 +237,28 @@ def _document(value: bytes | None) -> tuple[dict[str, Any] | Flaw, str]:
         found = _decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         # most of what is malformed is plainly so; the rest is for a decoder that is slower and less strict
-        if type(error) is msgspec.DecodeError and not any(sign in value for sign in (b"NaN", b"Infinity", b"\\u")):
-            said = str(error).removeprefix("JSON is malformed: ")
-            return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {said}"), ""
+        plain = _malformed(str(error), value) if type(error) is msgspec.DecodeError else None
+        if plain is not None:
+            return plain, ""
         found, constant = _leniently(value)
     if isinstance(found, (dict, Flaw)):
         return found, constant
-    return Flaw(DeadLetterReason.NOT_AN_OBJECT, f"the message is {_kind(found)}; a reading is a JSON object"), ""
+    return _no_object(_kind(found)), ""
+
+
+def _no_object(kind: str) -> Flaw:
+    return Flaw(DeadLetterReason.NOT_AN_OBJECT, f"the message is {kind}; a reading is a JSON object")
+
+
+def _no_number(path: str, kind: str) -> Flaw:
+    return Flaw(DeadLetterReason.FEATURE_INVALID, f"{path}: expected a number, found {kind}")
+
+
+def _malformed(said: str, value: bytes) -> Flaw | None:
+    """Of a message that no decoder can read; None where a lenient one may."""
+    if b"NaN" in value or b"Infinity" in value or b"\\u" in value:
+        return None
+    return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {said.removeprefix('JSON is malformed: ')}")
 
 
 def _leniently(value: bytes) -> tuple[Any, str]:

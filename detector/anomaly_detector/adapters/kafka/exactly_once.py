@@ -18,7 +18,7 @@ from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.adapters.kafka.delivery import Progress
-from anomaly_detector.adapters.kafka.writer import Sizes, produce
+from anomaly_detector.adapters.kafka.writer import Terms, produce
 from anomaly_detector.core.records import Portions, Record
 
 log: Final = logging.getLogger(__name__)
@@ -60,8 +60,9 @@ class ExactlyOnce:
         self._records: list[Record] = []
         self._offsets: list[TopicPartition] = []
         self._place = 0
-        self._sizes = Sizes()
-        self._too_large: list[Record] = []
+        self._terms = Terms()
+        self._refused: dict[int, list[Record]] = {}
+        """By the broker's reason."""
         self._begin: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._ended.set()
@@ -164,24 +165,26 @@ class ExactlyOnce:
                 self._records, self._offsets, self._step = [], [], _Step.IDLE
             case _Step.ABORT:
                 self._producer.abort_transaction(seconds)
-                self._sizes.refused(self._too_large)
-                self._too_large = []
+                for code, records in self._refused.items():
+                    self._terms.refused(records, code)
+                self._refused = {}
                 self._step = _Step.BEGIN
 
     def _produce(self, asked: Record) -> None:
-        record = self._sizes.fitting(asked)
+        record = self._terms.suiting(asked)
         if record is None:
             return
 
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                self._too_large.append(record)
+        def failed(error: KafkaError | None, _: Message) -> None:
+            if error is not None and error.code() in Terms.REFUSALS:
+                self._refused.setdefault(error.code(), []).append(record)
 
         try:
-            produce(self._producer, record, delivered)
+            produce(self._producer, record, failed)
         except KafkaException as failure:
-            if error_of(failure).code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                self._too_large.append(record)
+            code = error_of(failure).code()
+            if code in Terms.REFUSALS:
+                self._refused.setdefault(code, []).append(record)
             raise
 
     def _lost(self, error: KafkaError) -> bool:

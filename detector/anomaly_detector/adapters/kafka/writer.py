@@ -19,40 +19,54 @@ _LEARNT_SECONDS: Final = 60.0
 _A_LITTLE: Final = 0.9
 
 
-class Sizes:
-    """What the broker takes, learnt from what it refused: so that not every dead letter is refused once before it is cut.
+class Terms:
+    """What the dead-letter topic takes, learnt from what it refused: so that not every record is refused once.
 
-    A whole batch is refused for its size, so only the largest records of what was refused are cut, and it is tried again.
+    A whole batch is refused for one record: only the largest of what was refused are cut, and it is tried again. A compacted
+    topic takes nothing without a key. What cannot be written in any form is left out, and said in the log.
     """
+
+    REFUSALS: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 
     def __init__(self) -> None:
         self._limit = math.inf
-        self._until = 0.0
+        self._keyless = True
+        self._until = math.inf
 
-    def fitting(self, record: Record) -> Record | None:
-        """The record, cut where that is needed and allowed; None: not even its reason finds room."""
-        if self._limit == math.inf or not record.cuttable:
+    def suiting(self, record: Record) -> Record | None:
+        """The record, cut where that is needed and allowed; None: it is left out."""
+        if self._until == math.inf or not record.cuttable:
             return record
         if time.monotonic() >= self._until:
-            self._limit = math.inf  # it may have been raised
+            self._limit, self._keyless, self._until = math.inf, True, math.inf  # the topic may have been altered
+        if record.key is None and not self._keyless:
+            _leave_out(record, "takes nothing without a key: it is compacted; set its cleanup.policy to delete")
+            return None
         cut: Record | None = record
         while cut is not None and weight(cut) >= self._limit:
             cut = shortened(cut)
         if cut is None:
-            headers = dict(record.headers)
-            log.warning(
-                "the topic %s takes no record of %d bytes: the dead letter of partition %s, offset %s is left out; "
-                "raise the topic's max.message.bytes",
-                record.topic, self._limit, *((headers.get(name) or b"").decode() for name in (PARTITION, OFFSET)),
-            )  # fmt: skip
+            _leave_out(record, f"takes no record of {self._limit:.0f} bytes: raise its max.message.bytes")
         return cut
 
-    def refused(self, records: Iterable[Record]) -> None:
-        """These were too large, alone or together."""
-        heaviest = max((weight(record) for record in records if record.cuttable), default=None)
-        if heaviest is not None:
-            self._limit = min(self._limit, heaviest * _A_LITTLE)
-            self._until = time.monotonic() + _LEARNT_SECONDS
+    def refused(self, records: Iterable[Record], code: int) -> None:
+        """These were refused, alone or together."""
+        letters = [record for record in records if record.cuttable]
+        if code == KafkaError.INVALID_RECORD and any(record.key is None for record in letters):
+            self._keyless = False
+        elif code == KafkaError.MSG_SIZE_TOO_LARGE and letters:
+            self._limit = min(self._limit, max(map(weight, letters)) * _A_LITTLE)
+        else:
+            return
+        self._until = time.monotonic() + _LEARNT_SECONDS
+
+
+def _leave_out(record: Record, why: str) -> None:
+    headers = dict(record.headers)
+    partition, offset = ((headers.get(name) or b"").decode() for name in (PARTITION, OFFSET))
+    log.warning(
+        "the dead letter of partition %s, offset %s is left out: the topic %s %s", partition, offset, record.topic, why
+    )  # fmt: skip
 
 
 class Writer:
@@ -61,7 +75,7 @@ class Writer:
     def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None]) -> None:
         self._producer = Producer(clients.producer(runtime, pod) | {"error_cb": on_error})
         self._failed: list[Record] = []
-        self._sizes = Sizes()
+        self._terms = Terms()
 
     @property
     def outstanding(self) -> int:
@@ -103,7 +117,7 @@ class Writer:
 
     def _produce(self, asked: Record) -> bool:
         """False: the queue is full."""
-        record = self._sizes.fitting(asked)
+        record = self._terms.suiting(asked)
         if record is None:
             return True
 
@@ -117,14 +131,14 @@ class Writer:
             return False
         except KafkaException as failure:
             error = clients.error_of(failure)
-            if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
+            if error.code() not in Terms.REFUSALS:
                 raise
             self._fail(record, error)
         return True
 
     def _fail(self, record: Record, error: KafkaError) -> None:
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and record.cuttable:
-            self._sizes.refused([record])
+        if error.code() in Terms.REFUSALS and record.cuttable:
+            self._terms.refused([record], error.code())
         else:
             log.warning("a record for topic %s was refused and will be sent again: %s", record.topic, error.str())
         self._failed.append(record)
