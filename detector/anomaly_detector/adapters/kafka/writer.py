@@ -130,10 +130,7 @@ class Writer:
         except BufferError:
             return False
         except KafkaException as failure:
-            error = clients.error_of(failure)
-            if error.code() not in Terms.REFUSALS:
-                raise
-            self._fail(record, error)
+            self._fail(record, clients.error_of(failure))  # a topic that is gone is refused at once, as is what is too large
         return True
 
     def _fail(self, record: Record, error: KafkaError) -> None:
