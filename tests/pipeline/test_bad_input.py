@@ -88,6 +88,7 @@ sent = st.builds(
 @settings(max_examples=150)
 @given(st.sampled_from(PLACES), st.lists(sent, max_size=8))
 @example(0, [Sent(GOOD[0], timestamp_ms=2**62), Sent(b"{", timestamp_ms=2**62)])
+@example(2, [Sent(GOOD[2], timestamp_ms=2**63 - 1)])
 def test_any_mixture_of_messages_keeps_the_laws(place: int, found: list[Sent]) -> None:
     laws.check(place, found)
 

@@ -27,6 +27,8 @@ from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Int64, Sta
 from anomaly_detector.core.decode import Reject, select
 
 _LONGEST: Final = 1 << 60
+_LATEST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999."""
 
 
 class Horizon:
@@ -60,7 +62,7 @@ class Horizon:
             if time <= self._upto[partition]:
                 continue
             stamp = int(timestamps_ms[int(batch.rows[place])])
-            if stamp < 0:
+            if not 0 <= stamp <= _LATEST_MS:  # none, or one that no calendar has
                 continue
             self._upto[partition] = max(int(self._upto[partition]), stamp * 1000 + self._ahead)
             if time > self._upto[partition]:
