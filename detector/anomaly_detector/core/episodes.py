@@ -67,7 +67,7 @@ class Episodes:
         if concerned is None and not ended and not walk.waits:
             return walk.found
         waiting = sorted(ended, key=lambda each: each.row, reverse=True)
-        for step in self._steps(kinds, concerned) if concerned is not None else ():
+        for step in self._steps(kinds, concerned, walk) if concerned is not None else ():
             while waiting and waiting[-1].row <= step.key[0]:
                 self._forget(walk, waiting.pop())
             walk.window(step, self._watches[kinds[step.key[2]].window].episodes)
@@ -162,8 +162,8 @@ class Episodes:
                 concerned[kind.slots[hot]] = True
         return concerned
 
-    def _steps(self, kinds: Sequence[Scored], concerned: Mask) -> Iterator[Step]:
-        """All windows of these entities, whatever their scores, in the order of the stream."""
+    def _steps(self, kinds: Sequence[Scored], concerned: Mask, walk: Walk) -> Iterator[Step]:
+        """The windows of these entities in the order of the stream, but for those at which nothing could happen."""
         chosen = [np.flatnonzero(concerned[kind.slots] & ~np.isnan(kind.scores)) for kind in kinds]
         which = np.repeat(np.arange(len(kinds)), [len(index) for index in chosen])
         parts = [
@@ -173,7 +173,10 @@ class Episodes:
         rows = kinds[0].messages[parts[0]]
         order = np.lexsort((which, parts[0], rows))
         columns = [column[order].tolist() for column in (which, np.concatenate(chosen), rows, *parts)]
+        episodes, tallies = [self._watches[kind.window].episodes for kind in kinds], self._limits.entities.of
         for kind, index, row, place, slot, time, score in zip(*columns, strict=True):
+            if score <= self._rules.above and slot not in episodes[kind] and slot not in tallies and not walk.waits:
+                continue
             yield Step((row, place, kind), index, slot, time, score)
 
     def _forget(self, walk: Walk, ended: Ended) -> None:
