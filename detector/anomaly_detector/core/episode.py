@@ -85,7 +85,7 @@ class Episode:
 
     def due(self, time: int, rules: Rules) -> EpisodeReason | None:
         """Why it is to be reported again, if it is."""
-        if rules.rank(self.severity) > rules.rank(self.said_severity):
+        if self.severity != self.said_severity and rules.rank(self.severity) > rules.rank(self.said_severity):
             return EpisodeReason.SEVERITY_ROSE
         if self.peak >= self.said_peak * rules.growth:
             return EpisodeReason.PEAK_GREW
@@ -145,7 +145,8 @@ class Episode:
 
     def _measure(self, time: int, score: float, rules: Rules) -> None:
         """Peak and severity."""
-        self.peak = max(score, self.peak)
+        if score > self.peak:
+            self.peak = score
         reached = self.severity
         for degree in rules.degrees:
             if score < degree.above:
@@ -153,7 +154,7 @@ class Episode:
                     self.since.pop(degree.name, None)
             elif not degree.lasting or time - self.since.setdefault(degree.name, time) >= degree.lasting:
                 reached = degree.name
-        if rules.rank(reached) > rules.rank(self.severity):
+        if reached != self.severity and rules.rank(reached) > rules.rank(self.severity):
             self.severity = reached
 
     def _rest(self) -> None:

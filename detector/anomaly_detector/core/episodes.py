@@ -4,7 +4,7 @@ It costs next to nothing for entities whose scores are low: a window is looked a
 something to remember (`wake`: the event time from which on it wants to be looked at).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -77,7 +77,7 @@ class Episodes:
         self._stirred_partitions |= walk.found.partitions
         if concerned is not None:
             self._stirred |= concerned
-            self._settle(np.flatnonzero(concerned).tolist())
+        self._settle(walk.found.unsettled)
         return walk.found
 
     @property
@@ -181,9 +181,8 @@ class Episodes:
 
     def _forget(self, walk: Walk, ended: Ended) -> None:
         walk.forgotten(ended, {name: watch.episodes for name, watch in self._watches.items()})
-        self._settle([ended.slot])
 
-    def _settle(self, slots: Sequence[int]) -> None:
+    def _settle(self, slots: Iterable[int]) -> None:
         """When these entities want to be looked at."""
         for slot in slots:
             tally = self._limits.entities.of.get(slot)

@@ -45,7 +45,7 @@ Key = tuple[int, int, int]
 """Where a window stands in the stream: row, place, kind of window."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a frozen one takes three times as long to make
 class Step:
     """A window that is looked at."""
 
@@ -80,6 +80,8 @@ class Walked:
     """Episodes held back by a limit, each once in a period."""
     partitions: set[int] = field(default_factory=set)
     """Whose limit may have changed."""
+    unsettled: set[int] = field(default_factory=set)
+    """Slots of entities that may want to be looked at from another time on."""
 
 
 class Walk:
@@ -101,7 +103,8 @@ class Walk:
     def window(self, step: Step, episodes: dict[int, Episode]) -> None:
         """The next window; `episodes` are those of its kind, by slot."""
         slot, time, score = step.slot, step.time, step.score
-        self.until(step.key)
+        if self._dues:
+            self.until(step.key)
         tally = self._limits.entities.of.get(slot)
         if tally is not None and time >= tally.until:
             self._end_entity(step.key[0], slot, self._names[slot], time)
@@ -110,6 +113,7 @@ class Walk:
             if not score > self._rules.above:
                 return
             episode = episodes[slot] = Episode()
+            self.found.unsettled.add(slot)
         turn = episode.advance(time, score, self._rules)
         if turn is Turn.CLOSED:
             self._close(self._place(step), episode, EpisodeReason.RECOVERED)
@@ -117,14 +121,17 @@ class Walk:
         elif episode.open:
             self.found.opened += turn is Turn.OPENED
             self._go_on(step, episode, opened=turn is Turn.OPENED)
-        if episode.blank(time):
-            del episodes[slot]
+        if not episode.open:
+            self.found.unsettled.add(slot)
+            if episode.blank(time):
+                del episodes[slot]
 
     def forgotten(self, ended: Ended, episodes: dict[str, dict[int, Episode]]) -> None:
         """An entity is forgotten; `episodes` by kind of window."""
         self.until((ended.row, -1, -1))
         for window, of_kind in episodes.items():
             episode = of_kind.pop(ended.slot, None)
+            self.found.unsettled.add(ended.slot)
             if episode is not None and episode.open:
                 self._close(_Place(ended.row, window, None, ended.entity, ended.time), episode, ended.reason)
         if ended.slot in self._limits.entities.of:
@@ -132,8 +139,6 @@ class Walk:
 
     def until(self, key: Key | None) -> None:
         """Ends the limits of partitions that are over before `key`; None: all that are over in this batch."""
-        if not self._dues:
-            return
         for partition, (due, time) in sorted(self._dues.items(), key=lambda item: item[1]):
             if key is None or due <= key:
                 del self._dues[partition]
@@ -167,6 +172,7 @@ class Walk:
         if rules.total:
             self.found.partitions.add(partition)
         if limits.admit(step.slot, partition, step.time, rules):
+            self.found.unsettled.add(step.slot)
             self._record(step, episode, Turn.OPENED, reason, None)
             return
         counted, turn = limits.refuse(step.slot, partition, step.time, rules, episode)
@@ -196,6 +202,7 @@ class Walk:
         self.found.records.append(EpisodeTurn(*place, turn, reason, *measured, suppressed))
 
     def _end_entity(self, row: int, slot: int, entity: str, time: int) -> None:
+        self.found.unsettled.add(slot)
         self._say(row, time, entity, self._limits.entities.end(slot, self._rules.per_entity))
 
     def _say(self, row: int, time: int, entity: str, turn: LimitTurn | None) -> None:
