@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import threading
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
-from anomaly_api.alerting import AlertPolicy, Closing, Opening
+from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
 from anomaly_api.calibration import Calibration, Quantile, ThresholdSource, WindowThreshold
 from anomaly_api.model import Interface, InterfaceWindow
@@ -36,7 +37,31 @@ def _pipeline(*windows: Window, features: int = len(FEATURES)) -> Pipeline:
     )
 
 
-def _revision(pipeline: Pipeline, threshold: float, model: str | None = None, warmup: int = 20, closing: int = 3) -> Revision:
+_POLICY: Final[dict[str, object]] = {
+    "update": {"every": "30s", "growth": 1.5},
+    "cooldown": "20s",
+    "severities": [
+        {"name": "warning", "above": 1.0},
+        {"name": "lasting", "above": 1.0, "for": "16s"},
+        {"name": "bad", "above": 3},
+    ],
+}
+"""A stream lasts for twelve minutes of event time, and begins at midnight."""
+_RESERVED: Final[dict[str, object]] = {
+    "cooldown": "2m",
+    "suppress": [{"name": "works", "schedule": "*/5 0 * * *", "duration": "90s", "entities": "*[0-4]"}],
+    "limits": {"perEntity": {"episodes": 3, "per": "4m"}, "total": {"episodes": 30, "per": "2m"}},
+}
+
+
+def _revision(
+    pipeline: Pipeline,
+    threshold: float,
+    model: str | None = None,
+    warmup: int = 20,
+    closing: int = 3,
+    policy: dict[str, object] | None = None,
+) -> Revision:
     kind = ThresholdSource.VALUE if model else ThresholdSource.FALLBACK
     thresholds = [
         WindowThreshold(window=window.name, value=threshold, source=kind, asked=f"{threshold:g}") for window in pipeline.windows
@@ -47,7 +72,7 @@ def _revision(pipeline: Pipeline, threshold: float, model: str | None = None, wa
         pipeline=pipeline,
         thresholds=thresholds,
         fallback=Fallback(standard_deviations=6.0, warmup=warmup),
-        alerts=AlertPolicy(open=Opening(above=1.0, windows=2), close=Closing(below=0.8, windows=closing)),
+        alerts=AlertPolicy.model_validate(_POLICY | {"close": {"below": 0.8, "windows": closing}} | (policy or {})),
     )
 
 
@@ -105,10 +130,10 @@ def assignments(folder: Path) -> list[Assignment]:
     both = _pipeline(_SHORT, _MEDIUM)
     revisions = [
         first_revision(),
-        _revision(both, 8.0, warmup=40),
+        _revision(both, 8.0, warmup=40, policy=_RESERVED),
         _revision(_pipeline(_SHORT, _LONG), 6.0, closing=2),
         _revision(both, 2.0, model=digest),
-        _revision(_pipeline(_SHORT), 5.0),
+        _revision(_pipeline(_SHORT), 5.0, policy=_RESERVED),
         _revision(_pipeline(_SHORT, _MEDIUM, features=2), 6.0),
     ]
     return [Assignment(stable=revision, artifacts={digest: str(place)} if revision.model else {}) for revision in revisions]
