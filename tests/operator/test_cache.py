@@ -102,6 +102,18 @@ def test_a_spec_that_cannot_be_read_is_named_by_its_field() -> None:
         cache.observe(KEY)
 
 
+def test_a_schedule_that_makes_no_sense_is_an_invalid_spec_until_it_is_corrected() -> None:
+    cache = Cache()
+    rule = {"name": "night", "schedule": "0 2 * * *", "duration": "1h", "timeZone": "Europe/Atlantis"}
+    cache.put(DETECTORS, detector(alerts={"suppress": [rule]}))
+    with pytest.raises(
+        InvalidSpecError, match=r"spec\.alerts\.suppress\[night\]\.timeZone: there is no time zone 'Europe/Atlantis'"
+    ):
+        cache.observe(KEY)
+    cache.put(DETECTORS, detector(version=2, alerts={"suppress": [rule | {"timeZone": "Europe/Athens"}]}))
+    assert cache.observe(KEY) is not None
+
+
 def test_a_model_concerns_its_owner_those_that_refer_to_it_and_those_that_used_it() -> None:
     cache = Cache()
     cache.put(DETECTORS, detector())

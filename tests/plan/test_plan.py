@@ -571,6 +571,22 @@ def test_a_stream_that_can_mostly_not_be_read_is_told_with_an_example() -> None:
     assert "pump-readings.dead-letters" in world.message("Scoring")
 
 
+def test_a_limit_that_holds_episodes_back_is_told_and_stands_in_nobodys_way() -> None:
+    world = scoring_world()
+    assert world.condition("Alerting") == ("True", "Announcing")
+    world.notices.clear()
+    world.report("pumps-detector-0", limits_reached=2, alerts_dropped={"PerEntity": 3, "Total": 40})
+    world.settle()
+    assert world.condition("Alerting") == ("False", "LimitReached")
+    assert "43 since the pods started, of 2 entities and partitions now" in world.message("Alerting")
+    assert "topic pump-readings.alerts" in world.message("Alerting")
+    assert world.condition("Ready")[0] == "True"
+    assert [(notice.reason, notice.warning) for notice in world.notices] == [("LimitReached", True)]
+    world.report("pumps-detector-0", alerts_dropped={"PerEntity": 3, "Total": 40})
+    world.settle()
+    assert world.condition("Alerting") == ("True", "Announcing")
+
+
 def test_entities_that_are_forgotten_while_they_are_active_are_told_with_what_to_set() -> None:
     world = scoring_world()
     memory = MemoryEvidence(capacity=120, evicted={"Budget": 900, "Idle": 3}, recently_cut_off=60)
