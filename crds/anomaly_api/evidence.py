@@ -22,6 +22,11 @@ class SourceState(StrEnum):
     PARTITION_UNAVAILABLE = "PartitionUnavailable"
     """Some partitions have no leader; the others are read."""
     NOT_AUTHORIZED = "NotAuthorized"
+    """Neither side believes the other, or an access list forbids something."""
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
+    """A Secret, or a key of it, that the spec names is not there."""
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason
+    """What it holds is not what it should be."""
     FAILED = "Failed"
     """Anything else; the message says what."""
 

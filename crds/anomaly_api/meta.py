@@ -13,7 +13,7 @@ LABEL_COMPONENT: Final = f"{GROUP}/component"
 LABEL_TRAINING: Final = f"{GROUP}/training"
 """On training Jobs and on the models they make: the digest of what was asked to be trained (`TrainingOrder.key`)."""
 ANNOTATION_RUNTIME: Final = f"{GROUP}/runtime"
-"""On the pod template: digest of `Runtime`. When it changes, the pods are replaced."""
+"""On the pod template: digest of `Runtime`. When it changes, the pods are replaced. On a training Job: that of its source."""
 ANNOTATION_ASSIGNMENT: Final = f"{GROUP}/assignment"
 """On running pods: digest of the `Assignment` they should have. Patching it makes kubelet refresh mounted ConfigMaps."""
 

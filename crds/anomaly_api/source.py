@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from anomaly_api.schema import Contract, Duration, DurationOrZero, Empty, exactly_one, list_map, matching, rule
+from anomaly_api.security import Sasl, Tls
 
 OWNED_PROPERTIES: Final = (
     "bootstrap.servers",
@@ -19,6 +20,8 @@ OWNED_PROPERTIES: Final = (
     "transactional.id",
     "isolation.level",
     "partition.assignment.strategy",
+    "security.protocol",
+    "enable.ssl.certificate.verification",
 )
 """librdkafka properties that the operator sets itself."""
 
@@ -28,6 +31,8 @@ _FEATURE_NAME: Final = (r"^[-A-Za-z0-9_]+(\.[-A-Za-z0-9_]+)*$",)
 _OWNED_LIST: Final = ", ".join(f"'{name}'" for name in OWNED_PROPERTIES)
 _SECRET_WORDS: Final = ("password", "secret", "sasl.oauthbearer", "ssl.key", "jaas")
 _SECRETIVE: Final = " || ".join(f"name.contains('{word}')" for word in _SECRET_WORDS)
+_OF_TLS: Final = ("ssl.ca.", "ssl.certificate.", "ssl.key", "ssl.keystore.", "https.", "sasl.")
+_SECURES: Final = " || ".join(f"name.startsWith('{beginning}')" for beginning in _OF_TLS)
 
 Name = Annotated[
     str,
@@ -83,8 +88,8 @@ class GroupProtocol(StrEnum):
 
 
 @rule(
-    f"!has(self.properties) || !self.properties.exists(name, name in [{_OWNED_LIST}])",
-    "properties must not set what the operator owns (bootstrap.servers, group.id, offsets, commits, transactions): "
+    f"!has(self.properties) || !self.properties.exists(name, name in [{_OWNED_LIST}] || (({_SECURES}) && !({_SECRETIVE})))",
+    "properties must not set what the operator owns (bootstrap.servers, group.id, offsets, commits, transactions, TLS, SASL): "
     "use the fields of source.kafka",
 )
 @rule(
@@ -112,6 +117,10 @@ class KafkaSource(Contract):
     group.consumer.session.timeout.ms says otherwise. A change replaces the pods one by one, and the group is converted."""
     start_from: StartFrom = StartFrom.LATEST
     """Where to begin when the group has no committed offsets yet."""
+    tls: Tls | None = None
+    """Encryption; `{}` is TLS with the authorities that the image comes with. Unset: none."""
+    sasl: Sasl | None = None
+    """By what name the brokers know the detector. Unset: by none, or by the certificate of tls."""
     properties: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=64)] | None = None
     """Further librdkafka properties, by their own names; those that the operator owns are refused."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvidence, SourceState
+from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
 from anomaly_detector.adapters.orders import Orders
 from anomaly_detector.adapters.web import Answer, health
@@ -49,6 +50,8 @@ class Service:
         self._name = settings.pod
         """By which the group and the coordinator of transactions know the pod."""
         self._membership: Membership | None = None
+        self._access = ""
+        """Fingerprint of the credentials that the membership has."""
         self._skipped = 0
         self._topic = ""
         """Id of the topic that we read."""
@@ -138,18 +141,30 @@ class Service:
             self._assignment = taken.digest
             log.info("revision %s decides now (%s)", self._stream.stable.name, self._stream.stable.message or "complete")
         if self._membership is None:  # its clients connect while the surroundings are still being looked at
-            self._membership = Membership(self._runtime, self._name, self._surroundings.on_error, self._custody)
-        if self._membership.begun:
-            self._step(self._membership)
-        else:
-            self._join(self._membership)
+            self._membership = self._new()
+        if self._membership is not None:
+            (self._step if self._membership.begun else self._join)(self._membership)
         if now - self._told >= 1.0:
             self._tell()
             self._told = now
 
+    def _new(self) -> Membership | None:
+        """A stay with the credentials as they are now; None where they do not do: what is wrong with them is said elsewhere."""
+        self._access = fingerprint(self._runtime.kafka)
+        listener = self._surroundings.listener(self._access)
+        try:
+            return Membership(self._runtime, self._name, listener, self._custody)
+        except AccessError:
+            self._surroundings.wait_until_well(_AGAIN_SECONDS)
+            return None
+
     def _join(self, member: Membership) -> None:
         """Reading begins when all it needs is there: that alerts have no topic is to be found out before the first alert."""
-        if self._surroundings.wait_until_well(_WAIT_SECONDS) and self._share():
+        if not self._surroundings.wait_until_well(_WAIT_SECONDS):
+            return
+        if self._renewed:
+            self._leave(member)
+        elif self._share():
             self._topic = self._surroundings.source.identity
             member.join()
 
@@ -160,7 +175,9 @@ class Service:
             self._telemetry.batch(len(worked.read), worked.outcome, worked.seconds)
             self._remembrance.batch(worked.outcome)
             self._note(worked.read, worked.outcome)
-        if self._another_topic():
+        if self._renewed:
+            log.info("the credentials have changed, and the brokers take the new ones: the next stay has them")
+        elif self._another_topic():
             log.warning("topic %s was deleted and made anew: all is read again", self._runtime.kafka.topic)
         elif not member.lost:
             return
@@ -180,6 +197,12 @@ class Service:
         """Whether the topic that we read is no more, and there is another one of its name: its offsets are others."""
         now = self._surroundings.source.identity
         return bool(now and self._topic) and now != self._topic
+
+    @property
+    def _renewed(self) -> bool:
+        """Whether there are other credentials, and they are good: until then the connections that there are go on."""
+        finding = self._surroundings.finding
+        return finding.readable and finding.access != self._access
 
     def _note(self, read: Read, outcome: Outcome) -> None:
         partitions = set(np.unique(read.messages.partitions).tolist())

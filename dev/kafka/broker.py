@@ -65,7 +65,7 @@ class Broker:
 
 
 def component(
-    programs: Jars, folder: Path, listeners: list[Listener], controller: int, overrides: Mapping[str, str]
+    programs: Jars, folder: Path, listeners: list[Listener], controller: int, overrides: Mapping[str, str], java: str = ""
 ) -> Component:
     """Writes the settings and an empty store into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +76,7 @@ def component(
         NAME,
         programs.java("kafka.Kafka", str(folder / "server.properties")),
         ready=f"tcp://{listeners[0].bind}",
+        env={"JDK_JAVA_OPTIONS": java} if java else {},
     )
 
 
@@ -113,8 +114,12 @@ def up(
     tell: Tell = silent,
     overrides: Mapping[str, str] | None = None,
     more: Sequence[Listener] = (),
+    java: str = "",
 ) -> Broker:
-    """A broker on free ports of the loopback, with `more` listeners; the one that is there already, if it is."""
+    """A broker on free ports of the loopback, with `more` listeners; the one that is there already, if it is.
+
+    `java` is for the virtual machine.
+    """
     programs = jars.fetched(tell)
     state = State.of(name)
     port, controller = ports.free(2)
@@ -122,7 +127,7 @@ def up(
 
     def plan() -> Plan:
         listeners = [Listener("PLAINTEXT", address, address), *more]
-        made = component(programs, state.folder / NAME, listeners, controller, overrides or {})
+        made = component(programs, state.folder / NAME, listeners, controller, overrides or {}, java)
         (state.folder / _BOOTSTRAP).write_text(address)
         return Plan((made,))
 
@@ -138,10 +143,14 @@ def bootstrap(state: State) -> str:
 
 @contextmanager
 def running(
-    name: str, tell: Tell = silent, overrides: Mapping[str, str] | None = None, more: Sequence[Listener] = ()
+    name: str,
+    tell: Tell = silent,
+    overrides: Mapping[str, str] | None = None,
+    more: Sequence[Listener] = (),
+    java: str = "",
 ) -> Iterator[Broker]:
     """A broker for as long as the context and this process live."""
     try:
-        yield up(name, leashed=True, tell=tell, overrides=overrides, more=more)
+        yield up(name, leashed=True, tell=tell, overrides=overrides, more=more, java=java)
     finally:
         group.down(State.of(name))

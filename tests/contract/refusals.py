@@ -17,6 +17,8 @@ QUANTITIES = "write Kubernetes quantities, such as cpu: 500m or memory: 256Mi"
 REQUESTS = "requests must not be greater than limits: no node would take the pod"
 OWN = "names beginning with anomaly-operator.dev/ or app.kubernetes.io/ are the operator's own: choose others"
 MEMORY = "write an amount of memory of at least 1Mi, such as 256Mi"
+KEY = "write the name of a key of the Secret, such as ca.crt"
+URL = "write a URL, such as https://keycloak.example.com/realms/kafka/protocol/openid-connect/token"
 DIGEST = "write sha256: and the 64 hexadecimal digits that sha256sum prints for the archive"
 
 
@@ -55,8 +57,21 @@ def _suppression(field: str, sentence: str, **rule: str) -> Wrong:
     return _detector(f"spec.alerts.suppress[0]{field}", sentence, alerts={"suppress": [{"name": "some", **rule}]})
 
 
+def _user(**changes: object) -> dict[str, object]:
+    return {"mechanism": "ScramSha512", "secretRef": {"name": "pumps", **changes}}
+
+
+def _client(**changes: object) -> dict[str, object]:
+    asked = {"tokenEndpointUrl": "https://id.example.com/token", "secretRef": {"name": "pumps"}}
+    return {"mechanism": "OAuthBearer", "oauth": {"clientCredentials": {**asked, **changes}}}
+
+
+_PASSWORD = "set sasl.secretRef: the Secret with the user's name and password"
+_TOKEN = "sasl.oauth says where the token of OAuthBearer comes from: set it for this mechanism, and for no other"
+_NO_PASSWORD = "OAuthBearer takes no user name and no password: what it needs stands in sasl.oauth"
+_CLIENT = ".sasl.oauth.clientCredentials"
 _KEPT_PROPERTIES = (
-    "properties must not set what the operator owns (bootstrap.servers, group.id, offsets, commits, transactions): "
+    "properties must not set what the operator owns (bootstrap.servers, group.id, offsets, commits, transactions, TLS, SASL): "
     "use the fields of source.kafka"
 )
 _CREDENTIALS = "properties must not hold credentials: they would be readable by everyone who can read this resource"
@@ -98,9 +113,27 @@ DETECTORS = [
     _kafka(".topic", TOPIC, topic=""),
     _kafka(".topic", TOPIC, topic=".."),
     _kafka("", _KEPT_PROPERTIES, properties={"group.id": "mine"}),
+    _kafka("", _KEPT_PROPERTIES, properties={"security.protocol": "SSL"}),
+    _kafka("", _KEPT_PROPERTIES, properties={"enable.ssl.certificate.verification": "false"}),
+    _kafka("", _KEPT_PROPERTIES, properties={"ssl.ca.location": "/etc/ssl/ca.pem"}),
     _kafka("", _CREDENTIALS, properties={"sasl.password": "hunter2"}),
     _kafka("", _KEPT_PROPERTIES, properties={"group.protocol": "consumer"}),
     _kafka("", _BROKER_DECIDES, groupProtocol="Consumer", properties={"session.timeout.ms": "6000"}),
+    _kafka("", _CREDENTIALS, properties={"ssl.key.pem": "a key"}),
+    _kafka(".tls.caSecretRef.key", KEY, tls={"caSecretRef": {"name": "ca", "key": "-----BEGIN CERTIFICATE-----"}}),
+    _kafka(".tls.clientSecretRef.certificateKey", KEY, tls={"clientSecretRef": {"name": "pumps", "certificateKey": "a/b"}}),
+    _kafka(".tls.clientSecretRef.privateKeyKey", KEY, tls={"clientSecretRef": {"name": "pumps", "privateKeyKey": ""}}),
+    _kafka(".sasl.secretRef.usernameKey", KEY, sasl=_user(usernameKey="user name")),
+    _kafka(".sasl.secretRef.passwordKey", KEY, sasl=_user(passwordKey="pass word")),
+    _kafka(".sasl", _PASSWORD, sasl={"mechanism": "Plain", "username": "pumps"}),
+    _kafka(".sasl", _TOKEN, sasl={"mechanism": "OAuthBearer"}),
+    _kafka(".sasl", _TOKEN, sasl={**_client(), **_user()}),
+    _kafka(".sasl", _NO_PASSWORD, sasl={**_client(), "username": "pumps"}),
+    _kafka(".sasl.oauth", "set exactly one of: clientCredentials, serviceAccountToken", sasl={**_client(), "oauth": {}}),
+    _kafka(f"{_CLIENT}.tokenEndpointUrl", URL, sasl=_client(tokenEndpointUrl="keycloak:8080")),
+    _kafka(f"{_CLIENT}.secretRef.clientIdKey", KEY, sasl=_client(secretRef={"name": "pumps", "clientIdKey": "my id"})),
+    _kafka(f"{_CLIENT}.secretRef.clientSecretKey", KEY, sasl=_client(secretRef={"name": "pumps", "clientSecretKey": "a?"})),
+    _kafka(f"{_CLIENT}.caSecretRef.key", KEY, sasl=_client(caSecretRef={"name": "ca", "key": "ca crt"})),
     _detector("spec.entity", "set exactly one of: key, field, constant", entity={"key": {}, "field": "pump"}),
     _detector("spec.entity", "set exactly one of: key, field, constant", entity={}),
     _detector("spec.entity.field", PATH, entity={"field": "device..id"}),

@@ -180,8 +180,8 @@ def write(path: Path, document: Runtime | Assignment) -> None:
 
 
 @contextmanager
-def pod(folder: Path, order: Runtime, assignment: Assignment) -> Iterator[Pod]:
-    """A scoring pod for as long as the context lives."""
+def pod(folder: Path, order: Runtime, assignment: Assignment, **further: str) -> Iterator[Pod]:
+    """A scoring pod for as long as the context lives, with further environment variables."""
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "runtime.json", order)
     write(folder / "assignment.json", assignment)
@@ -193,6 +193,7 @@ def pod(folder: Path, order: Runtime, assignment: Assignment) -> Iterator[Pod]:
         "ANOMALY_HTTP_PORT": str(port),
         "OMP_NUM_THREADS": "1",
         "POD_NAME": folder.name,
+        **further,
     }
     log = folder / "log"
     with log.open("wb") as output:

@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import KafkaSource
+from anomaly_detector.adapters.kafka import access, refusals
+from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.messages import Messages
 
@@ -17,7 +19,9 @@ _BATCH: Final = 2000
 _ANSWER: Final = 10.0
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 15.0
-_FATAL: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._AUTHENTICATION)
+_LOOK_SECONDS: Final = 1.0
+_GROUP: Final = "anomaly-operator.training"
+"""Never joined: partitions are assigned, nothing is committed."""
 Report = Callable[[str, str], None]
 """Told a reason in CamelCase and a message for people; both empty when all is well again."""
 
@@ -30,10 +34,11 @@ class Topic:
     def __init__(self, kafka: KafkaSource, since_ms: int, report: Report) -> None:
         self._kafka, self._since_ms, self._report = kafka, since_ms, report
         self.name = f"topic {kafka.topic}"
-        try:
-            self._consumer = Consumer(_settings(kafka), logger=log)
-        except KafkaException as error:
-            raise TrainingError(f"spec.source.kafka.properties: {_cause(error).str()}") from error
+        self._consumer: Consumer | None = None
+        self._access = ""
+        """Fingerprint of the credentials that the consumer has."""
+        self._looked = 0.0
+        self._refusal: KafkaError | None = None
         self._starts: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._reached: dict[int, int] = {}
@@ -59,32 +64,64 @@ class Topic:
 
     def close(self) -> None:
         """Lets go of the broker."""
-        self._consumer.close()
+        if self._consumer is not None:
+            self._consumer.close()
+
+    def _connected(self) -> Consumer:
+        """The consumer, made anew when the credentials have changed; it waits for those that are missing."""
+        now = access.fingerprint(self._kafka)
+        while self._consumer is None or now != self._access:
+            try:
+                fresh = Consumer(_settings(self._kafka) | {"error_cb": self._note}, logger=log)
+            except access.AccessError as error:
+                self._report(error.state, str(error))
+                time.sleep(_PAUSE)
+            except KafkaException as error:
+                raise TrainingError(f"spec.source.kafka: {error_of(error).str()}") from error
+            else:
+                self.close()
+                self._consumer, self._access, self._refusal = fresh, now, None
+            now = access.fingerprint(self._kafka)
+        return self._consumer
+
+    def _note(self, error: KafkaError) -> None:
+        """What a client says besides: that it is refused, for one."""
+        if refusals.refusing(error):
+            self._refusal = error
 
     def _locate(self) -> None:
         """Waits for the topic; then finds where to begin and where it ends now."""
         pause = _PAUSE
         while True:
+            consumer = self._connected()
             try:
-                partitions = self._partitions()
+                partitions = self._partitions(consumer)
                 wanted = [TopicPartition(self._kafka.topic, partition, self._since_ms) for partition in partitions]
-                found = self._consumer.offsets_for_times(wanted, timeout=_ANSWER)
+                found = consumer.offsets_for_times(wanted, timeout=_ANSWER)
                 for place in found:
-                    low, high = self._consumer.get_watermark_offsets(place, timeout=_ANSWER)
+                    low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER)
                     self._starts[place.partition] = high if place.offset in (OFFSET_END, -1) else max(place.offset, low)
                     self._ends[place.partition] = high
                 self._reached = dict(self._starts)
             except KafkaException as error:
-                self._report(*_explain(_cause(error), self._kafka))
-                time.sleep(pause)
+                consumer.poll(0)  # reports why, to `_note`
+                self._report(*_explain(self._refusal or error_of(error), self._kafka))
+                self._rest(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
             else:
+                self._refusal = None
                 self._report("", "")
                 return
 
-    def _partitions(self) -> list[int]:
+    def _rest(self, seconds: float) -> None:
+        """Less when the credentials change meanwhile."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and access.fingerprint(self._kafka) == self._access:
+            time.sleep(min(_LOOK_SECONDS, seconds))
+
+    def _partitions(self, consumer: Consumer) -> list[int]:
         """Partitions of the topic. Raises KafkaException when there is none."""
-        found = self._consumer.list_topics(self._kafka.topic, timeout=_ANSWER).topics[self._kafka.topic]
+        found = consumer.list_topics(self._kafka.topic, timeout=_ANSWER).topics[self._kafka.topic]
         if found.error is not None:
             raise KafkaException(found.error)
         return sorted(found.partitions)
@@ -92,11 +129,13 @@ class Topic:
     def _stream(self, starts: dict[int, int]) -> Iterator[Messages | None]:
         """From `starts` on. None when every partition has been read to its end, again and again."""
         self._reached = dict(starts)
-        self._consumer.assign([TopicPartition(self._kafka.topic, partition, offset) for partition, offset in starts.items()])
+        assigned: Consumer | None = None
         unread = {partition for partition, end in self._ends.items() if starts[partition] < end}
         while True:
+            if assigned is None or time.monotonic() - self._looked > _LOOK_SECONDS:
+                assigned = self._assigned(assigned)
             good: list[Message] = []
-            for message in self._consumer.consume(_BATCH, timeout=0.5):
+            for message in assigned.consume(_BATCH, timeout=0.5):
                 error = message.error()
                 if error is None:
                     good.append(message)
@@ -104,12 +143,24 @@ class Topic:
                     unread.discard(_partition(message))  # the end may be a transaction's marker, which is no message
                 else:
                     self._report(*_explain(error, self._kafka))
+            if self._refusal is not None and not good:
+                self._report(*_explain(self._refusal, self._kafka))
             if good:
+                self._refusal = None
                 self._report("", "")
                 yield self._messages(good)
             unread = {partition for partition in unread if self._reached[partition] < self._ends[partition]}
             if not unread:
                 yield None
+
+    def _assigned(self, before: Consumer | None) -> Consumer:
+        """The consumer with its partitions, at the places that were reached; `before` has them already."""
+        self._looked = time.monotonic()
+        consumer = self._connected()
+        if consumer is not before:
+            places = [TopicPartition(self._kafka.topic, partition, offset) for partition, offset in self._reached.items()]
+            consumer.assign(places)
+        return consumer
 
     def _messages(self, good: list[Message]) -> Messages:
         for message in good:
@@ -122,14 +173,16 @@ class Topic:
         )
 
 
-def _settings(kafka: KafkaSource) -> dict[str, str | int | bool]:
+def _settings(kafka: KafkaSource) -> dict[str, Any]:
     return {
         "fetch.queue.backoff.ms": 1,  # the default of a second starves a fast reader
         "queued.max.messages.kbytes": 32_768,
         "reconnect.backoff.max.ms": 5000,
+        "log_level": 2,  # what goes wrong comes as errors
         **(kafka.properties or {}),
+        **access.settings(kafka),
         "bootstrap.servers": kafka.bootstrap_servers,
-        "group.id": "anomaly-operator.training",  # never joined: partitions are assigned, nothing is committed
+        "group.id": _GROUP,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,
@@ -137,11 +190,6 @@ def _settings(kafka: KafkaSource) -> dict[str, str | int | bool]:
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
     }
-
-
-def _cause(error: KafkaException) -> KafkaError:
-    cause = error.args[0]
-    return cause if isinstance(cause, KafkaError) else KafkaError(KafkaError._FAIL, str(cause))
 
 
 def _partition(message: Message) -> int:
@@ -157,9 +205,12 @@ def _explain(error: KafkaError, kafka: KafkaSource) -> tuple[str, str]:
     if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
         said = f"topic {kafka.topic} does not exist at {kafka.bootstrap_servers}: create it or correct spec.source.kafka.topic"
         return SourceState.TOPIC_NOT_FOUND, said
-    if error.code() in _FATAL:
-        return SourceState.NOT_AUTHORIZED, f"{kafka.bootstrap_servers} refuses topic {kafka.topic}: {error.str()}"
+    if refusals.refusing(error):
+        refusal = refusals.explained(kafka, error, kafka.topic, _GROUP)
+        return refusal.state, refusal.message
     if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE):
         said = f"no broker answers at {kafka.bootstrap_servers}: check spec.source.kafka.bootstrapServers and that it is up"
+        suspicion = refusals.suspicion(kafka, error.str())
+        said = f"{said} ({suspicion})" if suspicion else said
         return SourceState.BROKER_UNREACHABLE, said
     return SourceState.FAILED, f"{kafka.topic} at {kafka.bootstrap_servers}: {error.str()}"

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from anomaly_api.meta import ANNOTATION_RUNTIME
 from anomaly_api.schema import digest
 from anomaly_operator.core import findings, manifests, training
 from anomaly_operator.core.actions import Action, Apply, Delete, FillSlot, Nudge
@@ -76,7 +77,9 @@ def _unwanted(observed: Observed, installation: Installation, course: Course) ->
     """Children that must go: Jobs of other orders, trainings that must not run, bindings that cannot be changed."""
     found = [(JOBS, live) for live in training.leftovers(observed, course.asked)]
     job = observed.children.get((JOBS, course.asked.job)) if course.asked else None
-    if job is not None and ((course.fate and course.fate.again) or (course.prevented and not _finished(job))):
+    if job is not None and (
+        (course.fate and course.fate.again) or (course.prevented and not _finished(job)) or _strayed(job, course)
+    ):
         found.append((JOBS, job))
     name = trainer_child(observed.detector.name)
     binding = observed.children.get((ROLE_BINDINGS, name))
@@ -88,10 +91,24 @@ def _unwanted(observed: Observed, installation: Installation, course: Course) ->
     return [(kind, live) for kind, live in found if "deletionTimestamp" not in live["metadata"]]
 
 
+def _strayed(job: Manifest, course: Course) -> bool:
+    """Whether a training that has not succeeded reaches Kafka otherwise than the spec says now: by other Secrets, for example.
+
+    It is the same training all the same, and one that has succeeded is not repeated for it.
+    """
+    told = job["metadata"].get("annotations", {}).get(ANNOTATION_RUNTIME)
+    if course.asked is None or told in (None, digest(course.asked.kafka.document())):
+        return False
+    return not _ended(job, "Complete")
+
+
 def _delete(kind: Kind, live: Manifest) -> Delete:
     return Delete(kind, live["metadata"]["name"], live["metadata"]["uid"])
 
 
 def _finished(job: Manifest) -> bool:
-    ended = ("Complete", "Failed")
-    return any(each["type"] in ended and each["status"] == "True" for each in job.get("status", {}).get("conditions", []))
+    return _ended(job, "Complete", "Failed")
+
+
+def _ended(job: Manifest, *ways: str) -> bool:
+    return any(each["type"] in ways and each["status"] == "True" for each in job.get("status", {}).get("conditions", []))

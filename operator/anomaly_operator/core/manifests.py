@@ -15,6 +15,7 @@ from anomaly_api.meta import (
     LABEL_TRAINING,
     RUNTIME_FILE,
 )
+from anomaly_api.schema import digest
 from anomaly_operator.core import podspec
 from anomaly_operator.core.names import (
     ANNOTATION_CONTENT,
@@ -89,10 +90,10 @@ def settings(detector: Detector, runtime: Runtime, assignment: Assignment) -> Ma
     return {**manifest, "data": {RUNTIME_FILE: _json(runtime.document()), ASSIGNMENT_FILE: _json(assignment.document())}}
 
 
-def slot(detector: Detector, letter: str, digest: str) -> Manifest:
+def slot(detector: Detector, letter: str, model: str) -> Manifest:
     """The ConfigMap that delivers a model, without its content."""
     manifest = _child(detector, CONFIG_MAPS, slot_child(detector.name, letter))
-    manifest["metadata"]["annotations"] = {f"{LABEL_DETECTOR}-model": digest}
+    manifest["metadata"]["annotations"] = {f"{LABEL_DETECTOR}-model": model}
     return manifest
 
 
@@ -123,6 +124,7 @@ def job(detector: Detector, installation: Installation, order: TrainingOrder) ->
     pod = podspec.training(detector.name, spec, spec.training.image or installation.trainer_image, order)
     manifest = _child(detector, JOBS, job_name(detector.name, order.key), TRAINER)
     manifest["metadata"]["labels"][LABEL_TRAINING] = order.key
+    manifest["metadata"]["annotations"] = {ANNOTATION_RUNTIME: digest(order.kafka.document())}
     labels = {**(spec.pod.labels or {}), **_labels(detector.name, TRAINER), LABEL_TRAINING: order.key}
     return {
         **manifest,

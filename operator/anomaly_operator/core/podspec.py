@@ -13,6 +13,7 @@ from anomaly_api.meta import (
     MODEL_SLOTS,
     TRAINING_ENV,
 )
+from anomaly_operator.core import credentials
 from anomaly_operator.core.names import detector_child, slot_child, trainer_child
 
 _USER: Final = 65532
@@ -91,9 +92,11 @@ def _pod(service_account: str, spec: DetectorSpec, *, token: bool) -> dict[str, 
 def _container(
     name: str, image: str, spec: DetectorSpec, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]], *, writable: bool
 ) -> dict[str, Any]:
-    """What both have. `volumes` and `mounts` are extended: by /tmp, and by the claim of the model store."""
+    """What both have. `volumes` and `mounts` are extended: by /tmp, credentials, and the claim of the model store."""
     volumes.append({"name": "tmp", "emptyDir": {}})
     mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - the pod's own
+    for kept, found in zip((volumes, mounts), credentials.mounted(spec.source.kafka), strict=True):
+        kept.extend(found)
     store = spec.model_store.uri
     if store and store.claim_name:
         read_only = {} if writable else {"readOnly": True}

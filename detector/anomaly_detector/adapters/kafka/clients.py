@@ -1,4 +1,7 @@
-"""How librdkafka is set up. Each setting that differs from its default says why."""
+"""How librdkafka is set up. Each setting that differs from its default says why.
+
+Credentials are those of the moment: every function here raises access.AccessError when they are missing or make no sense.
+"""
 
 from typing import Any, Final
 
@@ -6,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.source import GroupProtocol
+from anomaly_detector.adapters.kafka import access
 
 _BOTH: Final[dict[str, Any]] = {
     "reconnect.backoff.max.ms": 2_000,  # 10 s by default: a broker that is back should be noticed at once
@@ -39,6 +43,7 @@ def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": 10_000,  # 5 min by default: a topic or partition that appears waits as long
         **_TIMING[kafka.group_protocol],
         **(kafka.properties or {}),
+        **access.settings(kafka),
         "bootstrap.servers": kafka.bootstrap_servers,
         "group.id": runtime.group_id,
         "group.protocol": kafka.group_protocol.value.lower(),
@@ -101,6 +106,7 @@ def producer(runtime: Runtime, pod: str) -> dict[str, Any]:
         "queue.buffering.max.kbytes": 32_768,
         "topic.metadata.propagation.max.ms": 5_000,
         **(kafka.properties or {}),
+        **access.settings(kafka),
         "bootstrap.servers": kafka.bootstrap_servers,
         "client.id": pod,
         "delivery.report.only.error": True,  # a call for each record that arrived costs as much as sending it
@@ -113,6 +119,7 @@ def looking(runtime: Runtime, pod: str, *, create: bool) -> dict[str, Any]:
     return {
         **_BOTH,
         **(kafka.properties or {}),
+        **access.settings(kafka),
         "bootstrap.servers": kafka.bootstrap_servers,
         "client.id": pod,
         "allow.auto.create.topics": create,

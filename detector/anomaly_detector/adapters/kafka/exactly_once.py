@@ -15,7 +15,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from anomaly_api.assignment import Runtime
-from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka import clients, refusals
 from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.adapters.kafka.delivery import Progress
 from anomaly_detector.adapters.kafka.writer import Terms, produce
@@ -55,6 +55,7 @@ class ExactlyOnce:
     def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], consumer: Consumer) -> None:
         self._topic = runtime.kafka.topic
         self._consumer = consumer
+        self._on_error = on_error
         self._producer = Producer(clients.transactional(runtime, pod) | {"error_cb": on_error})
         self._step = _Step.INITIALISE
         self._records: list[Record] = []
@@ -189,8 +190,10 @@ class ExactlyOnce:
 
     def _lost(self, error: KafkaError) -> bool:
         """Decides what an error means: the same step again, all of it again, or that somebody else has taken over."""
+        if refusals.refusing(error):
+            self._on_error(error)  # who asks what is the matter is told
         if error.fatal() or error.code() in _NOT_A_MEMBER:
-            log.warning("this pod has been taken for dead, or replaced: %s; what is known is read again", error.str())
+            log.warning("this pod has been taken for dead, replaced or refused: %s; what is known is read again", error.str())
             self.replaced = error.code() == KafkaError.FENCED_INSTANCE_ID
             return True
         if self._step in (_Step.OFFSETS, _Step.PRODUCE, _Step.COMMIT) and (error.txn_requires_abort() or not error.retriable()):

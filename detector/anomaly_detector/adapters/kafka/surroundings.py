@@ -6,6 +6,7 @@ It has clients of its own: calls of one client wait for each other, and those of
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
-from anomaly_detector.adapters.kafka import clients, source_topic
+from anomaly_detector.adapters.kafka import access, clients, refusals, rights, source_topic
 from anomaly_detector.adapters.kafka.source_topic import SourceTopic
 from anomaly_detector.adapters.kafka.topics import ensure_state_topic
 
@@ -24,13 +25,8 @@ _ASK_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 1.0
 _AGAIN_WHEN_WELL_SECONDS: Final = 10.0
 _REFUSAL_SECONDS: Final = 15.0
-_REFUSED: Final = (
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-)
+_SWARM_SECONDS: Final = 0.2
+"""Errors come in swarms: one look for all of them."""
 _UNREACHABLE: Final = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
 _MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION)
 
@@ -44,6 +40,8 @@ class Finding:
     message: str = ""
     partitions: int = 0
     """Of the source topic, where it can be read."""
+    access: str = ""
+    """Fingerprint of the credentials that it was found with."""
 
     @property
     def readable(self) -> bool:
@@ -62,6 +60,9 @@ class Surroundings:
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
         self._source = SourceTopic("", 0)
+        self._clients: tuple[AdminClient, AdminClient] | None = None
+        self._access = self._seen = ""
+        """Fingerprints of the credentials: those that the clients have, those that were looked at last."""
         self._wake = threading.Event()
         self._well = threading.Event()
         self._stopping = False
@@ -93,24 +94,24 @@ class Surroundings:
         if self._thread is not None:
             self._thread.join()
 
-    def on_error(self, error: KafkaError) -> None:
-        """An error that a client met: a reason to look at once."""
-        self._last_error = error.str()
-        if error.code() in (*_REFUSED, KafkaError._FATAL):
-            self._refusal, self._refused_at = error, time.monotonic()
-        self._wake.set()
+    def listener(self, credentials: str) -> Callable[[KafkaError], None]:
+        """Takes errors of clients with these credentials: what they are refused says nothing of newer ones."""
+
+        def on_error(error: KafkaError) -> None:
+            """A reason to look at once."""
+            if error.code() != KafkaError._ALL_BROKERS_DOWN:  # says nothing that is not known
+                self._last_error = refusals.words(error)
+            news = refusals.refusing(error) or (error.code() == KafkaError._FATAL and self._denied is None)
+            if news and credentials == self._access:
+                self._refusal, self._refused_at = error, time.monotonic()
+            self._wake.set()
+
+        return on_error
 
     def _watch(self) -> None:
-        errors = {"error_cb": self.on_error}
-        looking = AdminClient(clients.looking(self._runtime, self._pod, create=False) | errors)
-        creating = AdminClient(clients.looking(self._runtime, self._pod, create=True) | errors)
         while not self._stopping:
             self._wake.clear()
-            try:
-                found = self._look(looking, creating)
-            except Exception as error:  # the outer loop of this thread
-                log.exception("looking at the broker failed; it is tried again")
-                found = Finding(SourceState.FAILED, f"looking at the broker failed: {error}")
+            found = self._found()
             if found != self._finding:
                 log.info("source: %s %s", found.state.value, found.message)
             self._finding = found
@@ -119,17 +120,47 @@ class Surroundings:
                 self._well.set()
             else:
                 self._well.clear()
-            if self._wake.wait(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS) and not self._stopping:
-                self._settle()
+            self._rest(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS)
+
+    def _rest(self, seconds: float) -> None:
+        """Until it is time to look again; an error of a client, and other credentials, are reasons to look at once."""
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            if self._wake.wait(min(_AGAIN_SECONDS, seconds)):
+                threading.Event().wait(_SWARM_SECONDS)
+                return
+            if access.fingerprint(self._runtime.kafka) != self._seen:
+                return
+
+    def _found(self) -> Finding:
+        """How things stand, asked with the credentials as they are now."""
+        try:
+            self._renew()
+            assert self._clients is not None, "they were made just now"
+            return replace(self._look(*self._clients), access=self._access)
+        except access.AccessError as error:
+            return Finding(error.state, str(error))
+        except KafkaException as failure:  # a client cannot be made
+            return Finding(SourceState.FAILED, f"spec.source.kafka makes no sense: {clients.error_of(failure).str()}")
+        except Exception as error:  # the outer loop of this thread
+            log.exception("looking at the broker failed; it is tried again")
+            return Finding(SourceState.FAILED, f"looking at the broker failed: {error}")
+
+    def _renew(self) -> None:
+        """Makes clients, and makes them anew when the credentials have changed. Raises AccessError and KafkaException."""
+        now = self._seen = access.fingerprint(self._runtime.kafka)
+        if self._clients is not None and now == self._access:
+            return
+        errors = {"error_cb": self.listener(now)}
+        looking = AdminClient(clients.looking(self._runtime, self._pod, create=False) | errors)
+        creating = AdminClient(clients.looking(self._runtime, self._pod, create=True) | errors)
+        self._clients, self._access = (looking, creating), now
+        self._refusal = None  # it was of others
 
     @property
     def _denied(self) -> KafkaError | None:
         """A refusal that is still news; it is met again for as long as it lasts."""
         return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
-
-    def _settle(self) -> None:
-        """Errors come in swarms: look a moment later, once."""
-        threading.Event().wait(0.2)
 
     def _look(self, looking: AdminClient, creating: AdminClient) -> Finding:
         source = self._runtime.kafka.topic
@@ -150,7 +181,8 @@ class Surroundings:
             return self._stateless(error, wanted)
         if self._denied is not None:
             return self._refused(self._denied, source)
-        return self._read_whole(looking)
+        lacking = rights.lacking(looking, self._runtime)
+        return Finding(lacking.state, lacking.message) if lacking else self._read_whole(looking)
 
     def _read_whole(self, client: AdminClient) -> Finding:
         """All topics are there: whether every partition of the source can be read."""
@@ -195,9 +227,8 @@ class Surroundings:
     def _refused(self, error: KafkaError, topic: str) -> Finding:
         if error.code() == KafkaError._FATAL:
             return self._expelled(error)
-        what = f"topic {topic}, group {self._runtime.group_id}"
-        text = f"{self._runtime.kafka.bootstrap_servers} refuses access ({what}): {error.str()}; check credentials and ACLs"
-        return Finding(SourceState.NOT_AUTHORIZED, text)
+        refusal = refusals.explained(self._runtime.kafka, error, topic, self._runtime.group_id)
+        return Finding(refusal.state, refusal.message)
 
     def _expelled(self, error: KafkaError) -> Finding:
         """The group has no place for this pod."""
@@ -213,13 +244,13 @@ class Surroundings:
 
     def _finding_of(self, error: KafkaError, topic: str, missing: SourceState, field: str) -> Finding:
         servers = self._runtime.kafka.bootstrap_servers
-        if self._denied is not None or error.code() in _REFUSED:
+        if self._denied is not None or refusals.refusing(error):
             return self._refused(self._denied or error, topic)
         if error.code() in _UNREACHABLE:
             text = (
                 f"no broker answers at {servers}: check spec.source.kafka.bootstrapServers (as the pods reach it), that the "
                 "broker runs and that no NetworkPolicy is in between; it is tried again all the time "
-                f"({self._last_error or error.str()})"
+                f"({refusals.suspicion(self._runtime.kafka, self._last_error) or self._last_error or error.str()})"
             )
             return Finding(SourceState.BROKER_UNREACHABLE, text)
         if error.code() in _MISSING:
