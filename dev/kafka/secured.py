@@ -38,6 +38,8 @@ _VALIDATOR = f"{_MODULES}.oauthbearer.OAuthBearerValidatorCallbackHandler"
 _LISTENERS = {"SASL": "SASL_SSL", "MUTUAL": "SSL"}
 _KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "transactional-id": ResourceType["TRANSACTIONAL_ID"]}
 AUDIENCE = "kafka"
+SESSION_SECONDS = 3.0
+"""After so long a client must prove its name again, or is disconnected: credentials that were withdrawn show soon."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def settings(folder: Path, users: Mapping[str, str], keys: str, listener: str = 
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",  # the administrator's listener, and the broker's own
         "connection.failed.authentication.delay.ms": "100",
+        f"{own}.connections.max.reauth.ms": str(round(1000 * SESSION_SECONDS)),
     }
 
 

@@ -38,6 +38,8 @@ class Issuer:
     port: int = 0
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Who has asked, and for which scope."""
+    signatures: list[str] = field(default_factory=list)
+    """Of the tokens that it has made: what makes them valid."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -61,7 +63,8 @@ class Issuer:
         now = int(time.time())
         claims = {"sub": subject, "aud": self.audience, "iat": now, "exp": now + self.seconds, "scope": "kafka"}
         signed = ".".join(_url64(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}, claims))
-        return f"{signed}.{_url64(_openssl('dgst', '-sha256', '-sign', str(self._key), stdin=signed.encode()))}"
+        self.signatures.append(_url64(_openssl("dgst", "-sha256", "-sign", str(self._key), stdin=signed.encode())))
+        return f"{signed}.{self.signatures[-1]}"
 
     def answer(self, authorization: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """What the endpoint says (RFC 6749, 4.4 and 5.2)."""

@@ -25,7 +25,7 @@ TLS: Final = (KafkaError._SSL,)
 REFUSED: Final = (*AUTHENTICATION, *AUTHORIZATION, *TLS)
 _CERTIFICATE: Final = re.compile(r"alert ([a-z ]*(?:certificate|unknown ca)[a-z ]*)")
 _ADDRESS: Final = re.compile(r"^\w+://([^/\s]+)/")
-_HOW_LONG: Final = re.compile(r" \(after \d+ ?ms(?: in state \w+)?[^)]*\)")
+_HOW_LONG: Final = re.compile(r" \(after \d+ ?ms.*$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
