@@ -1,0 +1,87 @@
+"""A scoring pod with room for two entities, against a real broker: what is forgotten stays so when it is killed or started again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from anomaly_api.assignment import Assignment, Runtime
+from anomaly_detector.core.bounds import Allowance
+from anomaly_detector.core.revisions import LoadedRevision
+from anomaly_detector.core.stream import Stream
+from tests.stream.pods import Topics, pod, revision, runtime
+
+if TYPE_CHECKING:
+    from dev.kafka.broker import Broker
+
+pytestmark = pytest.mark.integration
+
+
+def calm(at: int) -> list[float]:
+    return [20.0 + at % 3 * 0.1, 3.0 + at % 2 * 0.1]
+
+
+def broken(_: int) -> list[float]:
+    return [20.0, 90.0]
+
+
+@pytest.fixture
+def topics(kafka: Broker) -> Topics:
+    return Topics(kafka.bootstrap)
+
+
+def with_room_for(entities: int, topics: Topics, partitions: int) -> Runtime:
+    bounds = Stream("x", LoadedRevision(revision()), Allowance(10**9, partitions, 60.0)).regime.bounds
+    assert bounds is not None
+    budget = (partitions + 1) * entities * (bounds.entity_bytes + len("pump-1"))
+    return runtime(topics).model_copy(update={"memory_budget": budget})
+
+
+def events(topics: Topics, count: int) -> list[tuple[str, str]]:
+    found: list[dict[str, Any]] = [json.loads(record.value() or b"") for record in topics.received(topics.alerts, count)]
+    return [(alert["subject"], alert["type"].rpartition(".")[2]) for alert in found]
+
+
+def test_an_entity_that_is_forgotten_has_its_episode_closed_and_begins_anew_whatever_happens_to_the_pod(
+    topics: Topics, tmp_path: Path
+) -> None:
+    topics.create(partitions=1)
+    order, assignment = with_room_for(2, topics, partitions=1), Assignment(stable=revision())
+    with pod(tmp_path / "pod", order, assignment) as first:
+        topics.readings(range(1000, 1050), calm)
+        topics.readings(range(1050, 1052), broken)
+        topics.readings(range(1052, 1072), calm, key=b"pump-2")
+        assert events(topics, 1) == [("pump-1", "opened")]
+        first.until(lambda found: found.readings == 72 and found.entities == 2 and not found.source.lag)
+        first.process.kill()
+        first.process.wait()
+    with pod(tmp_path / "pod", order, assignment) as second:
+        topics.readings(range(1072, 1092), calm, key=b"pump-3")
+        assert events(topics, 2) == [("pump-1", "opened"), ("pump-1", "closed")]
+        evidence = second.until(lambda found: found.memory.evicted and found.entities == 2)
+        assert evidence.memory.evicted == {"Budget": 1}
+        assert evidence.memory.recently_cut_off == 1
+        assert 0 < evidence.memory.used <= evidence.memory.share
+        assert 'anomaly_detector_entities_evicted_total{reason="Budget"} 1.0' in second.get("/metrics")[1]
+        assert second.terminate() == 0
+    with pod(tmp_path / "pod", order, assignment) as third:
+        topics.readings(range(1092, 1107), broken, key=b"pump-1")
+        evidence = third.until(lambda found: found.readings == 15 and found.memory.evicted)
+        assert evidence.windows == 15 - 12, "it warms up again: no window reaches across the hole"
+        assert evidence.memory.evicted == {"Budget": 1}, "pump-2 had to go"
+        assert events(topics, 3) == [("pump-1", "opened"), ("pump-1", "closed")]
+
+
+def test_an_entity_that_sends_nothing_for_long_is_forgotten(topics: Topics, tmp_path: Path) -> None:
+    topics.create(partitions=1)
+    order = with_room_for(100, topics, partitions=1).model_copy(update={"expire_after": "10m"})
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        topics.readings(range(1000, 1050), calm)
+        topics.readings(range(1050, 1052), broken)
+        topics.readings(range(1651, 1653), calm, key=b"pump-2")
+        evidence = running.until(lambda found: found.memory.evicted and found.readings == 54)
+        assert (evidence.memory.evicted, evidence.entities, evidence.memory.recently_cut_off) == ({"Idle": 1}, 1, 0)
+        assert events(topics, 2) == [("pump-1", "opened"), ("pump-1", "closed")]
