@@ -1,6 +1,6 @@
 """A partition's remembered state as bytes, in pieces that fit into messages. It knows no topic."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,18 +11,32 @@ PIECE_BYTES: Final = 400_000
 _NAMES: Final = "names"
 
 
+class Pieces:
+    """A state in pieces, each of which is made when it is asked for: all at once would be another copy of the state."""
+
+    def __init__(self, state: Mapping[str, Any], most: int) -> None:
+        self._state = state
+        self._names = len(state[_NAMES])
+        self._rows = max(1, most * self._names // max(1, _weight(state)))
+
+    def __len__(self) -> int:
+        return -(-max(self._names, 1) // self._rows)  # an empty state is one piece, too
+
+    def __iter__(self) -> Iterator[bytes]:
+        for place in range(len(self)):
+            yield msgspec.msgpack.encode(_cut(self._state, place * self._rows, (place + 1) * self._rows))
+
+
 class CheckpointError(Exception):
     """A piece that was written by something else."""
 
 
-def pack(state: Mapping[str, Any], most: int = PIECE_BYTES) -> list[bytes]:
-    """Pieces of a state: names, and arrays with a row for each; at least one, so that an empty state is one, too."""
-    count = len(state[_NAMES])
-    rows = max(1, most * count // max(1, _weight(state)))
-    return [msgspec.msgpack.encode(_cut(state, start, start + rows)) for start in range(0, max(count, 1), rows)]
+def pack(state: Mapping[str, Any], most: int = PIECE_BYTES) -> Pieces:
+    """Pieces of a state: names, and arrays with a row for each. The state is not copied, and must not change meanwhile."""
+    return Pieces(state, most)
 
 
-def unpack(pieces: Sequence[bytes]) -> dict[str, Any]:
+def unpack(pieces: Iterable[bytes]) -> dict[str, Any]:
     """The state. Raises CheckpointError."""
     try:
         found = [_plain(msgspec.msgpack.decode(piece)) for piece in pieces]

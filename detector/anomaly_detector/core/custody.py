@@ -7,9 +7,9 @@ It knows no broker: `seal` says what one commit must hold, and what a pod needs 
 """
 
 import logging
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Final
 
 import numpy as np
@@ -51,6 +51,8 @@ class Often:
     """Pieces in one commit, so that no commit is large."""
     leaving: int = 10_000
     """A partition that is given up is written down if so many readings would have to be replayed."""
+    leaving_bytes: int = 32_000_000
+    """But no more than about so much in one commit: whoever takes the others over replays them."""
 
 
 @dataclass(slots=True)
@@ -73,8 +75,8 @@ class _Live:
     records: list[Record] = field(default_factory=list)
     weight: int = 0
     """Bytes of the dead letters among them."""
-    pieces: deque[Record] = field(default_factory=deque)
-    """Of a checkpoint that is being written."""
+    pieces: Iterator[Record] | None = None
+    """Of a checkpoint that is being written: what is left of them."""
     since: int = 0
     """Readings since it was written down."""
     changed: bool = False
@@ -136,7 +138,10 @@ class Custody:
         if found.note:
             log.warning("partition %d: %s", partition, found.note)
         if found.regime is not None and found.start < found.until:
-            self._replays[partition] = Replay(partition, found.until, found.regime, found.changes, found.state), found
+            self._replays[partition] = (
+                Replay(partition, found.until, found.regime, found.changes, found.state),
+                replace(found, state={}),
+            )
             return found.start
         if found.regime is None:
             self._begin(partition, found, now)
@@ -171,9 +176,10 @@ class Custody:
         for partition in self.stream.stirred_limits():
             self._note_limit(partition)
         last = set(leaving)
+        self._begin_checkpoints(now, last)
         sealed: Portions = {}
         for partition, live in self._live.items():
-            self._write_down(partition, live, now, leaving=partition in last)
+            self._write_down(live, None if partition in last else self._often.pieces)
             if live.changed or live.records:
                 sealed[partition] = Portion(live.next, tuple(live.records))
                 live.records, live.weight, live.changed = [], 0, False
@@ -294,27 +300,45 @@ class Custody:
             live.records.append(self._state(partition, journal.limit_key(), state))
             live.changed = True
 
-    def _write_down(self, partition: int, live: _Live, now: float, *, leaving: bool) -> None:
-        """Adds the next pieces of a checkpoint, if one is due."""
+    def _begin_checkpoints(self, now: float, leaving: set[int]) -> None:
+        """One at a time: a checkpoint takes a copy of what is remembered of its partition. Then those of the last commit."""
         often = self._often
-        due = live.since >= often.readings or (live.since and now - live.written >= often.seconds)
-        if not live.pieces and (due or (leaving and live.since >= often.leaving)):
-            self._begin_checkpoint(partition, live, now)
-        if not live.pieces:
-            return
-        count = len(live.pieces) if leaving else often.pieces
-        while live.pieces and count:
-            live.records.append(live.pieces.popleft())
-            count -= 1
-        live.changed = True
+        due = [
+            partition
+            for partition, live in self._live.items()
+            if live.since >= often.readings or (live.since and now - live.written >= often.seconds)
+        ]
+        if due and all(live.pieces is None for live in self._live.values()):
+            self._begin_checkpoint(max(due, key=lambda partition: self._live[partition].since), now)
+        left = often.leaving_bytes
+        for partition in sorted(leaving & self._live.keys()):
+            live = self._live[partition]
+            weight = self.stream.memory.entities.weight(partition)
+            if (live.pieces is not None or live.since >= often.leaving) and weight <= left:
+                left -= weight
+                if live.pieces is None:
+                    self._begin_checkpoint(partition, now)
 
-    def _begin_checkpoint(self, partition: int, live: _Live, now: float) -> None:
-        pieces = pack(self.stream.memory.snapshot(partition))
-        live.slot = journal.other(live.slot)
-        header = Header(offset=live.next, slot=live.slot, pieces=len(pieces), number=live.number, regime=live.regime)
-        live.pieces = deque(self._state(partition, journal.piece_key(live.slot, i), piece) for i, piece in enumerate(pieces))
-        live.pieces.append(self._state(partition, journal.header_key(), header.model_dump_json().encode()))
-        live.pieces += [self._state(partition, journal.fact_key(number), None) for number in live.facts]
+    def _write_down(self, live: _Live, most: int | None) -> None:
+        """Adds the next pieces of a checkpoint, if there are any; None: all of them."""
+        if live.pieces is None:
+            return
+        records = list(islice(live.pieces, most))
+        live.records += records
+        live.changed = live.changed or bool(records)
+        if most is None or len(records) < most:
+            live.pieces = None
+
+    def _begin_checkpoint(self, partition: int, now: float) -> None:
+        live = self._live[partition]
+        packed = pack(self.stream.memory.snapshot(partition))
+        slot = live.slot = journal.other(live.slot)
+        header = Header(offset=live.next, slot=slot, pieces=len(packed), number=live.number, regime=live.regime)
+        live.pieces = chain(
+            (self._state(partition, journal.piece_key(slot, place), piece) for place, piece in enumerate(packed)),
+            [self._state(partition, journal.header_key(), header.model_dump_json().encode())],
+            [self._state(partition, journal.fact_key(number), None) for number in live.facts],
+        )
         live.facts = []
         live.since, live.written = 0, now
 

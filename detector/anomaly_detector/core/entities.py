@@ -66,6 +66,11 @@ class Entities:
         """Bytes, as the bounds count them; 0 without any."""
         return sum(roll.used(self.bounds) for roll in self._rolls.values()) if self.bounds else 0
 
+    def weight(self, partition: int) -> int:
+        """Bytes of a partition's entities in all columns, and of their names."""
+        roll = self._rolls.get(partition)
+        return len(roll.slots) * self.row_bytes + roll.text if roll else 0
+
     @property
     def row_bytes(self) -> int:
         """Bytes that an entity takes in all columns."""

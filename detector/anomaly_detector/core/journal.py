@@ -123,6 +123,7 @@ class Journal:
                 _put(self._pieces, key, value)
             elif key == _HEADER:
                 self._header = Header.model_validate_json(value) if value else None
+                self._discard_older()
                 self._number = max(self._number, self._header.number if self._header else 0)
             elif key == _SOURCE:
                 self.source = Source.model_validate_json(value) if value else None
@@ -198,14 +199,20 @@ class Journal:
         self._number = max(self._number, fact.number)
         self._facts[key] = fact
 
+    def _discard_older(self) -> None:
+        """The pieces of the checkpoint before a complete one are of no use, and as large as what is remembered."""
+        if self._header is not None:
+            mine = piece_key(self._header.slot, 0)[:-1]
+            self._pieces = {key: piece for key, piece in self._pieces.items() if key.startswith(mine)}
+
     def _checkpoint(self, high: int) -> tuple[Header | None, dict[str, Any], str]:
         header = self._header
         if header is None or header.offset > high or header.format != FORMAT:
             return None, {}, ""
         try:
-            pieces = [self._pieces[piece_key(header.slot, place)] for place in range(header.pieces)]
-            return header, unpack(pieces), ""
-        except (KeyError, CheckpointError) as error:
+            keys = (piece_key(header.slot, place) for place in range(header.pieces))
+            return header, unpack(map(self._pieces.pop, keys)), ""  # each is given up as it is read: they are large
+        except CheckpointError as error:
             return None, {}, f"the checkpoint at offset {header.offset} cannot be used: {error}"
 
 

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +25,9 @@ log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.3
 _SETTLE_SECONDS: Final = 5.0
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 100
+_ROUNDS: Final = 8
+"""In which the state topic is read: all that it holds at once would be twice what is remembered."""
 _FIRST: Final = 0
 """The partition that every topic has: it tells how many there were when the group began."""
 
@@ -74,12 +76,13 @@ class Recovery:
 
     def _until_found(self, wanted: list[Wanted]) -> None:
         said = False
+        begin, count = time.monotonic(), len(wanted)
         while not self._stopping:
             try:
-                begin = time.monotonic()
                 for each, recovered in self._recover(wanted):
                     self.found.put((each, recovered))
-                log.info("%d partitions found after %.2f s", len(wanted), time.monotonic() - begin)
+                    wanted = [other for other in wanted if other is not each]
+                log.info("%d partitions found after %.2f s", count, time.monotonic() - begin)
                 return
             except (KafkaException, TimeoutError) as failure:
                 if not said:
@@ -99,7 +102,7 @@ class Recovery:
             except KafkaException as failure:
                 log.info("topic %s cannot be looked at: %s", topic, failure)
 
-    def _recover(self, wanted: list[Wanted]) -> list[tuple[Wanted, Recovered]]:
+    def _recover(self, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Recovered]]:
         source = self._runtime.kafka.topic
         asked = [TopicPartition(source, each.partition) for each in wanted]
         committed = {}
@@ -111,17 +114,18 @@ class Recovery:
         topic = described(self._admin, source, _ASK_SECONDS)
         begun_in = Source(topic=topic.identity, partitions=topic.partitions)
         newcomers = self._latest and None in committed.values()
-        journals = self._journals({each.partition for each in wanted} | ({_FIRST} if newcomers else set()))
-        first = journals[_FIRST].source if newcomers else None
-        found = []
-        for each in wanted:
-            position = committed[each.partition]
-            low, high = self._marks(each.partition, position)
-            journal = journals[each.partition]
-            added = first is not None and each.partition >= first.partitions
-            recovered = journal.recover(position, low, high, latest=self._latest, source=begun_in, added=added)
-            found.append((each, recovered))
-        return found
+        ends = self._ends({each.partition for each in wanted} | ({_FIRST} if newcomers else set()))
+        first = self._journals({_FIRST: ends[_FIRST]})[_FIRST].source if newcomers else None
+        together = -(-len(wanted) // _ROUNDS)
+        for start in range(0, len(wanted), together):
+            some = wanted[start : start + together]
+            journals = self._journals({each.partition: ends[each.partition] for each in some})
+            for each in some:
+                position = committed[each.partition]
+                low, high = self._marks(each.partition, position)
+                added = first is not None and each.partition >= first.partitions
+                journal = journals.pop(each.partition)
+                yield each, journal.recover(position, low, high, latest=self._latest, source=begun_in, added=added)
 
     def _marks(self, partition: int, position: int | None) -> tuple[int, int]:
         """First and next offset of a partition of the source. After a restart a broker may seem to have less for a moment."""
@@ -133,17 +137,20 @@ class Recovery:
                 return low, high
             time.sleep(_AGAIN_SECONDS)
 
-    def _journals(self, partitions: set[int]) -> dict[int, Journal]:
-        """Reads these partitions of the state topic to their ends."""
-        topic = self._runtime.state_topic
-        places = [TopicPartition(topic, partition) for partition in partitions]
+    def _ends(self, partitions: set[int]) -> dict[int, int]:
+        """Where these partitions of the state topic end, with what is not committed."""
+        places = [TopicPartition(self._runtime.state_topic, partition) for partition in sorted(partitions)]
         latest = self._admin.list_offsets(
             dict.fromkeys(places, OffsetSpec.latest()),
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=_ASK_SECONDS,
         )
-        ends = {place.partition: _known(answer.result().offset) for place, answer in latest.items()}  # type: ignore[attr-defined]
-        journals = {partition: Journal() for partition in partitions}
+        return {place.partition: _known(answer.result().offset) for place, answer in latest.items()}  # type: ignore[attr-defined]
+
+    def _journals(self, ends: dict[int, int]) -> dict[int, Journal]:
+        """Reads these partitions of the state topic to their ends."""
+        topic = self._runtime.state_topic
+        journals = {partition: Journal() for partition in ends}
         left = {partition for partition, end in ends.items() if end > 0}
         if left:
             self._consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
@@ -152,6 +159,8 @@ class Recovery:
                 for message in self._consumer.consume(_AT_ONCE, 0.1):
                     error, number, offset = message.error(), message.partition(), message.offset()
                     assert number is not None and offset is not None, "it was fetched"  # noqa: PT018 - for mypy
+                    if number not in ends:
+                        continue  # it was on its way in the round before
                     if error is None:
                         journals[number].add(_bytes(message.key()), _bytes(message.value()))
                     elif error.code() != KafkaError._PARTITION_EOF:
