@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -203,3 +204,23 @@ def test_narrower_bounds_need_no_new_entity_to_hold() -> None:
     watched.take_in([(0, "b", 5), (0, "b", 6)])
     assert watched.gone == [(5, 0, name, Reason.BUDGET) for name in "acd"]
     assert watched.found[-2:] == [2, 3]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_long_stream_of_many_entities_is_as_the_oracle_says(seed: int) -> None:
+    """Long enough for the order of those who were seen to be used up in the middle of a batch."""
+    dice = random.Random(seed)
+    bounds = Bounds(bytes=dice.choice([12, 40]) * (EACH + 8), entity_bytes=EACH, idle=dice.choice([60, 10**9]))
+    watched, oracle = Watched(bounds), Oracle(bounds)
+    clock, turn = 0, 0
+    for _ in range(60):
+        rows: list[Row] = []
+        for _ in range(dice.choice([3, 30])):
+            clock += dice.choice([0, 0, 1, 5])
+            turn += 1
+            number = dice.choice([turn % 97, dice.randrange(97), dice.randrange(1000)])
+            rows.append((0, f"pump-{number:03d}", clock))
+        watched.take_in(rows)
+        oracle.take_in(rows)
+    assert sorted(watched.gone) == sorted(oracle.gone)
+    assert watched.found == oracle.found

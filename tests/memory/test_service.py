@@ -1,4 +1,4 @@
-"""A scoring pod with room for two entities, against a real broker: what is forgotten stays so, though it is killed or restarted."""
+"""A scoring pod with room for two entities and a real broker: what is forgotten stays so, though it is killed or restarted."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Bounds(Contract):
 
 USUAL_NAME = 16
 """Bytes."""
-HOUSEKEEPING = 260
+HOUSEKEEPING = 330
 """Bytes of an entity that are in no column: its name as an object, its places in dictionary and lists, and what growing them
 leaves unused. `python -m dev.bench.memory` measures whether it is enough."""
 

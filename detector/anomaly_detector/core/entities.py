@@ -230,13 +230,15 @@ class Entities:
         planner = Planner(roll, self._seen, self.bounds, self.names)
         plan = planner.plan(entities, slots, clocks)
         planner.close()
-        for slot, place, reason in plan.leaving:
+        gone = np.array([each[0] for each in plan.leaving], np.int64)
+        places = np.array([each[1] for each in plan.leaving], np.int64)
+        rows, idle = batch.rows[start + places].tolist(), (clocks[places] - self._seen.stamps[gone]).tolist()
+        for (slot, _, reason), row, passed in zip(plan.leaving, rows, idle, strict=True):
             name = self.names[slot]
-            idle = int(clocks[place] - self._seen.stamps[slot])
-            leaving.append(Left(slot, name, partition, int(batch.rows[start + place]), reason, idle))
+            leaving.append(Left(slot, name, partition, row, reason, passed))
             del roll.slots[name]
             roll.text -= name_bytes(name)
-        self._release(np.array([slot for slot, _, _ in plan.leaving], np.int64))
+        self._release(gone)
         self._arrive(partition, roll, dict.fromkeys(name for _, name in plan.arriving))
         return plan.taken
 

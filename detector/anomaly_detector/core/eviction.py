@@ -104,6 +104,8 @@ class Planner:
         used = self._roll.used(self._bounds)
         if end and used > self._bounds.bytes:
             arrivals.insert(0, (0, ""))  # nobody new, but too many: the bounds have become narrower
+        if self._in_turn(plan, arrivals, used, first, limits):
+            return plan
         while True:
             row = arrivals[0][0] if arrivals else end
             front = self._front()
@@ -123,6 +125,27 @@ class Planner:
                 used -= self._yield(plan, row, used - self._bounds.bytes, first, arrivals, end)
                 if plan.taken < end:
                     return plan
+
+    def _in_turn(self, plan: Plan, arrivals: list[tuple[int, str]], used: int, first: dict[int, int], limits: Int64) -> bool:
+        """The usual case, all at once: nobody is idle, and nobody who goes is met in this run."""
+        front = self._front()
+        if front < 0 or not arrivals or not arrivals[0][1] or self._seen.stamps[front] < limits[plan.taken - 1]:
+            return False
+        wanted = np.cumsum([self._bounds.entity_bytes + name_bytes(name) for _, name in arrivals]) + used - self._bounds.bytes
+        parted: list[tuple[int, int]] = []
+        given = [0]
+        while given[-1] < wanted[-1] and self._front() >= 0 and self._waiting[-1][1] not in first:
+            parted.append(self._waiting.pop())
+            self._gone.add(parted[-1][1])
+            given.append(given[-1] + self._bounds.entity_bytes + name_bytes(self._names[parted[-1][1]]))
+        if given[-1] < wanted[-1]:
+            self._waiting += reversed(parted)
+            self._gone.clear()
+            return False
+        rows = np.array([row for row, _ in arrivals])[np.searchsorted(wanted, given[:-1], side="right")]
+        plan.arriving = arrivals
+        plan.leaving = [(slot, row, Reason.BUDGET) for (_, slot), row in zip(parted, rows.tolist(), strict=True)]
+        return True
 
     def _yield(self, plan: Plan, row: int, excess: int, first: dict[int, int], arrivals: list[tuple[int, str]], end: int) -> int:
         """Parts with so many bytes, or more, for the sake of a reading; ends the plan before it where that cannot be done."""
