@@ -105,11 +105,14 @@ def test_alerts_are_read_from_the_beginning_with_the_moment_of_their_arrival(kaf
         },
     }  # fmt: skip
     writer = Producer({"bootstrap.servers": kafka.bootstrap, "enable.idempotence": True})
-    writer.produce("some.alerts", json.dumps(alert).encode(), b"pump-01")
+    limited = alert | {"type": "dev.anomaly-operator.alerts.limited", "data": {"limit": "Total"}}
+    for record in (limited, alert):
+        writer.produce("some.alerts", json.dumps(record).encode(), b"pump-01")
     writer.flush(10)
 
     with AlertReader(kafka.bootstrap, "some.alerts") as reader:
         wait_for("the alert", lambda: bool(reader.arrivals))
 
+    assert len(reader.arrivals) == 1
     assert reader.arrivals[0].alert.subject == "pump-01"
     assert reader.arrivals[0].at == pytest.approx(time.time(), abs=20)
