@@ -104,6 +104,31 @@ class MemoryEvidence(Contract):
     """Entities that were forgotten within the last minute although their next reading would have belonged to the same window."""
 
 
+class FeatureEvidence(Contract):
+    """A feature that readings lacked lately, as far as a look at some of them tells."""
+
+    name: str
+    field: str
+    """Where it should be in a reading."""
+    lacking: int
+    """Readings looked at within the last minute that lacked it."""
+    seen: int = 0
+    """Readings looked at that had it, since the pod's start."""
+    last_seen: float | None = None
+    """When one had it last."""
+    likely: str = ""
+    """A field of similar name that is new, and a number; empty: there is none."""
+
+
+class PresenceEvidence(Contract):
+    """Whether readings have what the spec names. Some are looked at each second."""
+
+    sampled: int = 0
+    """Readings looked at within the last minute."""
+    features: list[FeatureEvidence] = []
+    """Those that were lacking."""
+
+
 class DetectorEvidence(Contract):
     """A scoring pod. Counts are since its start; times are Unix seconds."""
 
@@ -131,6 +156,7 @@ class DetectorEvidence(Contract):
     entities: int = 0
     """Entities known."""
     memory: MemoryEvidence = MemoryEvidence()
+    presence: PresenceEvidence = PresenceEvidence()
     alerts: int = 0
     """Alerts sent."""
     alerts_suppressed: int = 0

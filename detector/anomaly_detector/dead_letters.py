@@ -21,6 +21,7 @@ from anomaly_api.alert import DeadLetterReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters import order_files
 from anomaly_detector.adapters.kafka import letters
+from anomaly_detector.adapters.kafka.access import AccessError
 from anomaly_detector.adapters.kafka.letters import Correction, LettersError, Replay
 from anomaly_detector.adapters.order_files import OrderError
 from anomaly_detector.core import lines
@@ -116,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             said = ", ".join(f"{count} {what}" for what, count in replaying.counts.items())
             print(f"{'dry run: ' if asked.dry_run else ''}{said}", file=sys.stderr)
-    except (OrderError, LettersError, ValueError) as error:
+    except (OrderError, LettersError, AccessError, ValueError) as error:
         print(f"dead_letters: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # `list | head`

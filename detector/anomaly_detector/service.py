@@ -10,6 +10,7 @@ import numpy as np
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvidence, SourceState
+from anomaly_api.source import Pipeline
 from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
 from anomaly_detector.adapters.orders import Orders
@@ -19,6 +20,7 @@ from anomaly_detector.core.pace import Pace
 from anomaly_detector.core.records import Read
 from anomaly_detector.core.stream import Outcome, Stream
 from anomaly_detector.membership import Membership
+from anomaly_detector.presence import Presence
 from anomaly_detector.remembrance import Remembrance
 from anomaly_detector.settings import Settings
 from anomaly_detector.telemetry import Telemetry
@@ -43,6 +45,7 @@ class Service:
         self._assignment = taken.digest
         self._stream = Stream(runtime.detector.source, taken.loaded)
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
+        self._presence = Presence(self._stream.regime.pipeline)
         self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings))
         self._remembrance = Remembrance(runtime, self._telemetry.registry)
         self._topic_partitions = 0
@@ -118,6 +121,7 @@ class Service:
             warming=self._warming,
             entities=self._stream.entities,
             memory=self._remembrance.evidence,
+            presence=self._presence.evidence(time.time()),
             alerts=telemetry.alerts,
             alerts_suppressed=telemetry.alerts_suppressed,
             alerts_dropped=dict(telemetry.alerts_dropped),
@@ -138,6 +142,7 @@ class Service:
         taken = self._orders.take()
         if taken is not None:
             self._custody.adopt(taken.loaded)
+            self._look_for(self._stream.regime.pipeline)
             self._assignment = taken.digest
             log.info("revision %s decides now (%s)", self._stream.stable.name, self._stream.stable.message or "complete")
         if self._membership is None:  # its clients connect while the surroundings are still being looked at
@@ -174,6 +179,7 @@ class Service:
         if worked is not None:
             self._telemetry.batch(len(worked.read), worked.outcome, worked.seconds)
             self._remembrance.batch(worked.outcome)
+            self._presence.look(worked.read.messages.values, time.time())
             self._note(worked.read, worked.outcome)
         if self._renewed:
             log.info("the credentials have changed, and the brokers take the new ones: the next stay has them")
@@ -182,6 +188,11 @@ class Service:
         elif not member.lost:
             return
         self._leave(member)
+
+    def _look_for(self, pipeline: Pipeline) -> None:
+        """What was found stays, unless other fields are wanted now."""
+        if {feature.name: feature.path for feature in pipeline.features} != self._presence.paths:
+            self._presence = Presence(pipeline)
 
     def _leave(self, member: Membership) -> None:
         """The stay is over; the next one begins with what Kafka says."""

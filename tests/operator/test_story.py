@@ -97,6 +97,22 @@ def test_what_the_pods_say_about_the_source_becomes_the_condition_and_one_event(
     eventually(lambda: len(events(served, "TopicNotFound")) == 1)
 
 
+def test_a_renamed_field_becomes_a_condition_and_one_event_that_name_it(served: Plant) -> None:
+    served.detector(model={"statistical": {}})
+    served.run_pods()
+    served.says("Scoring", "Scoring")
+    renamed = {"name": "temperature", "field": "temperature", "lacking": 300, "seen": 900, "likely": "temp"}
+    served.obey(presence={"sampled": 960, "features": [renamed]})
+    told = served.says("Scoring", "FeatureMissing")
+    assert "31% of the last minute's readings lack the feature temperature" in told["message"]
+    assert "a field temp, which is new" in told["message"]
+    assert served.condition("Ready")["status"] == "False"
+    warning = eventually(lambda: events(served, "FeatureMissing"))[0]
+    assert warning["type"] == "Warning"
+    served.obey()
+    served.says("Scoring", "Scoring")
+
+
 def test_paused_takes_the_pods_away_and_says_so(served: Plant) -> None:
     served.detector()
     eventually(lambda: served.list("jobs"))

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from anomaly_api.evidence import MemoryEvidence, PartitionEvidence, RevisionFailure, SourceState, TrainingEvidence
+from anomaly_api.evidence import (
+    FeatureEvidence,
+    MemoryEvidence,
+    PartitionEvidence,
+    PresenceEvidence,
+    RevisionFailure,
+    SourceState,
+    TrainingEvidence,
+)
 from anomaly_api.meta import ANNOTATION_RUNTIME, LABEL_DETECTOR, TRAINING_ENV
 from anomaly_operator.core import observed as seen
 from anomaly_operator.core.actions import Apply, Delete, FillSlot, Nudge
@@ -585,6 +593,30 @@ def test_a_limit_that_holds_episodes_back_is_told_and_stands_in_nobodys_way() ->
     world.report("pumps-detector-0", alerts_dropped={"PerEntity": 3, "Total": 40})
     world.settle()
     assert world.condition("Alerting") == ("True", "Announcing")
+
+
+def test_a_feature_that_readings_lack_is_told_within_a_minute_with_the_field_that_came_in_its_place() -> None:
+    world = scoring_world()
+    world.now += 120
+    lacking = {"name": "temperature", "field": "sensors.temperature", "lacking": 470, "seen": 900, "likely": "sensors.temp"}
+
+    def says(**facts: Any) -> tuple[str, str]:
+        feature = FeatureEvidence(**(lacking | {"last_seen": world.now - 31} | facts))
+        world.report("pumps-detector-0", presence=PresenceEvidence(sampled=960, features=[feature]))
+        world.settle()
+        return world.condition("Scoring")
+
+    assert says() == ("False", "FeatureMissing")
+    assert "49% of the last minute's readings lack the feature temperature" in world.message("Scoring")
+    assert "sensors.temp, which is new" in world.message("Scoring")
+    assert world.condition("Ready") == ("False", "FeatureMissing")
+    assert any(notice.reason == "FeatureMissing" and notice.warning for notice in world.notices)
+    assert says(likely="") == ("False", "FeatureMissing"), "nobody sends it any more"
+    assert says(last_seen=world.now - 1) == ("False", "FeatureMissing"), "half of the producers have been upgraded"
+    assert says(last_seen=world.now - 1, lacking=50) == ("True", "Scoring"), "few lack it"
+    assert says(last_seen=world.now - 1, likely="") == ("True", "Scoring"), "it is sent now and then"
+    assert says(last_seen=world.now - 31, likely="", seen=10) == ("True", "Scoring"), "it is sent seldom"
+    assert says(last_seen=None, likely="", seen=0) == ("False", "FeatureMissing"), "it never came"
 
 
 def test_entities_that_are_forgotten_while_they_are_active_are_told_with_what_to_set() -> None:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from anomaly_api.alert import LIMITED
 from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFailure, SourceState
+from anomaly_operator.core.absence import absent
 from anomaly_operator.core.names import DETECTOR
 from anomaly_operator.core.observed import Observed
 from anomaly_operator.core.pods import Pod, Trouble
@@ -78,14 +79,9 @@ def scoring(observed: Observed, now: float) -> Finding:
     reachable = source(observed)
     if reachable.status == "False":
         return Finding("False", reachable.reason, reachable.message, reachable.standing)
-    readings, unreadable = sum(each.recent_readings for each in evidence), sum(each.recent_dead_letters for each in evidence)
-    if readings and unreadable * 2 > readings:
-        return _unreadable(observed, evidence)
-    if any(each.memory.recently_cut_off for each in evidence):
-        return _crowded(observed, evidence)
-    stuck = _stuck(observed, evidence)
-    if stuck:
-        return stuck
+    hindered = _hindered(observed, evidence, now)
+    if hindered:
+        return hindered
     if any(_recent(observed, each, each.last_scored, each.windows, now) for each in evidence):
         return Finding("True", "Scoring", "windows are being scored")
     arriving = any(_recent(observed, each, each.last_reading, each.readings, now) for each in evidence)
@@ -169,6 +165,19 @@ def _stuck(observed: Observed, evidence: list[DetectorEvidence]) -> Finding | No
         f"{SILENCE:.0f} s: see the log of pod {pod}, and whether the partition has a leader that answers"
     )
     return Finding("False", "PartitionStuck", message, Standing.STALLED)
+
+
+def _hindered(observed: Observed, evidence: list[DetectorEvidence], now: float) -> Finding | None:
+    """What keeps readings from being scored as the spec says, though they arrive."""
+    gone = absent(evidence, {pod.name: pod.started for pod in observed.pods}, now)
+    if gone:
+        return Finding("False", "FeatureMissing", f"{gone.sentence}.", Standing.STALLED)
+    readings, unreadable = sum(each.recent_readings for each in evidence), sum(each.recent_dead_letters for each in evidence)
+    if readings and unreadable * 2 > readings:
+        return _unreadable(observed, evidence)
+    if any(each.memory.recently_cut_off for each in evidence):
+        return _crowded(observed, evidence)
+    return _stuck(observed, evidence)
 
 
 def _unreadable(observed: Observed, evidence: list[DetectorEvidence]) -> Finding:
