@@ -40,8 +40,10 @@ _AHEAD_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 5.0
 _STUCK_SECONDS: Final = 20.0
 _LONGEST_SECONDS: Final = 1.0
-_BEHIND: Final = 5
-"""Commits are so many times rarer while there is more to read than one batch."""
+_QUIET_SECONDS: Final = 0.05
+"""Between two commits while there is nothing to be written but offsets and what is remembered."""
+_BEHIND_SECONDS: Final = 0.1
+"""Between two commits while there is more to read than one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,14 @@ class Membership:
         since = time.monotonic() - self._committed
         if self._busy or self._full:
             return True
-        interval = self._delivery.interval * (_BEHIND if self._behind else 1)
-        return since >= (interval if self._custody.waiting else _LONGEST_SECONDS)
+        return since >= (self._interval if self._custody.waiting else _LONGEST_SECONDS)
+
+    @property
+    def _interval(self) -> float:
+        """Seconds between two commits: short when somebody waits for what is written."""
+        if self._behind:
+            return _BEHIND_SECONDS
+        return self._delivery.interval if self._custody.buffered else _QUIET_SECONDS
 
     @property
     def _full(self) -> bool:
@@ -156,7 +164,7 @@ class Membership:
             return _LOOK_SECONDS
         if not self._custody.waiting:
             return _WAIT_SECONDS
-        return max(0.0, min(_WAIT_SECONDS, self._committed + self._delivery.interval - time.monotonic()))
+        return max(0.0, min(_WAIT_SECONDS, self._committed + self._interval - time.monotonic()))
 
     def _commit(self) -> bool:
         """Whether reading may go on: all that was decided has been written, or is on its way and has not been for long."""

@@ -50,7 +50,7 @@ class ExactlyOnce:
     fences it.
     """
 
-    interval = 0.02
+    interval = 0.01
 
     def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], consumer: Consumer) -> None:
         self._topic = runtime.kafka.topic
