@@ -56,6 +56,8 @@ class Contributor(Contract):
     """Newest value in the window, in the reading's own unit."""
     expected: float
     """What the model would have found normal for it, in the same unit."""
+    imputed: bool = False
+    """Whether the reading lacked the value, and `actual` was filled in."""
 
 
 class AlertData(Contract):
@@ -98,6 +100,8 @@ class AlertData(Contract):
     revision: str
     contributors: list[Contributor]
     """Of this window, by falling share; at most five. None where no window led to the record."""
+    imputed: int = 0
+    """Values of the window that were filled in, because they were missing."""
 
 
 class Alert(Contract):

@@ -149,6 +149,10 @@ class DetectorEvidence(Contract):
     """Readings left out, because their entity had one of the same time."""
     hurried: int = 0
     """Readings that waited less than `time.lateness`, because too many others waited."""
+    missing: dict[str, int] = {}
+    """Values that readings lacked, by feature."""
+    imputed: int = 0
+    """Values that were filled in for them."""
     windows: int = 0
     """Windows scored by the deciding revision."""
     warming: int = 0

@@ -179,6 +179,14 @@ class Time(Contract):
     """A reading waits for at most so many further ones of its entity, whatever `lateness` asks for: memory stays bounded."""
 
 
+class Missing(StrEnum):
+    """What becomes of a reading that lacks a value, or has null for it."""
+
+    HOLD = "Hold"
+    INTERPOLATE = "Interpolate"
+    DROP = "Drop"
+
+
 class Feature(Contract):
     """One number of a reading."""
 
@@ -186,6 +194,10 @@ class Feature(Contract):
     """Name of the feature in models, alerts and reports."""
     field: FieldPath | None = None
     """Where it stands in the reading. Unset: the name."""
+    missing: Missing = Missing.HOLD
+    """A reading may lack the value, or have null for it, as long as it has one of another feature. Hold: it has the entity's last
+    value, for at most the window's maxGap. Interpolate: one on the way to the next value, for which it waits. Drop: windows with
+    such a reading are not scored. What was filled in is counted, and alerts say so."""
 
     @property
     def path(self) -> str:

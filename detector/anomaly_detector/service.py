@@ -117,6 +117,8 @@ class Service:
             late=telemetry.late,
             duplicates=telemetry.duplicates,
             hurried=telemetry.hurried,
+            missing=telemetry.missing,
+            imputed=telemetry.imputed,
             windows=telemetry.windows,
             warming=self._warming,
             entities=self._stream.entities,

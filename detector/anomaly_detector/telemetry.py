@@ -48,7 +48,8 @@ class Telemetry:
         self.registry.register(_Partitions(pace))
         ProcessCollector(registry=self.registry)
         self.readings = self.windows = self.alerts = 0
-        self.late = self.duplicates = self.hurried = 0
+        self.late = self.duplicates = self.hurried = self.imputed = 0
+        self.missing: dict[str, int] = {}
         self.alerts_suppressed = 0
         self.alerts_dropped: dict[str, int] = {}
         self.dead_letters: dict[str, int] = {}
@@ -121,6 +122,11 @@ class Telemetry:
         self._late.inc(tally.late)
         self._duplicates.inc(tally.duplicates)
         self._hurried.inc(tally.hurried)
+        self.imputed += tally.imputed
+        self._imputed.inc(tally.imputed)
+        for feature, count in tally.missing.items():
+            self.missing = self.missing | {feature: self.missing.get(feature, 0) + count}
+            self._missing.labels(feature).inc(count)
 
     def _remember(self, second: int, messages: int, dead: int) -> None:
         if self._recent and self._recent[-1][0] == second:
@@ -141,6 +147,8 @@ class Telemetry:
         self._late = counter("late_readings_total", "Readings left out because a newer one of their entity was in its windows.")
         self._duplicates = counter("duplicate_readings_total", "Readings left out because their entity had one of the same time.")
         self._hurried = counter("hurried_readings_total", "Readings that waited less than time.lateness: too many others waited.")
+        self._missing = counter("missing_values_total", "Values that readings lacked.", "feature")
+        self._imputed = counter("imputed_values_total", "Values that were filled in where readings lacked them.")
         self._windows = counter("windows_total", "Windows decided.")
         self._alerts = counter("alerts_total", "Alerts sent.")
         self._suppressed = counter("alerts_suppressed_total", "Of the alerts, those that are for the record only.")

@@ -113,12 +113,12 @@ def test_without_a_time_field_the_message_has_the_time() -> None:
         (message(at="2026-02-30T10:00:00Z"), REASON.TIME_INVALID),
         (message(at=1_767_261_605), REASON.TIME_INVALID),
         (message(at=None), REASON.TIME_INVALID),
-        (message(sensors={}), REASON.FEATURE_MISSING),
-        (message(sensors=20.5), REASON.FEATURE_MISSING),
-        (message(sensors={"temp": 20.5}), REASON.FEATURE_MISSING),
+        (message(sensors={}, pressure=None), REASON.FEATURE_MISSING),
+        (message(sensors=20.5, pressure=None), REASON.FEATURE_MISSING),
+        (message(sensors={"temperature": None}, pressure=None), REASON.FEATURE_MISSING),
+        (json.dumps({"device": {"id": "pump-1"}, "at": ISO, "temperature": 20.5}).encode(), REASON.FEATURE_MISSING),
         (message(sensors={"temperature": "20.5"}), REASON.FEATURE_INVALID),
         (message(sensors={"temperature": True}), REASON.FEATURE_INVALID),
-        (message(sensors={"temperature": None}), REASON.FEATURE_INVALID),
         (message(sensors={"temperature": [20.5]}), REASON.FEATURE_INVALID),
         (message(sensors={"temperature": float("nan")}), REASON.FEATURE_INVALID),
         (message(sensors={"temperature": float("-inf")}), REASON.FEATURE_INVALID),
@@ -160,6 +160,26 @@ def test_a_flaw_names_the_field_and_never_the_value() -> None:
 def test_a_renamed_field_is_named_beside_what_is_there() -> None:
     [reject] = decode(message(pressure=1), features=[Feature(name="press")]).rejects
     assert reject.message == "press: the feature is missing; the message has device, at, sensors, pressure"
+    [reject] = decode(message(pressure=1), features=[Feature(name="press"), Feature(name="temp")]).rejects
+    assert reject.message == "none of the features is there (press, temp); the message has device, at, sensors, pressure"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        message(sensors={}),
+        message(sensors={"temp": 20.5}),
+        message(sensors={"temperature": None}),
+        message(sensors=None),
+        message(sensors=20.5),
+        json.dumps({key: value for key, value in GOOD.items() if key != "sensors"}).encode(),
+    ],
+)
+def test_a_reading_may_lack_a_value_as_long_as_it_has_one_of_another_feature(value: bytes) -> None:
+    batch = decode(message(), value, message()).batch
+    assert batch.rows.tolist() == [0, 1, 2]
+    assert np.isnan(batch.values).tolist() == [[False, False], [True, False], [False, False]]
+    assert batch.values[1, 1] == 3.0
 
 
 def test_whole_numbers_and_exponents_are_numbers() -> None:
@@ -220,12 +240,13 @@ def test_every_message_is_either_read_or_refused_and_alone_as_among_others(value
     together = decode(*values)
     refused = [reject.row for reject in together.rejects]
     assert sorted(together.batch.rows.tolist() + refused) == list(range(len(values)))
-    assert np.isfinite(together.batch.values).all()
+    assert not np.isinf(together.batch.values).any()
+    assert not np.isnan(together.batch.values).all(axis=1).any(), "a reading has at least one value"
     for row, value in enumerate(values):
         alone = decode(value)
         if row in refused:
             assert alone.rejects[0].reason is together.rejects[refused.index(row)].reason
         else:
             place = together.batch.rows.tolist().index(row)
-            assert np.array_equal(alone.batch.values[0], together.batch.values[place])
+            assert np.array_equal(alone.batch.values[0], together.batch.values[place], equal_nan=True)
             assert alone.batch.entities[0] == together.batch.entities[place]

@@ -15,7 +15,6 @@ from anomaly_detector.core.tracing import Trace
 from anomaly_detector.core.turns import EpisodeTurn, LimitReached
 
 START = 1_767_261_605_000_000
-WHY = Explanation(np.array([1.0, 3.0], np.float32), np.array([20.5, 7.9], np.float32), np.array([20.0, 2.1], np.float32))
 DECISION = Decision(
     source="/namespaces/plant/anomalydetectors/pumps",
     window="short",
@@ -42,6 +41,13 @@ OPENED = EpisodeTurn(
 UPDATED = replace(OPENED, turn=Turn.UPDATED, reason=EpisodeReason.PEAK_GREW, time=START + 2_500_000, windows=2)
 CLOSED = replace(OPENED, turn=Turn.CLOSED, reason=EpisodeReason.RECOVERED, time=START + 5_000_000, windows=6)
 TRACE = Trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=b")
+WHY = Explanation(
+    errors=np.array([1.0, 3.0], np.float32),
+    actual=np.array([20.5, 7.9], np.float32),
+    expected=np.array([20.0, 2.1], np.float32),
+    filled=np.array([True, False]),
+    imputed=3,
+)
 
 
 def event(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.entities import Entities
+from anomaly_detector.core.entities import Columns, Entities
+from anomaly_detector.core.filling import Filling
 from anomaly_detector.core.ordering import Ordered, Ordering
 from anomaly_detector.core.windows import WindowBatch, Windows
 
@@ -16,7 +19,10 @@ class Buffers:
         self.entities = Entities()
         self.ordering = Ordering(pipeline.time, len(pipeline.features), self.entities)
         self.windows = Windows(pipeline, self.entities)
+        self.filling = Filling(pipeline, self.entities, self.windows)
+        self.stages: list[Columns] = [self.ordering, self.filling, self.windows]
 
     def push(self, batch: Batch) -> tuple[Ordered, list[WindowBatch]]:
         ordered = self.ordering.order(batch)
-        return ordered, self.windows.push(ordered.readings)
+        readings = self.filling.fill(ordered.readings)
+        return replace(ordered, readings=readings), self.windows.push(readings)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from anomaly_api.alert import LIMITED, EpisodeEvent, LimitKind, ScorerKind
-from anomaly_detector.core.columns import MICROSECONDS, Float32, Header
+from anomaly_detector.core.columns import MICROSECONDS, Float32, Header, Mask
 from anomaly_detector.core.episode import Turn
 from anomaly_detector.core.tracing import Trace
 from anomaly_detector.core.turns import EpisodeTurn, LimitReached
@@ -59,6 +59,10 @@ class Explanation:
     """[features] Newest values."""
     expected: Float32
     """[features] What would have been normal."""
+    filled: Mask
+    """[features] Whether the newest values were filled in, as they were missing."""
+    imputed: int
+    """How many values of the window were."""
 
 
 def episode_alert(decision: Decision, turn: EpisodeTurn, why: Explanation | None, trace: Trace | None = None) -> Alert:
@@ -85,6 +89,7 @@ def episode_alert(decision: Decision, turn: EpisodeTurn, why: Explanation | None
         "model": decision.model,
         "revision": decision.revision,
         "contributors": contributors(decision.features, why) if why else [],
+        "imputed": why.imputed if why else 0,
     }
     envelope = _envelope(decision.source, kind, identity(*place, kind, str(turn.time)), entity, moment, trace)
     return Alert(turn.row, entity, msgspec.json.encode(envelope | {"data": data}), _headers(trace))
@@ -153,6 +158,7 @@ def contributors(features: Sequence[str], why: Explanation) -> list[dict[str, An
             "share": rounded(float(why.errors[place]) / total) if total > 0 else 0.0,
             "actual": rounded(float(why.actual[place])),
             "expected": rounded(float(why.expected[place])),
+            "imputed": bool(why.filled[place]),
         }
         for place in order.tolist()
     ]

@@ -33,6 +33,8 @@ MICROSECONDS = 1_000_000
 """Event times are whole microseconds since 1970 UTC: exact to compare, exact to print."""
 NEVER = int(np.iinfo(np.int64).min)
 """In the place of an event time that there is not."""
+FOR_EVER = int(np.iinfo(np.int64).max)
+"""Longer than any length of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Batch:
     times: Int64
     """[n] Event time, microseconds since 1970 UTC."""
     values: Float32
-    """[n, features] In the readings' own units, always finite."""
+    """[n, features] In the readings' own units; finite, or not a number where the reading lacks the value."""
 
     def __len__(self) -> int:
         return len(self.entities)
@@ -68,9 +70,13 @@ class Readings:
     times: Int64
     """[n] Event time, microseconds since 1970 UTC."""
     values: Float32
-    """[n, features]"""
+    """[n, features] Not a number where there is no value."""
     first: Mask
     """[n] Whether it is its entity's first in the batch."""
+    filled: Mask | None = None
+    """[n, features] Which values were filled in; None: there was nothing to fill in."""
+    bridged: Int64 | None = None
+    """[n] The time that what was filled in bridges, microseconds; FOR_EVER where a value is still missing."""
 
 
 @dataclass(frozen=True, slots=True)

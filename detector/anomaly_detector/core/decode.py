@@ -5,6 +5,7 @@ through `explain.py`, which either reads it exactly or says what is wrong with i
 message only, so the same bytes always give the same reading.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +20,14 @@ from msgspec.structs import astuple
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
-from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Int64, Mask, Stamps
+from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Float64, Int64, Mask, Stamps
 from anomaly_detector.core.explain import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, Exact, Explainer, Flaw, too_deep
 
 _EARLIEST: Final = -62_135_596_800 * MICROSECONDS
 _LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
 """The years 1 to 9999: what an alert can write down."""
+_OPTIONAL: Final = float | None
+"""A feature: what is not there is not a number, null is None."""
 _REFUSALS: Final = (msgspec.MsgspecError, RecursionError, TypeError, ValueError)
 
 
@@ -58,7 +61,7 @@ class Decoder:
         kind = datetime if pipeline.time.format is TimeFormat.ISO8601 else float
         self._entity = layout.leaf(pipeline.entity.field, str | int) if pipeline.entity.field else None
         self._time = layout.leaf(pipeline.time.field, kind) if pipeline.time.field else None
-        self._features = [layout.leaf(feature.path, float) for feature in pipeline.features]
+        self._features = [layout.leaf(feature.path, _OPTIONAL) for feature in pipeline.features]
         self._decode = layout.decoder()
         self._getter = layout.getter(self._features) if layout.sound else None
 
@@ -78,7 +81,7 @@ class Decoder:
         batch = Batch(rows, where[rows], [], np.empty(0, np.int64), np.empty((0, self._width), np.float32))
         rejects: list[Reject] = []
         if records:
-            batch = self._columns(records, rows, keys, timestamps_ms, batch, rejects)
+            batch = self._columns(records, rows, values, keys, timestamps_ms, batch, rejects)
         if refused:
             batch = self._explained(refused, values, keys, timestamps_ms, where, batch, rejects)
         rejects.sort(key=lambda reject: reject.row)
@@ -106,16 +109,13 @@ class Decoder:
         self,
         records: list[Any],
         rows: Int64,
+        messages: Sequence[bytes | None],
         keys: Sequence[bytes | None],
         timestamps_ms: Stamps,
         batch: Batch,
         rejects: list[Reject],
     ) -> Batch:
-        assert self._getter is not None, "without it no message takes the fast way"
-        count = len(records) * self._width
-        flat = chain.from_iterable(self._getter(records))
-        # np.fromiter takes three times as long
-        exact = np.frombuffer(struct.pack(f"{count}d", *flat), np.float64).reshape(-1, self._width)
+        exact = self._numbers(records)
         values, finite = _narrow(exact)
         times, timed = self._times(records, rows, timestamps_ms)
         entities, named = self._entities(records, rows, keys)
@@ -124,9 +124,22 @@ class Decoder:
         if sound.all():
             return batch
         for place in np.flatnonzero(~sound).tolist():
-            flaw = self._flaw(bool(named[place]), bool(timed[place]), exact[place], keys[int(rows[place])])
-            rejects.append(Reject(int(rows[place]), flaw.reason, flaw.message))
+            row = int(rows[place])
+            flaw = self._flaw(bool(named[place]), bool(timed[place]), exact[place], messages[row], keys[row])
+            rejects.append(Reject(row, flaw.reason, flaw.message))
         return select(batch, np.flatnonzero(sound))
+
+    def _numbers(self, records: list[Any]) -> Float64:
+        """[n, features] Not a number where there is none."""
+        assert self._getter is not None, "without it no message takes the fast way"
+        layout = f"{len(records) * self._width}d"
+        try:
+            # np.fromiter takes three times as long
+            packed = struct.pack(layout, *chain.from_iterable(self._getter(records)))
+        except struct.error:  # a null
+            numbers = (math.nan if number is None else number for number in chain.from_iterable(self._getter(records)))
+            packed = struct.pack(layout, *numbers)
+        return np.frombuffer(packed, np.float64).reshape(-1, self._width)
 
     def _entities(self, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
         entity = self._pipeline.entity
@@ -161,13 +174,14 @@ class Decoder:
         within = (micros >= _EARLIEST) & (micros <= _LATEST)
         return np.where(within, micros, 0).astype(np.int64), within
 
-    def _flaw(self, named: bool, timed: bool, values: Any, key: bytes | None) -> Flaw:  # noqa: FBT001 - what was found
+    def _flaw(self, named: bool, timed: bool, values: Float64, message: bytes | None, key: bytes | None) -> Flaw:  # noqa: FBT001 - what was found
         if not named:
             return self._explainer.entity_flaw(key)
         if not timed:
             return self._explainer.time_flaw()
-        _, finite = _narrow(values[:, None])
-        return self._explainer.range_flaw(int(np.flatnonzero(~finite)[0]))
+        if np.isnan(values).all():
+            return self._explainer.missing_flaw(message)
+        return self._explainer.range_flaw(int(np.flatnonzero(~_narrow(values[:, None])[1])[0]))
 
     def _explained(
         self,
@@ -250,9 +264,10 @@ class _Layout:
 
     def _struct(self, tree: dict[str, Any]) -> Any:
         kinds = [self._struct(kind) if isinstance(kind, dict) else kind for kind in tree.values()]
-        fields = [(f"a{place}", kind) for place, kind in enumerate(kinds)]
-        # gc=False: records hold no cycles, and the collector would walk each of them otherwise
-        return msgspec.defstruct("Record", fields, rename={f"a{place}": key for place, key in enumerate(tree)}, gc=False)
+        fields = [(f"a{place}", kind, *([math.nan] if kind is _OPTIONAL else [])) for place, kind in enumerate(kinds)]
+        names = {f"a{place}": key for place, key in enumerate(tree)}
+        # kw_only: what may be missing stands anywhere. gc=False: records hold no cycles, and the collector would walk them
+        return msgspec.defstruct("Record", fields, rename=names, gc=False, kw_only=True)
 
 
 def _perhaps_deep(values: Sequence[bytes | None]) -> bool:
@@ -267,12 +282,15 @@ def _for_care(value: bytes) -> bool:
     return size > MAX_DEPTH and (size > MAX_BYTES or too_deep(value))
 
 
-def _narrow(exact: Any) -> tuple[Float32, Mask]:
-    """As float32, and whether all of a row survives that: 1e300 does not."""
+def _narrow(exact: Float64) -> tuple[Float32, Mask]:
+    """As float32, and whether a row has a value and all that it has survive that: 1e300 does not."""
     with np.errstate(over="ignore"):
         narrow: Float32 = np.asarray(exact, np.float32)
     finite = np.isfinite(narrow)
-    return narrow, np.ones(len(narrow), bool) if finite.all() else np.asarray(finite.all(axis=1))
+    if finite.all():
+        return narrow, np.ones(len(narrow), bool)
+    missing = np.isnan(exact)
+    return narrow, np.asarray((finite | missing).all(axis=1) & ~missing.all(axis=1))
 
 
 def _whole(number: int) -> str:

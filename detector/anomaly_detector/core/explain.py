@@ -63,6 +63,7 @@ class Exact:
     time: int
     """Microseconds since 1970 UTC."""
     values: list[float]
+    """Not a number where there is none."""
 
 
 class Flaw(NamedTuple):
@@ -148,6 +149,11 @@ class Explainer:
         text = f"{time.field}: the time does not parse: {time.format} is {_WRITTEN[time.format]}, in the years 1 to 9999"
         return Flaw(DeadLetterReason.TIME_INVALID, text)
 
+    def missing_flaw(self, message: bytes | None) -> Flaw:
+        """Why a message that the fast decoder reads has no value of any feature."""
+        document, _ = _document(message)
+        return document if isinstance(document, Flaw) else self._none(document)
+
     def range_flaw(self, feature: int) -> Flaw:
         """Why a number is no value of a feature."""
         path = self._pipeline.features[feature].path
@@ -189,15 +195,20 @@ class Explainer:
         values = []
         for place, path in enumerate(self._paths):
             found = _lookup(document, path)
-            if found is _MISSING:
-                text = f"{'.'.join(path)}: the feature is missing; {_surroundings(document)}"
-                return Flaw(DeadLetterReason.FEATURE_MISSING, text)
+            if found is _MISSING or found is None:
+                values.append(math.nan)
+                continue
             if type(found) is not float and type(found) is not int:  # true and false are whole numbers as well
                 return _no_number(".".join(path), _kind(found))
             if not -_BEYOND_FLOAT32 < found < _BEYOND_FLOAT32:
                 return self.range_flaw(place)
             values.append(float(found))
-        return values
+        return self._none(document) if all(map(math.isnan, values)) else values
+
+    def _none(self, document: dict[str, Any]) -> Flaw:
+        names = ", ".join(feature.path for feature in self._pipeline.features[:8])
+        what = f"{names}: the feature is missing" if len(self._paths) == 1 else f"none of the features is there ({names})"
+        return Flaw(DeadLetterReason.FEATURE_MISSING, f"{what}; {_surroundings(document)}")
 
 
 _EMPTY: Final = Flaw(DeadLetterReason.EMPTY, "the message has no value (a tombstone, or nothing was sent)")

@@ -1,14 +1,15 @@
 """What a pod remembers of readings: what waits, the windows' buffers, the running levels. A function of the stream; no scores.
 
-    messages -> decode -> horizon -> ordering -> windows
-                   `> rejects `> rejects   `> levels
+    messages -> decode -> horizon -> ordering -> filling -> windows
+                   `> rejects `> rejects               `> levels
 
 What is remembered, and of whom, depends on the readings of a partition, their order, and the `Regime`s under which they were
 taken in. That is why it can be built again by reading them again.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from anomaly_detector.core.bounds import Bounds
 from anomaly_detector.core.columns import Batch, Int64, Messages, Readings
 from anomaly_detector.core.decode import Decoded, Decoder
 from anomaly_detector.core.entities import Columns, Entities
+from anomaly_detector.core.filling import Filling
 from anomaly_detector.core.horizon import Horizon
-from anomaly_detector.core.ordering import Ordering
+from anomaly_detector.core.ordering import Ordered, Ordering
 from anomaly_detector.core.portions import Portion
 from anomaly_detector.core.statistical import Levels, Statistical
 from anomaly_detector.core.windows import WindowBatch, Windows
@@ -43,9 +45,10 @@ class Regime(Contract):
 
     @property
     def readings(self) -> tuple[Any, ...]:
-        """What windows are made of. How long readings are waited for is not part of it: that may change while they run."""
+        """What windows are made of. How readings are waited for and what is filled in is not part: that may change meanwhile."""
         time = self.pipeline.time
-        return self.pipeline.entity, (time.field, time.format), self.pipeline.features
+        features = [(feature.name, feature.path) for feature in self.pipeline.features]
+        return self.pipeline.entity, (time.field, time.format), features
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,22 @@ class Tally:
     """Left out, because there is one of the same entity and time."""
     hurried: int = 0
     """Waited less than they should have, because too many others waited."""
+    missing: Mapping[str, int] = field(default_factory=dict)
+    """Values that were not there, by feature."""
+    imputed: int = 0
+    """Values that were filled in."""
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.late + other.late, self.duplicates + other.duplicates, self.hurried + other.hurried)
+        """Of both together."""
+        missing = Counter(self.missing)
+        missing.update(other.missing)
+        return Tally(
+            self.late + other.late,
+            self.duplicates + other.duplicates,
+            self.hurried + other.hurried,
+            dict(missing),
+            self.imputed + other.imputed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +116,7 @@ class Memory:
         if before.pipeline != regime.pipeline:
             self._horizon.adapt(regime.pipeline.time)
             self._ordering.adapt(regime.pipeline.time)
+            self._filling.adapt(regime.pipeline)
             self.windows.adapt(regime.pipeline.windows)
         if not regime.levels:
             if self.statistical is not None:
@@ -130,10 +147,10 @@ class Memory:
         """Forgets those who leave, and takes in a portion's readings."""
         self.entities.dismiss(portion.leaving)
         ordered = self._ordering.order(portion.batch, portion.slots)
-        readings = ordered.readings
+        readings = self._filling.fill(ordered.readings)
         windows = self.windows.push(readings)
         levels = self.statistical.observe(readings) if self.statistical else None
-        return TakenIn(readings, windows, levels, Tally(ordered.late, ordered.duplicates, ordered.hurried))
+        return TakenIn(readings, windows, levels, self._tally(portion.batch, ordered, readings))
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
@@ -166,11 +183,22 @@ class Memory:
         self._horizon = Horizon(regime.pipeline.time)
         self._ordering = Ordering(regime.pipeline.time, len(regime.pipeline.features), self.entities)
         self.windows = Windows(regime.pipeline, self.entities)
+        self._filling = Filling(regime.pipeline, self.entities, self.windows)
         self.statistical = self._levels() if regime.levels else None
+
+    def _tally(self, batch: Batch, ordered: Ordered, readings: Readings) -> Tally:
+        missing: dict[str, int] = {}
+        lacks = np.isnan(batch.values)
+        if lacks.any():
+            names = (feature.name for feature in self.regime.pipeline.features)
+            counts = np.count_nonzero(lacks, axis=0).tolist()
+            missing = {name: count for name, count in zip(names, counts, strict=True) if count}
+        imputed = 0 if readings.filled is None else int(np.count_nonzero(readings.filled))
+        return Tally(ordered.late, ordered.duplicates, ordered.hurried, missing, imputed)
 
     def _levels(self) -> Statistical:
         return Statistical(self.regime.fallback, len(self.regime.pipeline.features), self.entities)
 
     def _stages(self) -> dict[str, Columns]:
-        always: dict[str, Columns] = {"ordering": self._ordering, "windows": self.windows}
+        always: dict[str, Columns] = {"ordering": self._ordering, "filling": self._filling, "windows": self.windows}
         return always | ({"statistical": self.statistical} if self.statistical else {})

@@ -101,7 +101,9 @@ class RunningRevision:
         else:
             assert levels is not None, "they gave the scores"
             errors, expected = distances(window, levels)[places] ** 2, levels.level[window.places[places]].astype(np.float32)
-        return [Explanation(*parts) for parts in zip(errors, actual, expected, strict=True)]
+        imputed = [0] * len(places) if window.filled is None else window.filled[places].tolist()
+        filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
+        return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
 
     def evidence(self) -> RevisionEvidence:
         """What the operator is told."""

@@ -50,6 +50,8 @@ class Statistical:
         self._count = np.empty(0, np.int64)
         self._level = np.empty((0, width), np.float64)
         self._scale = np.empty((0, width), np.float64)
+        self._gappy = False
+        """Whether there was ever a value missing: then a level may be unknown, which is not a number."""
         entities.attach(self)
 
     def set(self, fallback: Fallback) -> None:
@@ -61,7 +63,7 @@ class Statistical:
         self._entities.detach(self)
 
     def observe(self, readings: Readings) -> Levels:
-        """Takes in readings: each entity's one after the other, all entities side by side."""
+        """Takes in readings: each entity's one after the other, all entities side by side. What was filled in teaches nothing."""
         starts = np.flatnonzero(readings.first)
         counts = np.diff(np.append(starts, len(readings.slots)))
         order = np.argsort(-counts, kind="stable")  # those with a k-th reading are then the first ones
@@ -72,10 +74,14 @@ class Statistical:
         scales = np.empty_like(levels)
         seen = np.empty(len(readings.slots), np.int64)
         active = len(starts) - np.searchsorted(counts[::-1], np.arange(counts[0] if len(counts) else 0), side="right")
+        known = self._known(readings)
         for turn, most in enumerate(active.tolist()):
             place = starts[:most] + turn
             levels[place], scales[place], seen[place] = level[:most], scale[:most], count[:most]
-            self._learn(readings.values[place], count[:most], level[:most], scale[:most])
+            if known is None:
+                self._learn(readings.values[place], count[:most], level[:most], scale[:most])
+            else:
+                self._learn_some(readings.values[place], known[place], count[:most], level[:most], scale[:most])
         self._count[slots], self._level[slots], self._scale[slots] = count, level, scale
         return Levels(levels, _floored(levels, scales), seen >= self._fallback.warmup)
 
@@ -100,6 +106,23 @@ class Statistical:
     def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
         """Sets the state of these entities."""
         self._count[slots], self._level[slots], self._scale[slots] = rows["count"], rows["level"], rows["scale"]
+        self._gappy = self._gappy or bool(np.isnan(rows["level"]).any())
+
+    def _known(self, readings: Readings) -> Mask | None:
+        """[n, features] Which values a reading had; None: all, and always."""
+        if readings.filled is None:
+            return np.ones(readings.values.shape, bool) if self._gappy else None
+        self._gappy = True
+        return ~readings.filled & ~np.isnan(readings.values)
+
+    def _learn_some(self, values: Float32, known: Mask, count: Int64, level: Float64, scale: Float64) -> None:
+        """As `_learn`, from those values that are known; the first known value of a feature is its level."""
+        level[count == 0] = np.nan
+        new = np.isnan(level) & known
+        level[new], scale[new] = values[new], 0.0
+        before_level, before_scale = level.copy(), scale.copy()
+        self._learn(np.where(known, values, level).astype(np.float32), count, level, scale)
+        level[~known], scale[~known] = before_level[~known], before_scale[~known]
 
     def _learn(self, values: Float32, count: Int64, level: Float64, scale: Float64) -> None:
         """One reading of each entity, in place: running means at first, exponential ones later."""

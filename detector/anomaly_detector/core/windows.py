@@ -5,8 +5,9 @@
                               [3 4 5]
                                                 [6 7 8]     the run begins again after the pause
 
-Readings come in the order of their times (see `ordering.py`). What comes out depends on the readings of each entity, not on how
-they were cut into batches or mixed with those of others.
+Readings come in the order of their times (`ordering.py`), with what could be filled in (`filling.py`). One that still lacks a
+value, or has one that bridges more than maxGap, is in no window: the run begins again after it.
+What comes out depends on the readings of each entity, not on how they were cut into batches or mixed with those of others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +16,14 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
 
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
-from anomaly_detector.core.columns import MICROSECONDS, NEVER, Float32, Int64, Readings
+from anomaly_detector.core.columns import FOR_EVER, MICROSECONDS, NEVER, Float32, Int64, Mask, Readings
 from anomaly_detector.core.entities import Entities, grown, row_bytes
 from anomaly_detector.core.segments import last_places
 
-_FOR_EVER: Final = np.iinfo(np.int64).max
 _MOST_NUMBERS: Final = 4_000_000
 """Of a batch's windows: 16 MB."""
 
@@ -40,6 +41,10 @@ class WindowBatch:
     """[n] Event time of the newest reading, microseconds since 1970 UTC."""
     values: Float32
     """[n, size, features] Oldest reading first."""
+    filled: Int64 | None = None
+    """[n] How many of its values were filled in; None: none of any."""
+    newest: Mask | None = None
+    """[n, features] Whether those of its newest reading were; None: none of any."""
 
 
 class Windows:
@@ -51,6 +56,8 @@ class Windows:
         self._depth = _depth(pipeline.windows)
         self._newest = np.empty(0, np.int64)
         self._kept = np.empty((0, self._depth, self._width), np.float32)
+        self._filled: NDArray[np.uint8] | None = None
+        """[capacity, depth] How many values of each reading were filled in; None while there has been none."""
         self._runs = {gap: np.empty(0, np.int64) for gap in _gaps(pipeline.windows)}
         entities.attach(self)
 
@@ -62,7 +69,7 @@ class Windows:
     @property
     def row_bytes(self) -> int:
         """Bytes of one entity."""
-        return row_bytes(self._newest, self._kept, *self._runs.values())
+        return row_bytes(self._newest, self._kept, *self._runs.values()) + self._depth  # a mark for each reading
 
     def push(self, readings: Readings) -> list[WindowBatch]:
         """Takes in readings and gives the windows that they complete: one batch for each window of the pipeline, in its order."""
@@ -75,13 +82,25 @@ class Windows:
             if window.every > 1:
                 emit &= (run - window.size) % window.every == 0
             emitted.append(np.flatnonzero(emit))
-        tape, spots = self._unroll(readings)
+        tape, spots, parts = self._unroll(readings)
+        marks = self._marks(readings, spots, parts)
         return [
             WindowBatch(
-                window.name, places, readings.slots[places], readings.times[places], _cut(tape, spots[places], window.size)
+                window.name,
+                places,
+                readings.slots[places],
+                readings.times[places],
+                _cut(tape, spots[places], window.size),
+                None if marks is None else marks[spots[places] + 1] - marks[spots[places] + 1 - window.size],
+                None if readings.filled is None else readings.filled[places],
             )
             for window, places in zip(self._windows, emitted, strict=True)
         ]
+
+    def last(self, slots: Int64) -> tuple[Int64, Float32]:
+        """[n] time and [n, features] values of each entity's newest reading; NEVER and not a number where there is none."""
+        times = self._newest[slots]
+        return times, np.where((times == NEVER)[:, None], np.float32(np.nan), self._kept[slots, -1])
 
     def adapt(self, windows: Sequence[Window]) -> None:
         """Goes over to other windows of the same readings; of what is in the buffers, as much stays as these windows need.
@@ -95,6 +114,10 @@ class Windows:
             kept[:, depth - common :] = self._kept[:, self._depth - common :]
             if depth > self._depth:
                 self._runs = {gap: np.minimum(run, common) for gap, run in self._runs.items()}  # older readings are gone
+            if self._filled is not None:
+                filled = np.zeros((len(kept), depth), np.uint8)
+                filled[:, depth - common :] = self._filled[:, self._depth - common :]
+                self._filled = filled
             self._kept, self._depth = kept, depth
         self._runs = {gap: self._runs.get(gap, np.zeros(len(self._newest), np.int64)) for gap in _gaps(windows)}
         self._windows = list(windows)
@@ -109,24 +132,32 @@ class Windows:
         self._newest = grown(self._newest, capacity)
         self._newest[before:] = NEVER
         self._kept = grown(self._kept, capacity)
+        self._filled = None if self._filled is None else grown(self._filled, capacity)
         self._runs = {gap: grown(run, capacity) for gap, run in self._runs.items()}
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities' readings."""
         self._newest[slots] = NEVER
+        if self._filled is not None:
+            self._filled[slots] = 0
         for run in self._runs.values():
             run[slots] = 0
 
     def take(self, slots: Int64) -> dict[str, Any]:
         """State of these entities."""
         runs = {str(gap): run[slots] for gap, run in self._runs.items()}
-        return {"newest": self._newest[slots], "kept": self._kept[slots], "runs": runs}
+        state = {"newest": self._newest[slots], "kept": self._kept[slots], "runs": runs}
+        return state if self._filled is None else state | {"filled": self._filled[slots]}
 
     def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
         """Sets the state of these entities; it must have been taken with the same pipeline."""
         self._newest[slots], self._kept[slots] = rows["newest"], rows["kept"]
         for gap, run in self._runs.items():
             run[slots] = rows["runs"][str(gap)]
+        if "filled" in rows:
+            self._mark()[slots] = rows["filled"]
+        elif self._filled is not None:
+            self._filled[slots] = 0
 
     def _since(self, readings: Readings) -> Int64:
         """[n] Microseconds since the entity's reading before."""
@@ -135,21 +166,26 @@ class Windows:
         newest = self._newest[readings.slots[first]]
         before[first] = np.where(newest == NEVER, readings.times[first], newest)
         since = readings.times - before
-        since[np.flatnonzero(first)[newest == NEVER]] = _FOR_EVER
+        since[np.flatnonzero(first)[newest == NEVER]] = FOR_EVER
         return since
 
     def _advance(self, gap: int, since: Int64, readings: Readings) -> Int64:
         """[n] How many readings in a row, this one included, had no gap between them."""
         restart = since > gap
         place = np.arange(len(since))
+        if readings.bridged is not None:
+            broken = readings.bridged > gap
+            restart |= broken
         anchor = np.maximum.accumulate(np.where(restart | readings.first, place, 0))
         run = place - anchor + 1 + np.where(restart[anchor], 0, self._runs[gap][readings.slots])
+        if readings.bridged is not None:
+            run -= broken[anchor]  # it counts neither itself nor for those after it
         last = last_places(readings.first)
         self._runs[gap][readings.slots[last]] = run[last]
         return run
 
-    def _unroll(self, readings: Readings) -> tuple[Float32, Int64]:
-        """A tape on which what was kept of each entity is followed by its new readings, and where on it these are.
+    def _unroll(self, readings: Readings) -> tuple[Float32, Int64, "_Parts"]:
+        """A tape on which what was kept of each entity is followed by its new readings, where on it these are, and its parts.
 
         What is to be kept is then the end of each entity's part. A part is copied whole, not reading by reading.
         """
@@ -166,7 +202,35 @@ class Windows:
             parts[offsets] = kept.take(owners, axis=0)
             kept[owners] = parts[offsets + counts]
             self._newest[owners] = readings.times[last_places(readings.first)]
-        return tape, spots
+        return tape, spots, _Parts(owners, offsets, offsets + counts)
+
+    def _marks(self, readings: Readings, spots: Int64, parts: "_Parts") -> Int64 | None:
+        """[tape + 1] How many values were filled in before each place of the tape; None where there has been none."""
+        if self._filled is None and (readings.filled is None or not readings.filled.any()):
+            return None
+        kept, across = self._mark(), np.arange(self._depth)
+        marks = np.zeros(len(readings.slots) + self._depth * len(parts.owners), np.uint8)
+        if readings.filled is not None:
+            marks[spots] = np.count_nonzero(readings.filled, axis=1)
+        marks[parts.begin[:, None] + across] = kept[parts.owners]
+        kept[parts.owners] = marks[parts.keep[:, None] + across]
+        return np.concatenate([[0], np.cumsum(marks, dtype=np.int64)])
+
+    def _mark(self) -> NDArray[np.uint8]:
+        if self._filled is None:
+            self._filled = np.zeros((len(self._newest), self._depth), np.uint8)
+        return self._filled
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Each entity's part of a tape."""
+
+    owners: Int64
+    begin: Int64
+    """Where what was kept of it begins."""
+    keep: Int64
+    """Where what is kept of it from now on begins."""
 
 
 def _cut(tape: Float32, ends: Int64, size: int) -> Float32:

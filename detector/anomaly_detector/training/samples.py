@@ -81,7 +81,11 @@ def memory_for(pipeline: Pipeline) -> Memory:
 
 
 class Gathering:
-    """Takes messages and keeps windows. Memory is bounded by the number of windows and of entities, not of messages."""
+    """Takes messages and keeps windows. Memory is bounded by the number of windows and of entities, not of messages.
+
+    Windows with values that were filled in are kept like others: the model will be asked about such windows, and those that are
+    normal for this stream must look normal to it.
+    """
 
     def __init__(self, pipeline: Pipeline, most_windows: int, seed: int) -> None:
         self._memory = memory_for(pipeline)
