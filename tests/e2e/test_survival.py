@@ -112,7 +112,7 @@ def test_every_reading_that_cannot_be_read_becomes_a_dead_letter_and_the_rest_is
     whole = dict.fromkeys(("temperature", "pressure", "vibration", "flow", "current", "speed"), 1.0)
     bad = {
         "NotJson": b"{",
-        "FeatureMissing": json.dumps({"timestamp": "2026-01-01T00:00:00Z", "sensors": {**whole, "flow": None}}).encode(),
+        "FeatureMissing": json.dumps({"timestamp": "2026-01-01T00:00:00Z", "sensors": dict.fromkeys(whole)}).encode(),
         "FeatureInvalid": json.dumps({"timestamp": "2026-01-01T00:00:00Z", "sensors": {**whole, "flow": "full"}}).encode(),
         "TimeInvalid": json.dumps({"timestamp": "yesterday", "sensors": whole}).encode(),
     }

@@ -136,8 +136,8 @@ def test_ids_do_not_run_together() -> None:
 
 def test_contributors_come_by_falling_share_with_what_was_and_what_was_expected() -> None:
     assert event()["data"]["contributors"] == [
-        {"feature": "vibration", "share": 0.75, "actual": 7.9, "expected": 2.1},
-        {"feature": "temperature", "share": 0.25, "actual": 20.5, "expected": 20.0},
+        {"feature": "vibration", "share": 0.75, "actual": 7.9, "expected": 2.1, "imputed": False},
+        {"feature": "temperature", "share": 0.25, "actual": 20.5, "expected": 20.0, "imputed": True},
     ]
 
 

@@ -30,7 +30,12 @@ Row = tuple[int, str, int, float]
 def messages(rows: Sequence[Row]) -> Messages:
     values = [json.dumps({"at": at, "temperature": 20.0, "pressure": value}).encode() for _, _, at, value in rows]
     keys = [entity.encode() for _, entity, _, _ in rows]
-    return Messages(values, keys, np.zeros(len(rows), np.int64), np.array([row[0] for row in rows], np.int64))
+    return Messages(values, keys, *columns(rows))
+
+
+def columns(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Timestamps and partitions."""
+    return np.zeros(len(rows), np.int64), np.array([row[0] for row in rows], np.int64)
 
 
 def by_model(ordered: Revision | None = None, graphs: dict[str, bytes] | None = None) -> LoadedRevision:
@@ -170,6 +175,21 @@ def test_bad_messages_are_rejected_and_late_ones_and_duplicates_left_out() -> No
     outcome = stream.process(Messages(values, [*good.keys, b"a"], np.zeros(5, np.int64), np.zeros(5, np.int64)))
     assert (outcome.readings, [reject.row for reject in outcome.rejects]) == (2, [4])
     assert outcome.tally == Tally(late=1, duplicates=1)
+
+
+def test_an_alert_says_which_values_were_filled_in() -> None:
+    rows = story("a")
+    sent = messages(rows)
+    values = list(sent.values)
+    for place in (29, 31):  # the second is the one that opens
+        values[place] = json.dumps({"at": rows[place][2], "temperature": None, "pressure": rows[place][3]}).encode()
+    outcome = Stream(SOURCE, by_model(revision(threshold=100.0))).process(Messages(values, sent.keys, *columns(rows)))
+    opened, closed = alerts([outcome])
+    assert (opened["data"]["imputed"], closed["data"]["imputed"]) == (2, 0)
+    actual = {each["feature"]: (each["actual"], each["imputed"]) for each in opened["data"]["contributors"]}
+    assert actual["temperature"] == (20.0, True)
+    assert actual["pressure"][1] is False
+    assert (outcome.tally.missing, outcome.tally.imputed) == ({"temperature": 2}, 2)
 
 
 def test_several_windows_are_decided_each_on_its_own() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
-from anomaly_api.source import Window
+from anomaly_api.source import Missing, Window
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.custody import Custody, Often, Topics
@@ -29,7 +29,10 @@ TOPICS = Topics("readings", "alerts", "dead-letters", "state")
 PARTITIONS = (0, 1)
 _SHORT, _LONG = Window(name="short", size=4, max_gap="20s"), Window(name="long", size=10, every=3, max_gap="20s")
 _BOTH = PIPELINE.model_copy(update={"windows": [_SHORT, _LONG]})
-_WAITING = _BOTH.model_copy(update={"time": PIPELINE.time.model_copy(update={"lateness": "7s", "max_waiting": 3})})
+_INTERPOLATED = [feature.model_copy(update={"missing": Missing.INTERPOLATE}) for feature in PIPELINE.features]
+_WAITING = _BOTH.model_copy(
+    update={"time": PIPELINE.time.model_copy(update={"lateness": "7s", "max_waiting": 3}), "features": _INTERPOLATED}
+)
 _FEWER = PIPELINE.model_copy(update={"features": PIPELINE.features[1:]})
 _EAGER = {"open": {"windows": 1}, "close": {"windows": 1}, "update": {"every": "5s", "growth": 1.05}, "cooldown": "0s"}
 _NIGHT = {"name": "night", "schedule": "18 0 * * *", "duration": "65s", "entities": "pump-[01][02]"}  # times begin at 00:16:40
@@ -58,13 +61,15 @@ OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
 
 def stream_of(partition: int, length: int = 240) -> list[tuple[bytes, bytes]]:
     """Keys and values; faults that open and close, some that cannot be read, some out of order or twice; entities come and go."""
-    dice = random.Random(partition)
+    dice, holes = random.Random(partition), random.Random(partition + 10)
     found = []
     for step in range(length):
         entity = f"pump-{partition}{(step % 3 + step // 32) % 5}"
         at = 1000 + step - dice.choices((0, 3, 5), (0.93, 0.03, 0.04))[0]
         fault = 9.0 if (step // 3 + 3 * (step % 3)) % 19 in (10, 11, 12, 13) else 0.0
         value = {"at": at, "temperature": 20 + 0.1 * math.sin(step), "pressure": 3 + 0.1 * math.cos(step / 2) + fault}
+        if holes.random() < 0.1:
+            del value["temperature"]
         content = json.dumps(value).encode()
         found.append((entity.encode(), content[:-1] if dice.random() < 0.03 else content))
     return found

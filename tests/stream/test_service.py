@@ -67,9 +67,10 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_with_its_reason(topics: To
     topics.create()
     bad = {
         b"not json": "NotJson",
-        b'{"at": 1, "temperature": 20.0}': "FeatureMissing",
+        b'{"at": 1, "temp": 20.0, "pressure": null}': "FeatureMissing",
         b'{"at": 1, "temperature": 20.0, "pressure": "high"}': "FeatureInvalid",
         b'{"at": "yesterday", "temperature": 20.0, "pressure": 3.0}': "TimeInvalid",
+        b'{"at": 99999999999, "temperature": 20.0, "pressure": 3.0}': "FutureTime",
     }
     with pod(tmp_path / "pod", runtime(topics), Assignment(stable=revision())) as running:
         topics.readings(range(1000, 1010), calm)
@@ -85,10 +86,28 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_with_its_reason(topics: To
         assert headers["message"].startswith("the message is not JSON")
         assert headers["time"].endswith("Z")
         assert records[0].key() == b"pump-1"
-        evidence = running.until(lambda found: found.readings == 24)
-        assert evidence.dead_letters == {"NotJson": 1, "FeatureMissing": 1, "FeatureInvalid": 1, "TimeInvalid": 1}
-        assert evidence.recent_dead_letters == 4
+        evidence = running.until(lambda found: found.readings == 20 + len(bad))
+        assert evidence.dead_letters == dict.fromkeys(bad.values(), 1)
+        assert evidence.recent_dead_letters == len(bad)
         assert evidence.windows == 20 - 12
+
+
+def test_readings_out_of_order_there_twice_and_with_values_missing_are_counted(topics: Topics, tmp_path: Path) -> None:
+    topics.create()
+    patient = PIPELINE.model_copy(update={"time": PIPELINE.time.model_copy(update={"lateness": "3s", "max_waiting": 8})})
+    with pod(tmp_path / "pod", runtime(topics), Assignment(stable=revision(patient))) as running:
+        topics.readings(range(1000, 1030), calm)
+        for at in (1031, 1030, 1030, 1000):  # out of order, there twice, late
+            topics.send(json.dumps({"at": at, "temperature": 20.0, "pressure": None}).encode())
+        topics.readings(range(1032, 1040), calm)
+        evidence = running.until(lambda found: found.readings == 42)
+        assert (evidence.late, evidence.duplicates, evidence.hurried) == (1, 1, 0)
+        assert (evidence.missing, evidence.imputed) == ({"pressure": 4}, 2)
+        assert evidence.windows == 40 - 3 - 12, "the last three wait"
+        metrics = running.get("/metrics")[1]
+        for name, count in {"late_readings": 1, "duplicate_readings": 1, "hurried_readings": 0, "imputed_values": 2}.items():
+            assert f"anomaly_detector_{name}_total {count}.0" in metrics
+        assert 'anomaly_detector_missing_values_total{feature="pressure"} 4.0' in metrics
 
 
 def test_after_a_restart_it_goes_on_where_it_was(topics: Topics, tmp_path: Path) -> None:

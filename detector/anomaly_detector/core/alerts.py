@@ -59,9 +59,9 @@ class Explanation:
     """[features] Newest values."""
     expected: Float32
     """[features] What would have been normal."""
-    filled: Mask
-    """[features] Whether the newest values were filled in, as they were missing."""
-    imputed: int
+    filled: Mask | None = None
+    """[features] Whether the newest values were filled in, as they were missing; None: none of them."""
+    imputed: int = 0
     """How many values of the window were."""
 
 
@@ -158,7 +158,7 @@ def contributors(features: Sequence[str], why: Explanation) -> list[dict[str, An
             "share": rounded(float(why.errors[place]) / total) if total > 0 else 0.0,
             "actual": rounded(float(why.actual[place])),
             "expected": rounded(float(why.expected[place])),
-            "imputed": bool(why.filled[place]),
+            "imputed": why.filled is not None and bool(why.filled[place]),
         }
         for place in order.tolist()
     ]

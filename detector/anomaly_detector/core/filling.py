@@ -82,10 +82,16 @@ class Filling:
 
     def fill(self, readings: Readings) -> Readings:
         """Gives readings on, with what could be filled in."""
-        if not np.isnan(readings.values).any() and not self._open[readings.slots].any():
+        concerned = np.isnan(readings.values).any(axis=1) | self._open[readings.slots]
+        if not concerned.any():
             return readings
         self._use()
-        return self._filled(readings)
+        whose = np.zeros(len(self._open), bool)
+        whose[readings.slots[concerned]] = True
+        theirs = whose[readings.slots]
+        if theirs.all():
+            return self._filled(readings)
+        return _merged(self._filled(_part(readings, theirs)), _part(readings, ~theirs))
 
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""
@@ -249,3 +255,26 @@ class _Holes:
         bridged = np.zeros(len(tape.places), np.int64)
         np.maximum.at(bridged, self.place, self.bridged)
         return values, filled, bridged
+
+
+def _part(readings: Readings, mask: Mask) -> Readings:
+    """The readings of some entities, which it has whole."""
+    slots = readings.slots[mask]
+    return Readings(readings.rows[mask], slots, readings.times[mask], readings.values[mask], first_of(slots))
+
+
+def _merged(filled: Readings, others: Readings) -> Readings:
+    """The readings of all entities; of the others nothing was missing."""
+    assert filled.filled is not None and filled.bridged is not None, "that is what it was filled for"  # noqa: PT018
+    slots = np.concatenate([filled.slots, others.slots])
+    order = np.argsort(slots, kind="stable")
+    slots = slots[order]
+    return Readings(
+        np.concatenate([filled.rows, others.rows])[order],
+        slots,
+        np.concatenate([filled.times, others.times])[order],
+        np.concatenate([filled.values, others.values])[order],
+        first_of(slots),
+        np.concatenate([filled.filled, np.zeros(others.values.shape, bool)])[order],
+        np.concatenate([filled.bridged, np.zeros(len(others.times), np.int64)])[order],
+    )

@@ -206,7 +206,7 @@ class Windows:
 
     def _marks(self, readings: Readings, spots: Int64, parts: "_Parts") -> Int64 | None:
         """[tape + 1] How many values were filled in before each place of the tape; None where there has been none."""
-        if self._filled is None and (readings.filled is None or not readings.filled.any()):
+        if readings.filled is None and (self._filled is None or not self._filled[parts.owners].any()):
             return None
         kept, across = self._mark(), np.arange(self._depth)
         marks = np.zeros(len(readings.slots) + self._depth * len(parts.owners), np.uint8)
