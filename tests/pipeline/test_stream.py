@@ -184,7 +184,7 @@ def test_an_alert_says_which_values_were_filled_in() -> None:
     for place in (29, 31):  # the second is the one that opens
         values[place] = json.dumps({"at": rows[place][2], "temperature": None, "pressure": rows[place][3]}).encode()
     outcome = Stream(SOURCE, by_model(revision(threshold=100.0))).process(Messages(values, sent.keys, *columns(rows)))
-    opened, closed = alerts([outcome])
+    opened, *_, closed = alerts([outcome])
     assert (opened["data"]["imputed"], closed["data"]["imputed"]) == (2, 0)
     actual = {each["feature"]: (each["actual"], each["imputed"]) for each in opened["data"]["contributors"]}
     assert actual["temperature"] == (20.0, True)
