@@ -38,6 +38,8 @@ class Broker:
 
     state: State
     bootstrap: str
+    name: str = NAME
+    """Of its component."""
 
     def kill(self) -> None:
         """As a crash: no goodbye."""
@@ -48,20 +50,20 @@ class Broker:
         self._end(signal.SIGTERM)
 
     def _end(self, number: signal.Signals) -> None:
-        group.send_signal(self.state, NAME, number, final=True)
-        group.wait_until(self.state, NAME, "Stopped", START_SECONDS)
+        group.send_signal(self.state, self.name, number, final=True)
+        group.wait_until(self.state, self.name, "Stopped", START_SECONDS)
 
     def start(self) -> None:
         """After `kill` or `stop`; returns when it takes connections."""
-        group.order(self.state, "start", component=NAME)
-        group.wait_until(self.state, NAME, "Ready", START_SECONDS)
+        group.order(self.state, "start", component=self.name)
+        group.wait_until(self.state, self.name, "Ready", START_SECONDS)
 
     def pause(self) -> None:
         """It answers nobody, and nobody is told."""
-        group.send_signal(self.state, NAME, signal.SIGSTOP, final=False)
+        group.send_signal(self.state, self.name, signal.SIGSTOP, final=False)
 
     def resume(self) -> None:
-        group.send_signal(self.state, NAME, signal.SIGCONT, final=False)
+        group.send_signal(self.state, self.name, signal.SIGCONT, final=False)
 
 
 def component(

@@ -45,11 +45,8 @@ class Acting:
 
     def await_ready(self, seconds: float) -> None:
         """Until the pods read: what happens is to happen to pods at work. Raises TimeoutError."""
-        deadline = time.monotonic() + seconds
-        while not all(member.ready for member in self.members):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the pods do not read; see the logs in {self._folder}")
-            time.sleep(_LOOK_SECONDS)
+        for member in self.members:
+            member.await_ready(seconds)
 
     def wait_until(self, moment: float) -> None:
         """Until then, and does what falls due."""

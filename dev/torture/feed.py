@@ -19,8 +19,9 @@ _LOOK_SECONDS = 0.05
 class Feed:
     """It reaches the broker directly, whatever the network is like."""
 
-    def __init__(self, runtime: Runtime, seed: int, patience_seconds: float) -> None:
-        self._runtime, self._seed, self._patience = runtime, seed, patience_seconds
+    def __init__(self, runtime: Runtime, seed: int, patience_seconds: float, rate: float = RATE) -> None:
+        """`rate`: messages a second."""
+        self._runtime, self._seed, self._patience, self._rate = runtime, seed, patience_seconds, rate
         self._bootstrap = runtime.kafka.bootstrap_servers
         self._thread = threading.Thread(target=self._produce, name="producer", daemon=True)
         self._failed: list[str] = []
@@ -79,7 +80,7 @@ class Feed:
         settings["topic.metadata.refresh.interval.ms"] = 2_000  # one that met a broker without leaders did not ask again
         producer = Producer(settings)
         for count, message in enumerate(recording.recording(self._seed)):
-            ahead = self.begin + count / RATE - time.monotonic()
+            ahead = self.begin + count / self._rate - time.monotonic()
             if ahead > 0.005:
                 producer.poll(0)
                 time.sleep(ahead)

@@ -12,7 +12,7 @@ from dev.kafka.network import Link
 from dev.progress import Tell, silent
 from dev.torture.schedule import MOST_MEMBERS
 
-_OVERRIDES = {
+OVERRIDES = {
     "group.min.session.timeout.ms": "500",  # a zombie within seconds
     "group.consumer.min.session.timeout.ms": "1500",
     "group.consumer.session.timeout.ms": "1500",
@@ -34,5 +34,5 @@ class Ground:
 def ground(name: str, tell: Tell = silent) -> Iterator[Ground]:
     """For as long as the context and this process live."""
     doors = network.listeners(MOST_MEMBERS)
-    with broker.running(name, tell, _OVERRIDES, doors) as running, network.links(doors) as links:
+    with broker.running(name, tell, OVERRIDES, doors) as running, network.links(doors) as links:
         yield Ground(running, links)

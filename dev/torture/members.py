@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from dev.supervision.leash import LEASHED
 # A checkpoint after so many readings, so that there are some in a stream of thousands.
 _OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
 _STOP_SECONDS = 60.0
+_LOOK_SECONDS = 0.05
 _PORT = "18080"  # below those that the kernel and `dev.ports` give away
 _dice = random.SystemRandom()
 
@@ -72,6 +74,14 @@ class Member:
                 [*LEASHED, sys.executable, "-m", "anomaly_detector"], env=environment, stdout=log, stderr=log
             )
         self.stopped = self.leaving = False
+
+    def await_ready(self, seconds: float) -> None:
+        """Until it reads. Raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        while not self.ready:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} does not read; see {self.folder / 'log'}")
+            time.sleep(_LOOK_SECONDS)
 
     def assign(self, assignment: Assignment) -> None:
         """As kubelet does it: the file is replaced at once."""
