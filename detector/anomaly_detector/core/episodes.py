@@ -100,6 +100,10 @@ class Episodes:
         for slot in known.intersection(slots.tolist()):
             self._drop(slot)
 
+    def remembers(self, slot: int) -> bool:
+        """Whether there is anything to remember of an entity; of most there is not."""
+        return slot in self._limits.entities.of or any(slot in watch.episodes for watch in self._watches.values())
+
     def stirred(self) -> Int64:
         """Slots of the entities whose state may have changed since it was last asked."""
         slots = np.flatnonzero(self._stirred)

@@ -238,9 +238,12 @@ class Stream:
         outcome.cut_off += sum(left.reason is Reason.BUDGET and left.idle <= gap for left in leaving)
         times = self.memory.windows.newest(np.array([left.slot for left in leaving], np.int64)).tolist()
         ended = [
-            Ended(left.row, left.slot, left.name, time, _ENDINGS[left.reason]) for left, time in zip(leaving, times, strict=True)
+            Ended(left.row, left.slot, left.name, time, _ENDINGS[left.reason])
+            for left, time in zip(leaving, times, strict=True)
+            if self._episodes.remembers(left.slot)
         ]
-        self._tell(self._episodes.observe([], messages.partitions, ended), None, {}, messages, outcome)
+        if ended:
+            self._tell(self._episodes.observe([], messages.partitions, ended), None, {}, messages, outcome)
 
     def _decide(self, taken: TakenIn, messages: Messages, outcome: Outcome) -> None:
         """Scores windows, and tells what follows."""
