@@ -192,6 +192,17 @@ def test_an_alert_says_which_values_were_filled_in() -> None:
     assert (outcome.tally.missing, outcome.tally.imputed) == ({"temperature": 2}, 2)
 
 
+def test_the_more_readings_wait_the_fewer_messages_are_asked_for() -> None:
+    large = PIPELINE.model_copy(update={"windows": [Window(name="large", size=1024)]})
+    patient = large.model_copy(update={"time": PIPELINE.time.model_copy(update={"lateness": "1h", "max_waiting": 1000})})
+    stream = Stream(SOURCE, LoadedRevision(revision(patient)))
+    before = stream.most_messages
+    for start in range(0, 900, 100):
+        stream.process(messages([(0, entity, start + at, 1.0) for at in range(100) for entity in "abcd"]))
+    assert stream.most_messages * (1 + 900) < 2 * before or stream.most_messages + 4 * 900 <= before
+    assert stream.most_messages >= 1
+
+
 def test_several_windows_are_decided_each_on_its_own() -> None:
     both = PIPELINE.model_copy(update={"windows": [Window(name="short", size=4), Window(name="long", size=8, every=4)]})
     stream = Stream(SOURCE, by_model(revision(both, threshold=100.0)))

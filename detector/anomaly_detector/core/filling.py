@@ -61,7 +61,7 @@ class Filling:
         self._since = np.empty((0, width), np.int64)
         self._used = False
         """Whether there is room for these two."""
-        self._waiting = Waiting(width)
+        self.waiting = Waiting(width)
         self.adapt(pipeline)
         entities.attach(self)
 
@@ -76,7 +76,7 @@ class Filling:
     @property
     def row_bytes(self) -> int:
         """Bytes of one entity that lacks a value, and of which as much waits as may."""
-        return row_bytes(self._open, self._actual, self._since) + self._waiting.row_bytes(
+        return row_bytes(self._open, self._actual, self._since) + self.waiting.row_bytes(
             self._most if self._interpolated.any() else 0
         )
 
@@ -96,7 +96,7 @@ class Filling:
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""
         self._open = grown(self._open, capacity)
-        self._waiting.resize(capacity)
+        self.waiting.resize(capacity)
         if self._used:
             before = len(self._since)
             self._actual, self._since = grown(self._actual, capacity), grown(self._since, capacity)
@@ -105,7 +105,7 @@ class Filling:
     def clear(self, slots: Int64) -> None:
         """Forgets these entities."""
         self._open[slots] = False
-        self._waiting.clear(slots)
+        self.waiting.clear(slots)
         if self._used:
             self._since[slots] = _CURRENT
 
@@ -113,7 +113,7 @@ class Filling:
         """State of these entities; nothing, where none of them lacks a value."""
         if not self._open[slots].any():
             return {}
-        return {"actual": self._actual[slots], "since": self._since[slots], "waiting": self._waiting.take(slots)}
+        return {"actual": self._actual[slots], "since": self._since[slots], "waiting": self.waiting.take(slots)}
 
     def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
         """Sets the state of these entities to what `take` gave."""
@@ -121,8 +121,8 @@ class Filling:
         if rows:
             self._use()
             self._actual[slots], self._since[slots] = rows["actual"], rows["since"]
-            self._waiting.put(slots, rows["waiting"])
-            self._open[slots] = (self._since[slots] != _CURRENT).any(axis=1) | (self._waiting.counts(slots) > 0)
+            self.waiting.put(slots, rows["waiting"])
+            self._open[slots] = (self._since[slots] != _CURRENT).any(axis=1) | (self.waiting.counts(slots) > 0)
 
     def _use(self) -> None:
         if not self._used:
@@ -140,7 +140,7 @@ class Filling:
 
     def _filled(self, readings: Readings) -> Readings:
         owners = readings.slots[readings.first]
-        tape = _Tape(self._last(owners), self._waiting.of(owners), readings)
+        tape = _Tape(self._last(owners), self.waiting.of(owners), readings)
         holes = _Holes(tape, self._dropped)
         if self._interpolated.any():
             holes.interpolate(tape, self._interpolated, self._gap, self._most)
@@ -150,7 +150,7 @@ class Filling:
         stays = ~goes
         stays[tape.start] = False
         nothing = np.zeros(int(stays.sum()), np.int64)
-        self._waiting.set(owners, Queued(tape.owner[stays], tape.times[stays], tape.values[stays], nothing))
+        self.waiting.set(owners, Queued(tape.owner[stays], tape.times[stays], tape.values[stays], nothing))
         self._remember(owners, tape, np.bincount(tape.owner[goes], minlength=len(owners)))
         values, filled, bridged = holes.results(tape)
         given = owners[tape.owner[goes]]
@@ -166,7 +166,7 @@ class Filling:
         across = np.arange(before.shape[1])
         self._since[owners] = np.where(there, _CURRENT, tape.at[before, across])
         self._actual[owners] = tape.values[before, across]
-        self._open[owners] = ~there.all(axis=1) | (self._waiting.counts(owners) > 0)
+        self._open[owners] = ~there.all(axis=1) | (self.waiting.counts(owners) > 0)
 
 
 class _Tape:

@@ -103,8 +103,10 @@ class Memory:
 
     @property
     def most_messages(self) -> int:
-        """Messages that a batch should have at most."""
-        return self.windows.most_readings
+        """Messages that a batch should have at most: with what they let go, the windows take a bounded amount of memory."""
+        most, waiting = self.windows.most_readings, (self._ordering.waiting, self._filling.waiting)
+        total, deep = sum(each.total for each in waiting), sum(each.deep for each in waiting)
+        return max(1, most - total, most // (1 + deep))
 
     def change(self, regime: Regime) -> bool:
         """Goes over to another regime. Windows stay when entity, time and features do; False: all is empty now."""

@@ -56,7 +56,7 @@ class Ordering:
     def __init__(self, time: Time, width: int, entities: Entities) -> None:
         self._entities = entities
         self._reached = np.empty(0, np.int64)
-        self._waiting = Waiting(width)
+        self.waiting = Waiting(width)
         self.adapt(time)
         entities.attach(self)
 
@@ -68,7 +68,7 @@ class Ordering:
     @property
     def row_bytes(self) -> int:
         """Bytes of one entity of which as much waits as may."""
-        return row_bytes(self._reached) + self._waiting.row_bytes(self._most if self._lateness else 0)
+        return row_bytes(self._reached) + self.waiting.row_bytes(self._most if self._lateness else 0)
 
     def order(self, batch: Batch, slots: Int64 | None = None) -> Ordered:
         """Takes in readings, gives on those whose time has come. `slots` [n] of their entities, where they are known."""
@@ -76,7 +76,7 @@ class Ordering:
         order = np.argsort(slots, kind="stable")
         slots, times = slots[order], batch.times[order]
         first = first_of(slots)
-        simple = not self._lateness and not self._waiting.total
+        simple = not self._lateness and not self.waiting.total
         if not len(times) or (simple and self._rising(slots, times, np.flatnonzero(first))):
             return Ordered(Readings(batch.rows[order], slots, times, batch.values.take(order, axis=0), first))
         return self._sorted_out(batch.rows[order], slots, times, batch.values.take(order, axis=0), first)
@@ -86,21 +86,21 @@ class Ordering:
         before = len(self._reached)
         self._reached = grown(self._reached, capacity)
         self._reached[before:] = NEVER
-        self._waiting.resize(capacity)
+        self.waiting.resize(capacity)
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities."""
         self._reached[slots] = NEVER
-        self._waiting.clear(slots)
+        self.waiting.clear(slots)
 
     def take(self, slots: Int64) -> dict[str, Any]:
         """State of these entities."""
-        return {"reached": self._reached[slots], "waiting": self._waiting.take(slots)}
+        return {"reached": self._reached[slots], "waiting": self.waiting.take(slots)}
 
     def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
         """Sets the state of these entities."""
         self._reached[slots] = rows["reached"]
-        self._waiting.put(slots, rows["waiting"])
+        self.waiting.put(slots, rows["waiting"])
 
     def _rising(self, slots: Int64, times: Int64, starts: Int64) -> bool:
         """Whether each reading is newer than all before it of its entity; if so, they have been given on."""
@@ -115,7 +115,7 @@ class Ordering:
 
     def _sorted_out(self, rows: Int64, slots: Int64, times: Int64, values: Float32, first: Mask) -> Ordered:
         owners = slots[first]
-        queued = self._waiting.of(owners)
+        queued = self.waiting.of(owners)
         tape = _Tape(self._reached[owners], queued, np.cumsum(first) - 1, times)
         due = tape.due(self._lateness, self._most)
         kept, late, duplicates = tape.sift(due)
@@ -126,7 +126,7 @@ class Ordering:
         came = np.concatenate([np.zeros((len(owners), values.shape[1]), np.float32), queued.values, values])
         rows_of = np.concatenate([np.full(len(owners) + len(queued.owner), -1), rows])
         gone, stays = kept[goes], np.sort(kept[~goes])
-        self._waiting.set(owners, Queued(tape.owner[stays], tape.times[stays], came[tape.source[stays]], tape.after(stays)))
+        self.waiting.set(owners, Queued(tape.owner[stays], tape.times[stays], came[tape.source[stays]], tape.after(stays)))
         self._reached[owners] = tape.reached(due)
         given = owners[tape.owner[gone]]
         readings = Readings(

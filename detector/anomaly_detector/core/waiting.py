@@ -36,6 +36,11 @@ class Waiting:
         self._values = np.empty((0, 0, width), np.float32)
         self._after = np.empty((0, 0), np.int16)
 
+    @property
+    def deep(self) -> int:
+        """Readings that one message may let go, at most: as many as have ever waited together, of one entity."""
+        return self._times.shape[1]
+
     def row_bytes(self, deep: int) -> int:
         """Bytes of one entity, where so many wait."""
         each = [column.itemsize * int(np.prod(column.shape[2:])) for column in (self._times, self._values, self._after)]
