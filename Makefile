@@ -1,4 +1,4 @@
-.PHONY: demo up down test lint crds bench torture clean
+.PHONY: demo up down test lint crds bench scale torture clean
 
 demo up down: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.$@ $(if $(DATA),--data $(DATA))
 test: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check

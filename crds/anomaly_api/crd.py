@@ -43,7 +43,12 @@ def detector_crd() -> dict[str, Any]:
         _column("Last-Alert", ".status.source.lastAlert", "When an alert was sent last", "date", priority=1),
         _column("Age", ".metadata.creationTimestamp", "Since when it is there", "date"),
     ]
-    return _crd(AnomalyDetector, "anomalydetectors", "anomalydetector", "adet", columns)
+    scale = {
+        "specReplicasPath": ".spec.scaling.minReplicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    return _crd(AnomalyDetector, "anomalydetectors", "anomalydetector", "adet", columns, scale)
 
 
 def model_crd() -> dict[str, Any]:
@@ -66,7 +71,14 @@ def _column(name: str, path: str, description: str, kind: str = "string", *, pri
     return column | ({"priority": priority} if priority else {})
 
 
-def _crd(resource: type[BaseModel], plural: str, singular: str, short: str, columns: list[dict[str, Any]]) -> dict[str, Any]:
+def _crd(
+    resource: type[BaseModel],
+    plural: str,
+    singular: str,
+    short: str,
+    columns: list[dict[str, Any]],
+    scale: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -87,7 +99,7 @@ def _crd(resource: type[BaseModel], plural: str, singular: str, short: str, colu
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}, **({"scale": scale} if scale else {})},
                     "additionalPrinterColumns": columns,
                     "schema": {"openAPIV3Schema": _resource_schema(resource)},
                 }

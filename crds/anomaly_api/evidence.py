@@ -53,6 +53,8 @@ class SourceEvidence(Contract):
     """Partitions assigned to this pod."""
     lag: int = 0
     """Messages of these partitions not read yet."""
+    lag_seconds: float = 0.0
+    """Age of the oldest of them: how far behind the partition is that is farthest behind. 0 when there is none."""
     recovering: int = 0
     """Of the partitions, those that do not decide yet: what is known of them is being read."""
     skipped: int = 0
@@ -161,6 +163,8 @@ class DetectorEvidence(Contract):
     """Entities known."""
     memory: MemoryEvidence = MemoryEvidence()
     presence: PresenceEvidence = PresenceEvidence()
+    busy: float = 1.0
+    """Share of the last minute, 0 to 1, in which it worked rather than waited for readings."""
     alerts: int = 0
     """Alerts sent."""
     alerts_suppressed: int = 0

@@ -56,11 +56,25 @@ class Fallback(Contract):
     """Readings of an entity before it is scored this way."""
 
 
+@rule(
+    "!has(self.maxReplicas) || !has(self.minReplicas) || self.maxReplicas >= self.minReplicas",
+    "scaling.maxReplicas must not be less than scaling.minReplicas",
+)
 class Scaling(Contract):
-    """How many pods score."""
+    """How many pods score. Where an autoscaler sets the replicas of the Deployment `<name>-detector`, it has the say."""
 
     min_replicas: Annotated[int, Field(ge=1, le=256)] = 1
-    """Pods. More than the topic has partitions stand idle."""
+    """Pods, or the fewest of them. More than the topic has partitions stand idle. `kubectl scale` sets this."""
+    max_replicas: Annotated[int, Field(ge=1, le=256)] | None = None
+    """The most pods. Set it, and the operator scales: up while the stream is further behind than `lagSeconds`, down when fewer
+    pods would do; never beyond the number of partitions. Unset: as many as minReplicas."""
+    lag_seconds: Annotated[int, Field(ge=1, le=86_400)] = 30
+    """How old the oldest reading that was not read yet may be before there are to be more pods."""
+
+    @property
+    def most(self) -> int:
+        """The most pods that the operator may ask for."""
+        return self.max_replicas or self.min_replicas
 
 
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16, json_schema_extra={"x-kubernetes-validations": [_QUANTITIES]})]

@@ -90,6 +90,8 @@ class SourceStatus(Contract):
     """Partitions that are being read."""
     lag: int
     """Messages not read yet, over all partitions."""
+    lag_seconds: int | None = None
+    """Age of the oldest of them, in whole seconds."""
     last_scored: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     """When a window was scored last."""
     last_alert: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
@@ -111,6 +113,17 @@ class MemoryStatus(Contract):
     """Entities forgotten because of the budget, since the pods started."""
     expired: int | None = None
     """Entities forgotten because they sent nothing for entity.expireAfter, since the pods started."""
+
+
+class ScalingStatus(Contract):
+    """What the operator decided about the number of pods, where spec.scaling leaves it room."""
+
+    replicas: int
+    """Pods that are wanted."""
+    reason: Literal["Begun", "Bounds", "Lag", "Idle"]
+    """Why so many. Bounds: the spec's bounds changed. Lag: the stream was too far behind. Idle: fewer do."""
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    """Since when."""
 
 
 Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))]
@@ -135,5 +148,9 @@ class DetectorStatus(Contract):
     """The stream, as the pods see it."""
     memory: MemoryStatus | None = None
     """What the pods remember of entities."""
+    scaling: ScalingStatus | None = None
+    """What the operator decided about the number of pods. Unset: the spec, or somebody else, says how many."""
     replicas: int | None = None
     """Scoring pods that are ready."""
+    selector: str | None = None
+    """Labels of the scoring pods, for autoscalers."""

@@ -22,6 +22,7 @@ from anomaly_detector.adapters.kafka.delivery import Delivery, Progress
 from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.reader import Reader
 from anomaly_detector.adapters.kafka.recovery import Recovery, Wanted
+from anomaly_detector.core.backlog import Behind
 from anomaly_detector.core.custody import Custody
 from anomaly_detector.core.records import Read
 from anomaly_detector.core.stream import Outcome
@@ -106,10 +107,19 @@ class Membership:
         """Whether it ended because another pod goes by our name: two that insist on it would fence each other for ever."""
         return self._delivery.replaced or self._reader.replaced
 
+    @property
+    def waited(self) -> float:
+        """Seconds in which there was nothing to read."""
+        return self._reader.waited
+
     def lags(self, ends: Mapping[int, int]) -> dict[int, int | None]:
         """By partition of ours, messages that were not read yet, `ends` being what the broker says; None: it does not decide."""
         lags = self._reader.lags(ends)
         return lags | dict.fromkeys(self._recovering & lags.keys())
+
+    def behind(self, lags: Mapping[int, int | None], now: float) -> dict[int, Behind]:
+        """What `lags` said, and how old that is; `now` in Unix seconds."""
+        return self._reader.behind(lags, now)
 
     def sent(self) -> int:
         """Alerts that have been written since it was last asked."""

@@ -15,6 +15,7 @@ from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
 from anomaly_detector.adapters.orders import Orders
 from anomaly_detector.adapters.web import Answer, health
+from anomaly_detector.core.backlog import Behind
 from anomaly_detector.core.custody import Custody, Often, Topics
 from anomaly_detector.core.pace import Pace
 from anomaly_detector.core.records import Read
@@ -60,8 +61,11 @@ class Service:
         """Id of the topic that we read."""
         self._stopping = False
         self._turned = time.monotonic()
-        self._told = 0.0
-        self._lag = self._warming = self._limiting = 0
+        self._told = time.monotonic()
+        self._waited = 0.0
+        """Seconds, of the stay that goes on."""
+        self._behind: dict[int, Behind] = {}
+        self._warming = self._limiting = 0
 
     @property
     def routes(self) -> dict[str, Callable[[], Answer]]:
@@ -107,7 +111,8 @@ class Service:
                 state=state,
                 message=finding.message,
                 partitions=member.partitions if member else 0,
-                lag=self._lag,
+                lag=sum(each.messages for each in self._behind.values()),
+                lag_seconds=max((each.seconds for each in self._behind.values()), default=0.0),
                 recovering=member.recovering if member else 0,
                 skipped=self._skipped + (member.skipped if member else 0),
                 slowest=self._slowest(),
@@ -124,6 +129,7 @@ class Service:
             entities=self._stream.entities,
             memory=self._remembrance.evidence,
             presence=self._presence.evidence(time.time()),
+            busy=telemetry.busy,
             alerts=telemetry.alerts,
             alerts_suppressed=telemetry.alerts_suppressed,
             alerts_dropped=dict(telemetry.alerts_dropped),
@@ -152,7 +158,7 @@ class Service:
         if self._membership is not None:
             (self._step if self._membership.begun else self._join)(self._membership)
         if now - self._told >= 1.0:
-            self._tell()
+            self._tell(now - self._told)
             self._told = now
 
     def _new(self) -> Membership | None:
@@ -235,18 +241,21 @@ class Service:
                 self._custody.allow(allowance)
         return self._topic_partitions > 0
 
-    def _tell(self) -> None:
+    def _tell(self, seconds: float) -> None:
         member = self._membership
         self._share()
         self._remembrance.tell(self._stream, member.partitions if member else 0, self._topic_partitions)
         lags = member.lags(self._surroundings.source.ends) if member else {}
         self._pace.look(lags, time.monotonic())
-        self._lag, self._warming = sum(lag or 0 for lag in lags.values()), self._stream.warming
         self._limiting = self._stream.limiting
+        waited = member.waited if member else 0.0
+        self._telemetry.worked(1.0 - (waited - self._waited if waited >= self._waited else waited) / seconds, seconds)
+        self._waited = waited
+        self._behind, self._warming = member.behind(lags, time.time()) if member else {}, self._stream.warming
         self._telemetry.state(
             reading=self._surroundings.finding.readable and self._joined,
             partitions=member.partitions if member else 0,
-            lag=self._lag,
+            behind=self._behind,
             entities=self._stream.entities,
             warming=self._warming,
             limits=self._limiting,

@@ -3,12 +3,13 @@
 import time
 from collections import Counter as Counted
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
+from anomaly_detector.core.backlog import Behind
 from anomaly_detector.core.memory import Tally
 from anomaly_detector.core.pace import Pace
 from anomaly_detector.core.stream import Outcome
@@ -59,6 +60,10 @@ class Telemetry:
         self.last_alert: float | None = None
         self.last_score: float | None = None
         self._recent: deque[tuple[int, int, int]] = deque()  # second, messages, dead letters
+        self.busy = 1.0
+        """Until it has waited for something, a pod may well be needed."""
+        self._shown: set[int] = set()
+        """Partitions whose lag is shown."""
         self._metrics()
 
     def batch(self, messages: int, outcome: Outcome, seconds: float) -> None:
@@ -86,11 +91,19 @@ class Telemetry:
             self.last_alert = time.time()
             self._alerts.inc(alerts)
 
-    def state(self, *, reading: bool, partitions: int, lag: int, entities: int, warming: int, limits: int) -> None:
+    def worked(self, share: float, seconds: float) -> None:
+        """In what share of the last so many seconds it did not wait for readings; a mean over about a minute is shown."""
+        weight = min(1.0, seconds / _RECENT_SECONDS)
+        self.busy += weight * (min(1.0, max(0.0, share)) - self.busy)
+        self._busy.set(self.busy)
+
+    def state(
+        self, *, reading: bool, partitions: int, behind: Mapping[int, Behind], entities: int, warming: int, limits: int
+    ) -> None:
         """How things stand, now and then."""
         self._up.set(reading)
         self._partitions.set(partitions)
-        self._lag.set(lag)
+        self._show_lag(behind)
         self._entities.set(entities)
         self._warming.set(warming)
         self._limits.set(limits)
@@ -114,6 +127,15 @@ class Telemetry:
         for kind in outcome.dropped:
             self.alerts_dropped[kind.value] = self.alerts_dropped.get(kind.value, 0) + 1
             self._dropped.labels(kind.value).inc()
+
+    def _show_lag(self, behind: Mapping[int, Behind]) -> None:
+        self._lag.set(sum(each.messages for each in behind.values()))
+        self._lag_seconds.set(max((each.seconds for each in behind.values()), default=0.0))
+        for gone in self._shown - behind.keys():
+            self._partition_lag_seconds.remove(str(gone))
+        for partition, each in behind.items():
+            self._partition_lag_seconds.labels(str(partition)).set(each.seconds)
+        self._shown = set(behind)
 
     def _count(self, tally: Tally) -> None:
         self.late += tally.late
@@ -140,8 +162,8 @@ class Telemetry:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"anomaly_detector_{name}", text, labels, registry=self.registry)
 
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"anomaly_detector_{name}", text, registry=self.registry)
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"anomaly_detector_{name}", text, labels, registry=self.registry)
 
         self._readings = counter("readings_total", "Messages read, good and bad.")
         self._late = counter("late_readings_total", "Readings left out because a newer one of their entity was in its windows.")
@@ -157,6 +179,9 @@ class Telemetry:
         self._up = gauge("source_up", "Whether the topic is being read: 1 or 0.")
         self._partitions = gauge("partitions", "Partitions assigned to this pod.")
         self._lag = gauge("lag_messages", "Messages of these partitions not read yet.")
+        self._lag_seconds = gauge("lag_seconds", "Age of the oldest message not read yet, of the partition farthest behind.")
+        self._partition_lag_seconds = gauge("partition_lag_seconds", "Age of the oldest message not read yet.", "partition")
+        self._busy = gauge("busy_ratio", "Share of the last minute in which it worked rather than waited for readings.")
         self._entities = gauge("entities", "Entities known.")
         self._warming = gauge("warming_entities", "Of them, those not scored yet for lack of readings.")
         self._limits = gauge("limits_reached", "Entities and partitions of which alerts.limits holds episodes back now.")

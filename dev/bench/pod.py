@@ -52,10 +52,11 @@ class Pod:
     port: int
     began: float
     log: Path
+    host: str = "127.0.0.1"
 
     def evidence(self) -> DetectorEvidence:
         """OSError while it does not listen yet."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/evidence", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.host}:{self.port}/evidence", timeout=5) as answer:
             return DetectorEvidence.model_validate_json(answer.read())
 
     def until(self, holds: Callable[[DetectorEvidence], bool], every: float = 0.02) -> DetectorEvidence:

@@ -90,14 +90,14 @@ def create(bootstrap: str, *names: str) -> None:
         made.result(30)
 
 
-def write(bootstrap: str, topic: str, readings: Readings, ticks: int) -> int:
+def write(bootstrap: str, topic: str, readings: Readings, ticks: int, partitions: int = PARTITIONS) -> int:
     """Fills a topic; how many readings it has then."""
     producer = Producer({"bootstrap.servers": bootstrap, **_WRITING})
     for tick in range(ticks):
         for entity, key, value in readings.tick(tick):
             while True:
                 try:
-                    producer.produce(topic, value, key, entity % PARTITIONS)
+                    producer.produce(topic, value, key, entity % partitions)
                     break
                 except BufferError:
                     producer.poll(0.1)

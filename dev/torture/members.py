@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from dev.supervision.leash import LEASHED
 _OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
 _STOP_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
-_PORT = "18080"  # below those that the kernel and `dev.ports` give away
+PORT = "18080"  # below those that the kernel and `dev.ports` give away
 _dice = random.SystemRandom()
 
 
@@ -35,12 +35,13 @@ class Member:
     leaving: bool = False
     address: str = ""
     """Of its HTTP server. Hundreds are started beside each other: an address of the loopback of its own, or two take one port."""
+    environment: dict[str, str] = field(default_factory=lambda: dict(_OFTEN))
 
     @property
     def ready(self) -> bool:
         """Whether it says that it reads its topic."""
         try:
-            with urllib.request.urlopen(f"http://{self.address}:{_PORT}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.address}:{PORT}/readyz", timeout=5) as answer:
                 return bool(answer.status == HTTPStatus.OK)
         except OSError:
             return False
@@ -60,10 +61,10 @@ class Member:
         self.address = ".".join(["127", *(str(_dice.randint(1, 254)) for _ in range(3))])
         environment = {
             **os.environ,
-            **_OFTEN,
+            **self.environment,
             "ANOMALY_CONFIG_FOLDER": str(self.folder),
             "ANOMALY_HTTP_HOST": self.address,
-            "ANOMALY_HTTP_PORT": _PORT,
+            "ANOMALY_HTTP_PORT": PORT,
             "OMP_NUM_THREADS": "1",
             "PYTHONFAULTHANDLER": "1",
             "OPENBLAS_NUM_THREADS": "1",

@@ -134,6 +134,11 @@ DETECTORS = [
     _kafka(f"{_CLIENT}.secretRef.clientIdKey", KEY, sasl=_client(secretRef={"name": "pumps", "clientIdKey": "my id"})),
     _kafka(f"{_CLIENT}.secretRef.clientSecretKey", KEY, sasl=_client(secretRef={"name": "pumps", "clientSecretKey": "a?"})),
     _kafka(f"{_CLIENT}.caSecretRef.key", KEY, sasl=_client(caSecretRef={"name": "ca", "key": "ca crt"})),
+    _detector(
+        "spec.scaling",
+        "scaling.maxReplicas must not be less than scaling.minReplicas",
+        scaling={"minReplicas": 3, "maxReplicas": 2},
+    ),
     _detector("spec.entity", "set exactly one of: key, field, constant", entity={"key": {}, "field": "pump"}),
     _detector("spec.entity", "set exactly one of: key, field, constant", entity={}),
     _detector("spec.entity.field", PATH, entity={"field": "device..id"}),

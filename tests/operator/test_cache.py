@@ -8,9 +8,9 @@ import pytest
 
 from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_operator.adapters.cache import Cache, InvalidSpecError, trimmed
-from anomaly_operator.core.children import SCALED_BY
 from anomaly_operator.core.delivery import HASHES
 from anomaly_operator.core.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, MODELS, PODS, SERVICES
+from anomaly_operator.core.scaling import SCALED_BY
 from tests.plan.world import SPEC, START, merged, seen_time, trained
 
 KEY = ("plant", "pumps")

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_api.schedule import flaws
-from anomaly_operator.core.children import SCALED_BY
 from anomaly_operator.core.delivery import HASHES, content_digest
 from anomaly_operator.core.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, JOBS, MODELS, PODS, Kind, brokers
 from anomaly_operator.core.observed import Detector, Manifest, Model, Observed, detector, model
 from anomaly_operator.core.pods import Pod, pod
+from anomaly_operator.core.scaling import SCALED_BY
 
 Key = tuple[str, str]
 """Namespace and name of a detector."""

@@ -1,7 +1,5 @@
 """The children: which differ from what they should be, which must go, which pods are to be told. Pure."""
 
-from typing import Final
-
 from anomaly_api.meta import ANNOTATION_RUNTIME
 from anomaly_api.schema import digest
 from anomaly_operator.core import findings, manifests, training
@@ -11,19 +9,14 @@ from anomaly_operator.core.drift import differs
 from anomaly_operator.core.manifests import Installation
 from anomaly_operator.core.names import (
     ANNOTATION_MANIFEST,
-    DEPLOYMENTS,
     JOBS,
     ROLE_BINDINGS,
     SERVICE_ACCOUNTS,
     Kind,
-    detector_child,
     kind_of,
     trainer_child,
 )
 from anomaly_operator.core.observed import Manifest, Observed
-
-SCALED_BY: Final = "scaledBy"
-"""Where the trimmed document of a Deployment names the autoscaler that owns its replicas."""
 
 
 def actions(observed: Observed, installation: Installation, course: Course) -> list[Action]:
@@ -37,7 +30,7 @@ def actions(observed: Observed, installation: Installation, course: Course) -> l
     if course.asked:
         wanted += manifests.for_training(detector, installation)
     wanted.append(manifests.settings(detector, course.runtime, course.assignment))
-    wanted.append(manifests.deployment(detector, installation, course.runtime, _replicas(observed, course)))
+    wanted.append(manifests.deployment(detector, installation, course.runtime, 0 if course.prevented else course.scale.replicas))
     found += [Apply(manifest) for manifest in map(stamped, wanted) if _drifted(observed, manifest)]
     if course.asked and course.choice.awaited and not course.prevented and (JOBS, course.asked.job) not in observed.children:
         found.append(Apply(stamped(manifests.job(detector, installation, course.asked))))
@@ -62,15 +55,6 @@ def _drifted(observed: Observed, manifest: Manifest) -> bool:
     if live is None:
         return True
     return "deletionTimestamp" not in live["metadata"] and differs(manifest, live)
-
-
-def _replicas(observed: Observed, course: Course) -> int | None:
-    if course.prevented:
-        return 0
-    live = observed.children.get((DEPLOYMENTS, detector_child(observed.detector.name)), {})
-    if live.get(SCALED_BY) and live["spec"].get("replicas", 0) > 0:
-        return None
-    return observed.detector.spec.scaling.min_replicas
 
 
 def _unwanted(observed: Observed, installation: Installation, course: Course) -> list[tuple[Kind, Manifest]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder, state_topic
 from anomaly_api.quantity import amount
-from anomaly_operator.core import delivery, revisions, training
+from anomaly_operator.core import delivery, revisions, scaling, training
 from anomaly_operator.core.findings import Finding, Standing
 from anomaly_operator.core.observed import Detector, Observed
 
@@ -21,6 +21,7 @@ class Course:
     runtime: Runtime
     assignment: Assignment
     delivery: delivery.Delivery
+    scale: scaling.Scale
     prevented: Finding | None
     """Why nothing is to run at all."""
 
@@ -35,7 +36,7 @@ def course(observed: Observed, now: float) -> Course:
     needed = {choice.revision.model: choice.model} if choice.revision.model else {}
     carried = delivery.deliver(observed, needed)
     assignment = Assignment(stable=choice.revision, artifacts=carried.artifacts)
-    return Course(asked, choice, fate, _runtime(detector), assignment, carried, prevented)
+    return Course(asked, choice, fate, _runtime(detector), assignment, carried, scaling.scale(observed, now), prevented)
 
 
 def _runtime(detector: Detector) -> Runtime:

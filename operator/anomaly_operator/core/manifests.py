@@ -51,7 +51,7 @@ class Installation:
 def always(detector: Detector) -> list[Manifest]:
     """What every detector has besides its pods' settings."""
     name = detector_child(detector.name)
-    selector = _selector(detector)
+    selector = pod_labels(detector.name)
     return [
         {**_child(detector, SERVICE_ACCOUNTS, name), "automountServiceAccountToken": False},
         {
@@ -109,7 +109,7 @@ def deployment(detector: Detector, installation: Installation, runtime: Runtime,
             "revisionHistoryLimit": 2,
             # One member more and then one less: never a moment without a member, and the group rebalances twice a pod.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "selector": {"matchLabels": _selector(detector)},
+            "selector": {"matchLabels": pod_labels(detector.name)},
             "template": {
                 "metadata": {"labels": {**(asked.labels or {}), **_labels(detector.name, DETECTOR)}, "annotations": annotations},
                 "spec": pod,
@@ -168,8 +168,9 @@ def _labels(detector: str, component: str) -> dict[str, str]:
     }
 
 
-def _selector(detector: Detector) -> dict[str, str]:
-    return {LABEL_DETECTOR: detector.name, LABEL_COMPONENT: DETECTOR}
+def pod_labels(detector: str) -> dict[str, str]:
+    """What tells its scoring pods from all others."""
+    return {LABEL_DETECTOR: detector, LABEL_COMPONENT: DETECTOR}
 
 
 def _json(document: dict[str, Any]) -> str:

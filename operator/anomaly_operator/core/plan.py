@@ -30,7 +30,7 @@ def plan(observed: Observed, installation: Installation, now: float) -> Plan:
     refresh = reporting.figures_due(observed, now)
     before = observed.detector.status
     settled, transitions = conditions.settle(drawn, before.conditions or [], observed.detector.generation, now, refresh=refresh)
-    status = reporting.report(observed, todo.choice.revision, _training_status(observed, todo), settled, now)
+    status = reporting.report(observed, todo.choice.revision, _training_status(observed, todo), todo.scale.status, settled, now)
     return Plan(
         actions=(*children.actions(observed, installation, todo), *registry.entries(observed, todo.choice.revision, now)),
         status=reporting.merge_patch(before.document(), status.document()),
@@ -113,6 +113,7 @@ def _notices(observed: Observed, todo: Course, transitions: list[Transition]) ->
         scorer = f"AnomalyModel {revision.model_name}" if revision.model else "the robust statistical scorer"
         key = digest([detector.uid, "stable", stable.since if stable else "", revision.name])
         notices.append(Notice(key, "RevisionStable", f"revision {revision.name} decides now, with {scorer}"))
+    notices += _scaled(observed, todo)
     order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, conditions.ALERTING, conditions.READY)
     for transition in sorted(
         transitions, key=lambda each: order.index(each.condition.type) if each.condition.type in order else 9
@@ -124,6 +125,17 @@ def _notices(observed: Observed, todo: Course, transitions: list[Transition]) ->
         key = digest([detector.uid, detector.generation, now.type, now.status, now.reason, told])
         notices.append(Notice(key, now.reason, f"{now.type}: {now.message}", transition.warning))
     return tuple(notices)
+
+
+def _scaled(observed: Observed, todo: Course) -> list[Notice]:
+    """That there are to be more or fewer pods."""
+    before, now = observed.detector.status.scaling, todo.scale.status
+    if before is None or now is None or before.replicas == now.replicas:
+        return []
+    why = {"Lag": "the stream was further behind than spec.scaling.lagSeconds", "Idle": "fewer keep up with the stream"}
+    message = f"{now.replicas} pods instead of {before.replicas}: {why.get(now.reason, 'spec.scaling was changed')}"
+    key = digest([observed.detector.uid, "scaled", before.since, now.replicas])
+    return [Notice(key, "ScaledUp" if now.replicas > before.replicas else "ScaledDown", message)]
 
 
 def _look_again_in(drawn: dict[str, Finding], todo: Course) -> float:

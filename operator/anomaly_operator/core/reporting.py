@@ -9,6 +9,7 @@ from anomaly_api.status import (
     Condition,
     DetectorStatus,
     MemoryStatus,
+    ScalingStatus,
     SourceStatus,
     StableStatus,
     ThresholdStatus,
@@ -16,6 +17,7 @@ from anomaly_api.status import (
 )
 from anomaly_operator.core.clock import rfc3339
 from anomaly_operator.core.findings import scoring_pods
+from anomaly_operator.core.manifests import pod_labels
 from anomaly_operator.core.observed import Model, Observed
 
 FIGURES_EVERY: Final = 30.0
@@ -28,7 +30,12 @@ def figures_due(observed: Observed, now: float) -> bool:
 
 
 def report(
-    observed: Observed, revision: Revision, training: TrainingStatus | None, conditions: list[Condition], now: float
+    observed: Observed,
+    revision: Revision,
+    training: TrainingStatus | None,
+    scaling: ScalingStatus | None,
+    conditions: list[Condition],
+    now: float,
 ) -> DetectorStatus:
     """The status as it should be."""
     before, due = observed.detector.status, figures_due(observed, now)
@@ -49,7 +56,9 @@ def report(
         training=_held(before.training, training, due=due),
         source=source,
         memory=memory,
+        scaling=scaling,
         replicas=sum(pod.ready for pod in scoring_pods(observed)),
+        selector=",".join(f"{name}={value}" for name, value in pod_labels(observed.detector.name).items()),
     )
 
 
@@ -115,6 +124,7 @@ def _source(observed: Observed) -> SourceStatus | None:
     return SourceStatus(
         partitions=sum(each.source.partitions for each in evidence),
         lag=sum(each.source.lag for each in evidence),
+        lag_seconds=round(max(each.source.lag_seconds for each in evidence)),
         last_scored=rfc3339(scored) if scored is not None else None,
         last_alert=rfc3339(max(alerts)) if alerts else None,
         last_score=newest_score.last_score,

@@ -27,6 +27,8 @@ _CALL_SECONDS: Final = 5.0
 _ABORT_SECONDS: Final = 1.0
 _HUNG_SECONDS: Final = 8.0
 _PAUSE_SECONDS: Final = 0.2
+_REBALANCED_SECONDS: Final = 0.02
+"""Every rebalance makes the transaction that is open void; the group's next generation is known a few milliseconds later."""
 _NOT_A_MEMBER: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID)
 
 
@@ -139,7 +141,7 @@ class ExactlyOnce:
             except KafkaException as failure:
                 if self._lost(error_of(failure)):
                     return Progress.LOST
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(_REBALANCED_SECONDS if self._step is _Step.ABORT else _PAUSE_SECONDS)
             if step in (_Step.ABORT, _Step.OFFSETS) and self._step is not _Step.COMMIT:
                 return Progress.WAITING  # it goes on with the group's newest generation
         return Progress.DONE

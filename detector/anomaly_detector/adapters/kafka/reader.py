@@ -17,6 +17,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Kafka
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.clients import error_of
+from anomaly_detector.core.backlog import Backlog, Behind, Sight
 from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages, numbers_in
 from anomaly_detector.core.records import Read
 
@@ -84,7 +85,12 @@ class Reader:
         self._owned: set[int] = set()
         self._next: dict[int, int] = {}
         """Of the partitions that have begun."""
+        self._stamps: dict[int, int] = {}
+        """Of the last message of each, in Unix milliseconds."""
+        self._backlog = Backlog()
         self._held = False
+        self.waited = 0.0
+        """Seconds in which there was nothing to read."""
         self.joined = False
         """Whether the group has said which partitions are ours, be it none."""
         self.ended = self.replaced = False
@@ -119,7 +125,9 @@ class Reader:
         self._let_go()
         found = self._consumer.consume(most, 0)
         if not found:
+            begin = time.monotonic()
             first = self._consumer.poll(seconds)
+            self.waited += time.monotonic() - begin
             if first is None:
                 return None
             found = [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
@@ -147,6 +155,16 @@ class Reader:
             position = max(self._next[partition], positions[partition])  # markers of transactions are behind it, too
             lags[partition] = max(0, max(high, ends.get(partition, high)) - position)
         return lags
+
+    def behind(self, lags: Mapping[int, int | None], now: float) -> dict[int, Behind]:
+        """By partition that has begun, what `lags` said of it and how old that is; `now` in Unix seconds."""
+        found = {}
+        for partition, lag in lags.items():
+            if lag is not None and partition in self._next:
+                position, stamp = self._next[partition], self._stamps.get(partition)
+                sight = Sight(position, position + lag, None if stamp is None else stamp / 1000)
+                found[partition] = self._backlog.look(partition, sight, now)
+        return found
 
     def close(self) -> None:
         """Gives all partitions up. A static member's place in the group is kept until its session ends."""
@@ -196,14 +214,14 @@ class Reader:
         count = len(good)
         partitions = _whole_numbers(map(Message.partition, good), count)
         offsets = _whole_numbers(map(Message.offset, good), count)
-        keep = self._wanted(partitions, offsets)
+        keep = self._wanted(good, partitions, offsets)
         messages = Messages(
             list(map(Message.value, good)), list(map(Message.key, good)), _Times(good), partitions, _headers_of(good)
         )
         read = Read(messages, offsets).select(keep)
         return read if len(read) else None
 
-    def _wanted(self, partitions: Int64, offsets: Int64) -> Mask:
+    def _wanted(self, found: Sequence[Message], partitions: Int64, offsets: Int64) -> Mask:
         """[n] Whether each message is next in a partition that has begun; others were on their way when it began elsewhere."""
         keep = np.ones(len(partitions), bool)
         for partition in numbers_in(partitions):
@@ -212,7 +230,11 @@ class Reader:
             fresh = mine & (offsets >= begin) if begin is not None else np.zeros(len(mine), bool)
             keep &= ~mine | fresh
             if fresh.any():
-                self._next[partition] = int(offsets[fresh][-1]) + 1
+                last = len(fresh) - 1 - int(fresh[::-1].argmax())
+                self._next[partition] = int(offsets[last]) + 1
+                kind, stamp = found[last].timestamp()
+                if kind != TIMESTAMP_NOT_AVAILABLE:
+                    self._stamps[partition] = stamp
         return keep
 
     def _failed(self, message: Message, error: KafkaError) -> None:
@@ -260,3 +282,5 @@ class Reader:
         for partition in partitions:
             self._owned.discard(partition)
             self._next.pop(partition, None)
+            self._stamps.pop(partition, None)
+            self._backlog.forget(partition)

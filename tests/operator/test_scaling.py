@@ -1,0 +1,79 @@
+"""Who sets the number of pods, on a real API server with its HorizontalPodAutoscaler controller."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.operator.running import Document, eventually
+
+if TYPE_CHECKING:
+    from tests.operator.running import Plant
+
+pytestmark = pytest.mark.integration
+
+
+def replicas(plant: Plant) -> int:
+    found = plant.get("deployment", "pumps-detector")
+    assert found, "it is not there yet"
+    return int(found["spec"]["replicas"])
+
+
+def autoscaler(target: Document, fewest: int) -> Document:
+    """Without metrics, its controller still keeps to the fewest."""
+    resource = {"type": "Pods", "pods": {"metric": {"name": "anomaly_detector_lag_seconds"}}}
+    resource["pods"]["target"] = {"type": "AverageValue", "averageValue": "30"}  # type: ignore[index]
+    spec = {"scaleTargetRef": target, "minReplicas": fewest, "maxReplicas": 8, "metrics": [resource]}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "pumps"}, "spec": spec}
+
+
+def test_a_detector_is_scaled_as_a_deployment_is(served: Plant) -> None:
+    served.detector()
+    eventually(lambda: replicas(served) == 1)
+    served.kubectl("scale", "anomalydetector", "pumps", "--replicas=2")
+    eventually(lambda: replicas(served) == 2)
+    path = f"/apis/anomaly-operator.dev/v1alpha1/namespaces/{served.namespace}/anomalydetectors/pumps/scale"
+
+    def told() -> Document | None:
+        found = json.loads(served.cluster.kubectl("get", "--raw", path))
+        return found if found["status"].get("selector") else None
+
+    scale = eventually(told)
+    assert scale["spec"]["replicas"] == 2
+    pods = served.list("pods", scale["status"]["selector"])
+    assert {pod["metadata"]["labels"]["anomaly-operator.dev/detector"] for pod in pods} <= {"pumps"}
+
+
+def test_a_horizontal_pod_autoscaler_of_the_deployment_has_the_say(served: Plant) -> None:
+    served.detector(scaling={"minReplicas": 1, "maxReplicas": 4})
+    eventually(lambda: replicas(served) == 1)
+    served.apply(autoscaler({"apiVersion": "apps/v1", "kind": "Deployment", "name": "pumps-detector"}, 3))
+    eventually(lambda: replicas(served) == 3, 60)
+    served.edit("anomalydetector", "pumps", {"spec": {"pod": {"labels": {"team": "plant"}}}})
+    eventually(lambda: "team" in served.get("deployment", "pumps-detector")["spec"]["template"]["metadata"]["labels"], 10)
+    assert replicas(served) == 3
+    eventually(lambda: "scaling" not in served.get("anomalydetector", "pumps")["status"])
+
+
+def test_a_horizontal_pod_autoscaler_of_the_detector_sets_its_least_number(served: Plant) -> None:
+    served.detector()
+    eventually(lambda: replicas(served) == 1)
+    served.apply(autoscaler({"apiVersion": "anomaly-operator.dev/v1alpha1", "kind": "AnomalyDetector", "name": "pumps"}, 2))
+    eventually(lambda: replicas(served) == 2, 60)
+    detector = served.get("anomalydetector", "pumps")
+    assert detector
+    assert detector["spec"]["scaling"]["minReplicas"] == 2
+
+
+def test_between_its_bounds_the_operator_says_how_many_and_why(served: Plant) -> None:
+    served.detector(scaling={"minReplicas": 2, "maxReplicas": 4})
+    eventually(lambda: replicas(served) == 2)
+    decided = eventually(lambda: served.get("anomalydetector", "pumps")["status"].get("scaling"))
+    assert (decided["replicas"], decided["reason"]) == (2, "Begun")
+    served.edit("anomalydetector", "pumps", {"spec": {"scaling": {"minReplicas": 3}}})
+    eventually(lambda: replicas(served) == 3)
+    assert eventually(lambda: served.list("pods", "anomaly-operator.dev/detector=pumps"))
+    served.kubectl("scale", "deployment", "pumps-detector", "--replicas=1")
+    eventually(lambda: replicas(served) == 3, 10)
