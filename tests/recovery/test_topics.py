@@ -1,23 +1,35 @@
-"""Topics that are deleted while a pod reads or writes them: it waits, says so, and goes on when they are there again."""
+"""What is written to is refused, or gone: the pod waits and says so, reads no more than it can hold, and then goes on."""
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import SourceState
+from anomaly_api.policy import Delivery
+from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.revisions import LoadedRevision
+from anomaly_detector.core.stream import Stream
 from tests.recovery.test_service import broken, calm
-from tests.stream.pods import Topics, pod, revision, runtime
+from tests.stream.pods import Pod, Topics, pod, revision, runtime
 
 if TYPE_CHECKING:
     from dev.kafka.broker import Broker
 
 pytestmark = pytest.mark.integration
+ENTITIES = 50
+CHUNK = 100
+BEYOND = 20
+PATIENCE_SECONDS = 90.0
+MOST_GROWTH_BYTES = 96 * 2**20
 
 
 @pytest.fixture
@@ -25,6 +37,83 @@ def topics(kafka: Broker) -> Topics:
     found = Topics(kafka.bootstrap)
     found.create()
     return found
+
+
+def refuse(topics: Topics, name: str, *, refused: bool) -> None:
+    """A topic that takes no record of more than a few bytes takes no alert."""
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+    wanted = ConfigEntry("max.message.bytes", "100" if refused else "1048588", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[wanted])
+    admin.incremental_alter_configs([resource])[resource].result(30)
+
+
+def resident_bytes(running: Pod) -> int:
+    status = Path(f"/proc/{running.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def readings(first: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """Partition, key and value for CHUNK steps; every entity is out of its mind now and then."""
+    for step in range(first, first + CHUNK):
+        pressure = 90.0 if step % CHUNK >= CHUNK - 5 else 3.0 + step % 2 * 0.1
+        value = json.dumps({"at": 1000 + step, "temperature": 20.0 + step % 3 * 0.1, "pressure": pressure}).encode()
+        for entity in range(ENTITIES):
+            yield entity % 2, b"pump-%d" % entity, value
+
+
+def flood(topics: Topics, first: int) -> None:
+    for partition, key, value in readings(first):
+        topics.send(value, key, partition=partition)
+    assert topics.producer.flush(120) == 0
+
+
+def expected_alerts(source: str, chunks: int) -> set[bytes]:
+    """What the core alone makes of it."""
+    written_ms = int(time.time() * 1000)
+    stream = Stream(source, LoadedRevision(revision()))
+    found: set[bytes] = set()
+    for chunk in range(chunks):
+        rows = list(readings(chunk * CHUNK))
+        partitions = np.array([partition for partition, *_ in rows], np.int64)
+        stamps = np.full(len(rows), written_ms, np.int64)
+        messages = Messages([value for *_, value in rows], [key for _, key, _ in rows], stamps, partitions)
+        found |= {alert.value for alert in stream.process(messages).alerts}
+    return found
+
+
+def stands_still(running: Pod) -> bool:
+    slowest = running.evidence().source.slowest
+    return slowest is not None and slowest.waiting > 4.0
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+def test_alerts_that_cannot_be_written_hold_reading_up_and_memory_does_not_grow(
+    topics: Topics, tmp_path: Path, delivery: Delivery
+) -> None:
+    order = runtime(topics).model_copy(update={"delivery": delivery})
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        flood(topics, 0)
+        running.until(lambda found: found.alerts > 0 and found.source.lag == 0, seconds=60)
+        before = resident_bytes(running)
+        refuse(topics, topics.alerts, refused=True)
+        chunks, deadline = 1, time.monotonic() + PATIENCE_SECONDS
+        while not stands_still(running):
+            flood(topics, chunks * CHUNK)
+            chunks += 1
+            assert time.monotonic() < deadline, "it reads on and on"
+        for _ in range(BEYOND):
+            flood(topics, chunks * CHUNK)
+            chunks += 1
+        running.until(lambda found: found.source.lag >= BEYOND * CHUNK * ENTITIES, seconds=60)
+        assert resident_bytes(running) - before < MOST_GROWTH_BYTES
+        assert running.get("/healthz")[0] == 200
+        refuse(topics, topics.alerts, refused=False)
+        done = running.until(lambda found: found.source.lag == 0 and found.source.recovering == 0, seconds=300)
+        assert done.source.slowest is None
+        assert resident_bytes(running) - before < MOST_GROWTH_BYTES
+        assert running.terminate() == 0
+    written = {message.value() for message in topics.received(topics.alerts, 1_000_000, seconds=20)}
+    assert written == expected_alerts(order.detector.source, chunks)
 
 
 @pytest.mark.parametrize("which", ["alerts", "source"])

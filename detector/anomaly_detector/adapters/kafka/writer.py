@@ -15,6 +15,7 @@ from anomaly_detector.core.records import Record
 
 log: Final = logging.getLogger(__name__)
 _PAUSE_SECONDS: Final = 0.5
+_SAY_SECONDS: Final = 5.0
 _LEARNT_SECONDS: Final = 60.0
 _A_LITTLE: Final = 0.9
 
@@ -75,6 +76,9 @@ class Writer:
     def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None]) -> None:
         self._producer = Producer(clients.producer(runtime, pod) | {"error_cb": on_error})
         self._failed: list[Record] = []
+        self._refused = 0
+        """Times that a record was refused since it was last said."""
+        self._say_again = 0.0
         self._terms = Terms()
 
     @property
@@ -137,8 +141,17 @@ class Writer:
         if error.code() in Terms.REFUSALS and record.cuttable:
             self._terms.refused([record], error.code())
         else:
-            log.warning("a record for topic %s was refused and will be sent again: %s", record.topic, error.str())
+            self._say(record.topic, error)
         self._failed.append(record)
+
+    def _say(self, topic: str, error: KafkaError) -> None:
+        """Now and then: what is refused is refused again, and there may be thousands of it."""
+        self._refused += 1
+        if time.monotonic() >= self._say_again:
+            log.warning(
+                "%d records were refused and will be sent again, the last for topic %s: %s", self._refused, topic, error.str()
+            )
+            self._refused, self._say_again = 0, time.monotonic() + _SAY_SECONDS
 
 
 def produce(
