@@ -24,6 +24,21 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, list[str]]] = {
         ["nowhere.kafka.svc:9092"],
     ),
     "no-topic": ({}, "SourceReachable", "TopicNotFound", ["no-topic-readings", "kafka.kafka.svc:9092"]),
+    "no-secret": (
+        {
+            "source": {
+                "kafka": {
+                    "bootstrapServers": "kafka.kafka.svc:9092",
+                    "topic": "no-secret-readings",
+                    "tls": {"caSecretRef": {"name": "kafka-ca"}},
+                    "sasl": {"mechanism": "Plain", "secretRef": {"name": "kafka-user"}},
+                }
+            }
+        },
+        "SourceReachable",
+        "SecretNotFound",
+        ["Secret kafka-ca with the key ca.crt"],
+    ),
     "no-image": ({"pod": {"image": "localhost:1/anomaly/none:1"}}, "Ready", "ImagePullFailed", ["localhost:1/anomaly/none:1"]),
 }
 
