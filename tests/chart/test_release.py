@@ -33,8 +33,17 @@ def namespace(bare: Cluster) -> Iterator[Cluster]:
     bare.run("create", "namespace", SPACE)
     bare.kubectl("label", "--overwrite", "namespace", SPACE, "pod-security.kubernetes.io/enforce=restricted")
     yield bare
-    bare.helm("uninstall", RELEASE, "--namespace", SPACE, "--ignore-not-found", "--wait", "--timeout=60s")
-    bare.kubectl("delete", "crd", "--ignore-not-found", "--timeout=60s", *CRDS)
+    _served(bare)
+    bare.helm("uninstall", RELEASE, "--namespace", SPACE, "--ignore-not-found", "--wait", "--timeout=240s")
+    bare.kubectl("delete", "crd", "--ignore-not-found", "--timeout=240s", *CRDS)
+
+
+def _served(cluster: Cluster) -> None:
+    """Waits for the CRDs that there are: one that is deleted before it was ever served takes minutes to go."""
+    there = cluster.kubectl("get", "crd", "--ignore-not-found", "-o", "name", *CRDS).split()
+    if there:
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *there)
+        cluster.kubectl("get", ",".join(name.partition("/")[2] for name in there), "--all-namespaces")
 
 
 def _apply(cluster: Cluster, command: str, *options: str, chart: Path = CHART) -> str:
@@ -114,7 +123,8 @@ def test_an_install_after_an_uninstall_takes_the_kept_crds_over(namespace: Clust
 
 def test_an_uninstall_takes_the_crds_too_when_they_are_not_to_be_kept(namespace: Cluster) -> None:
     _apply(namespace, "install", "--set", "crds.keep=false")
-    namespace.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=60s")
+    _served(namespace)
+    namespace.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=240s")
     assert _objects_of_the_release(namespace) == set()
 
 
@@ -166,5 +176,6 @@ def in_one_namespace(bare: Cluster) -> Iterator[Cluster]:
     bare.kubectl("wait", f"--for=jsonpath={aggregated}=create", "clusterrole/edit", "--timeout=30s")
     yield bare
     bare.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=60s")
-    bare.kubectl("delete", "crd", "--ignore-not-found", "--timeout=60s", *CRDS)
+    bare.run("get", ",".join(CRDS), "--all-namespaces")  # a CRD that is deleted before it was ever served takes minutes to go
+    bare.kubectl("delete", "crd", "--ignore-not-found", "--timeout=240s", *CRDS)
     bare.kubectl("delete", "namespace", "plant", "--timeout=60s")

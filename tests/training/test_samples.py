@@ -49,6 +49,23 @@ def test_what_is_kept_does_not_depend_on_how_many_messages_came_at_once():
     assert sorted(zip(one.slots, one.times, strict=True)) == sorted(zip(other.slots, other.times, strict=True))
 
 
+@pytest.mark.parametrize("most", [10_000, 300])
+def test_the_order_in_which_partitions_come_changes_nothing(most):
+    apart = [[reading(place, entity) for place in range(300)] for entity in range(3)]
+    samples = []
+    for turns in ([0, 1, 2], [2, 0, 1]):
+        found = Gathering(pipeline(), most, seed=1)
+        for entity in turns:
+            values = [value for _, value in apart[entity]]
+            keys = [key for key, _ in apart[entity]]
+            found.take(Messages(values, keys, np.full(300, -1, np.int64), np.full(300, entity, np.int64)))
+        samples.append(found.samples()["short"])
+    one, other = samples
+    assert one.slots.tolist() == other.slots.tolist()
+    assert one.times.tolist() == other.times.tolist()
+    assert one.values.tobytes() == other.values.tobytes()
+
+
 def test_messages_that_cannot_be_read_are_counted_and_the_last_is_explained():
     found = Gathering(pipeline(), 1000, seed=1)
     found.take(Messages([b"{"], [b"pump"], np.array([-1]), np.array([0])))

@@ -1,6 +1,7 @@
 """What is kept of the readings to learn from: windows, thinned out evenly when there are too many. No I/O, no torch."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 import numpy as np
@@ -24,7 +25,7 @@ class Sample:
     values: NDArray[np.float32]
     """[n, size, features]"""
     slots: NDArray[np.int64]
-    """[n] Number of the entity."""
+    """[n] Number of the entity, by its name."""
     times: NDArray[np.int64]
     """[n] Event time of the newest reading, microseconds."""
     complete: bool
@@ -39,17 +40,21 @@ class Sample:
 
 
 class _Thinned:
-    """Keeps each window with the same chance, which is halved whenever there are too many: even over time and entities."""
+    """Keeps each window with the same chance, which is halved whenever there are too many: even over time and entities.
 
-    def __init__(self, capacity: int, random: np.random.Generator) -> None:
-        self._capacity, self._random = capacity, random
+    A window's lot is drawn from its entity and its time, so what is kept does not depend on how partitions came mixed.
+    """
+
+    def __init__(self, capacity: int, seed: int) -> None:
+        self._capacity, self._seed = capacity, seed
         self._chance = 1.0
         self._parts: list[tuple[WindowBatch, NDArray[np.float64]]] = []
         self.seen = self._kept = 0
 
-    def add(self, batch: WindowBatch) -> None:
+    def add(self, batch: WindowBatch, marks: NDArray[np.uint64]) -> None:
+        """`marks` [n]: what tells the windows' entities apart."""
         self.seen += len(batch.times)
-        lots = self._random.random(len(batch.times))  # one a window, however they come in batches
+        lots = _lots(marks, batch.times, self._seed)
         self._parts.append(_drawn(batch, lots, self._chance))
         self._kept += len(self._parts[-1][1])
         while self._kept > self._capacity:
@@ -57,14 +62,22 @@ class _Thinned:
             self._parts = [_drawn(part, lots, self._chance) for part, lots in self._parts]
             self._kept = sum(len(lots) for _, lots in self._parts)
 
-    def sample(self) -> Sample:
+    def sample(self, numbers: NDArray[np.int64]) -> Sample:
+        """`numbers`: of the entity in each slot. Entity by entity, each in order: the same however partitions came mixed."""
         parts = [part for part, _ in self._parts]
-        return Sample(
-            values=np.concatenate([part.values for part in parts]),
-            slots=np.concatenate([part.slots for part in parts]),
-            times=np.concatenate([part.times for part in parts]),
-            complete=self._chance == 1.0,
-        )
+        times = np.concatenate([part.times for part in parts])
+        entities = numbers[np.concatenate([part.slots for part in parts])]
+        order = np.lexsort((times, entities))
+        values = np.concatenate([part.values for part in parts])
+        return Sample(values[order], entities[order], times[order], complete=self._chance == 1.0)
+
+
+def _lots(marks: NDArray[np.uint64], times: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """[n] Even in [0, 1): the finalizer of SplitMix64 (Steele, Lea, Flood 2014) over entity, time and seed."""
+    mixed = marks ^ (times.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ np.uint64(seed)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (mixed ^ (mixed >> np.uint64(31))) / float(2**64)
 
 
 def _drawn(batch: WindowBatch, lots: NDArray[np.float64], chance: float) -> tuple[WindowBatch, NDArray[np.float64]]:
@@ -91,11 +104,8 @@ class Gathering:
         self._memory = memory_for(pipeline)
         width = len(pipeline.features)
         affordable = _MOST_BYTES // sum(window.size * width * 4 for window in pipeline.windows)
-        random = np.random.default_rng(seed)
-        self._kept = {
-            window.name: _Thinned(max(10, min(most_windows, affordable)), seeded)
-            for window, seeded in zip(pipeline.windows, random.spawn(len(pipeline.windows)), strict=True)
-        }
+        self._kept = {window.name: _Thinned(max(10, min(most_windows, affordable)), seed) for window in pipeline.windows}
+        self._marks = np.empty(0, np.uint64)
         self.readings = self.rejected = self.late = self.duplicates = 0
         self.last_reject = ""
         self.first_time: int | None = None
@@ -131,7 +141,15 @@ class Gathering:
                 self.duplicates += taken.tally.duplicates
                 self._note(taken.readings)
                 for batch in taken.windows:
-                    self._kept[batch.name].add(batch)
+                    self._kept[batch.name].add(batch, self._mark()[batch.slots])
+
+    def _mark(self) -> NDArray[np.uint64]:
+        """By slot, what tells its entity apart in every training."""
+        names = self._memory.entities.names[len(self._marks) :]
+        if names:
+            new = [int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) for name in names]
+            self._marks = np.concatenate([self._marks, np.array(new, np.uint64)])
+        return self._marks
 
     def _note(self, readings: Readings) -> None:
         if not len(readings.times):
@@ -145,7 +163,11 @@ class Gathering:
 
     def samples(self) -> dict[str, Sample]:
         """What was kept, by window."""
-        return {name: kept.sample() for name, kept in self._kept.items()}
+        entities = self._memory.entities
+        order = sorted(range(len(entities.names)), key=lambda slot: (entities.names[slot], entities.partitions[slot]))
+        numbers = np.empty(len(order), np.int64)
+        numbers[order] = np.arange(len(order))
+        return {name: kept.sample(numbers) for name, kept in self._kept.items()}
 
 
 @dataclass(frozen=True)
