@@ -107,7 +107,7 @@ def test_an_upgrade_brings_new_fields_of_the_crds_and_keeps_the_detectors(namesp
 def test_an_uninstall_leaves_the_crds_and_with_them_the_detectors_and_nothing_else(namespace: Cluster) -> None:
     _apply(namespace, "install")
     _detector(namespace)
-    namespace.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=60s")
+    namespace.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=240s")
     left = _objects_of_the_release(namespace)
     assert left == {f"customresourcedefinition.apiextensions.k8s.io/{name}" for name in CRDS}
     assert _get(namespace, "adet", "pumps")["metadata"]["name"] == "pumps"
@@ -116,7 +116,7 @@ def test_an_uninstall_leaves_the_crds_and_with_them_the_detectors_and_nothing_el
 def test_an_install_after_an_uninstall_takes_the_kept_crds_over(namespace: Cluster) -> None:
     _apply(namespace, "install")
     _detector(namespace)
-    namespace.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=60s")
+    namespace.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=240s")
     _apply(namespace, "install")
     assert _get(namespace, "adet", "pumps")["metadata"]["name"] == "pumps"
 
@@ -175,7 +175,8 @@ def in_one_namespace(bare: Cluster) -> Iterator[Cluster]:
     aggregated = '{.rules[?(@.resources[0]=="anomalydetectors")].verbs[?(@=="create")]}'
     bare.kubectl("wait", f"--for=jsonpath={aggregated}=create", "clusterrole/edit", "--timeout=30s")
     yield bare
-    bare.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=60s")
+    _served(bare)
+    bare.helm("uninstall", RELEASE, "--namespace", SPACE, "--wait", "--timeout=240s")
     bare.run("get", ",".join(CRDS), "--all-namespaces")  # a CRD that is deleted before it was ever served takes minutes to go
     bare.kubectl("delete", "crd", "--ignore-not-found", "--timeout=240s", *CRDS)
     bare.kubectl("delete", "namespace", "plant", "--timeout=60s")
