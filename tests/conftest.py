@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dev.cluster.control_plane import Cluster
     from dev.kafka.broker import Broker
     from dev.surroundings import Surroundings
+    from tests.stream.pods import Topics
 
 # How long an example takes says how busy the machine is, not whether the law holds.
 settings.register_profile("anomaly-operator", deadline=None)
@@ -38,6 +39,14 @@ def kafka() -> Iterator[Broker]:
 
     with broker.running(f"tests-{os.getpid()}-kafka") as running:
         yield running
+
+
+@pytest.fixture
+def topics(kafka: Broker) -> Topics:
+    """Names of topics that no other test uses; `.create()` makes them."""
+    from tests.stream.pods import Topics
+
+    return Topics(kafka.bootstrap)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,25 +12,9 @@ from anomaly_api.assignment import Assignment, Runtime
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.revisions import LoadedRevision
 from anomaly_detector.core.stream import Stream
-from tests.stream.pods import Topics, pod, revision, runtime
-
-if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
-
-
-def calm(at: int) -> list[float]:
-    return [20.0 + at % 3 * 0.1, 3.0 + at % 2 * 0.1]
-
-
-def broken(_: int) -> list[float]:
-    return [20.0, 90.0]
-
-
-@pytest.fixture
-def topics(kafka: Broker) -> Topics:
-    return Topics(kafka.bootstrap)
 
 
 def with_room_for(entities: int, topics: Topics, partitions: int) -> Runtime:

@@ -17,7 +17,7 @@ from anomaly_api.alert import Alert, EpisodeEvent
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
-from tests.stream.pods import Topics, pod, revision, runtime
+from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 if TYPE_CHECKING:
     from dev.kafka.broker import Broker
@@ -26,19 +26,6 @@ pytestmark = pytest.mark.integration
 ORDER = Assignment(stable=revision())
 SESSION = 10.0
 """Seconds that the group waits for a member that says nothing."""
-
-
-def calm(at: int) -> list[float]:
-    return [20.0 + at % 3 * 0.1, 3.0 + at % 2 * 0.1]
-
-
-def broken(_: int) -> list[float]:
-    return [20.0, 90.0]
-
-
-@pytest.fixture
-def topics(kafka: Broker) -> Topics:
-    return Topics(kafka.bootstrap)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -11,25 +10,9 @@ from confluent_kafka.admin import AdminClient
 
 from anomaly_api.assignment import Assignment
 from anomaly_api.policy import Delivery
-from tests.stream.pods import Topics, pod, revision, runtime
-
-if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
-
-
-def calm(at: int) -> list[float]:
-    return [20.0 + at % 3 * 0.1, 3.0 + at % 2 * 0.1]
-
-
-def broken(_: int) -> list[float]:
-    return [20.0, 90.0]
-
-
-@pytest.fixture
-def topics(kafka: Broker) -> Topics:
-    return Topics(kafka.bootstrap)
 
 
 def distinct_alerts(topics: Topics, count: int) -> list[bytes]:

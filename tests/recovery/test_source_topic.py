@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from anomaly_api.assignment import Assignment
+from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.source import StartFrom
 from anomaly_detector.core import journal
 from anomaly_detector.core.journal import Fact, Journal, Source
 from anomaly_detector.core.stream import Stream
 from tests.recovery.test_custody import REVISIONS, SOURCE
-from tests.recovery.test_service import broken, calm
-from tests.stream.pods import Topics, pod, revision, runtime
-
-if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 OLD, NEW = Source(topic="old", partitions=2), Source(topic="new", partitions=2)
 
@@ -58,9 +53,10 @@ def test_a_partition_that_was_added_is_read_from_its_first_message(added: bool, 
     assert found.start == start
 
 
-@pytest.fixture
-def topics(kafka: Broker) -> Topics:
-    return Topics(kafka.bootstrap)
+def beginning_late(topics: Topics) -> Runtime:
+    """What a pod is told that begins at the end of a topic where its group has no offsets."""
+    order = runtime(topics)
+    return order.model_copy(update={"kafka": order.kafka.model_copy(update={"start_from": StartFrom.LATEST})})
 
 
 def make_anew(topics: Topics, partitions: int = 2) -> None:
@@ -74,9 +70,7 @@ def make_anew(topics: Topics, partitions: int = 2) -> None:
 @pytest.mark.integration
 def test_a_topic_that_is_made_anew_while_it_is_read_is_read_whole(topics: Topics, tmp_path: Path) -> None:
     topics.create()
-    latest = runtime(topics).kafka.model_copy(update={"start_from": StartFrom.LATEST})
-    order = runtime(topics).model_copy(update={"kafka": latest})
-    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+    with pod(tmp_path / "pod", beginning_late(topics), Assignment(stable=revision())) as running:
         running.until(lambda found: found.source.partitions == 2 and found.source.recovering == 0)
         topics.readings(range(1000, 1050), calm)
         running.until(lambda found: found.readings == 50)
@@ -94,9 +88,7 @@ def test_a_topic_that_is_made_anew_while_it_is_read_is_read_whole(topics: Topics
 @pytest.mark.integration
 def test_partitions_that_a_topic_gets_are_read_from_their_first_message(topics: Topics, tmp_path: Path) -> None:
     topics.create()
-    latest = runtime(topics).kafka.model_copy(update={"start_from": StartFrom.LATEST})
-    order = runtime(topics).model_copy(update={"kafka": latest})
-    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+    with pod(tmp_path / "pod", beginning_late(topics), Assignment(stable=revision())) as running:
         running.until(lambda found: found.source.partitions == 2 and found.source.recovering == 0)
         topics.readings(range(1000, 1010), calm)
         running.until(lambda found: found.readings == 10)

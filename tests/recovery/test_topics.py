@@ -18,8 +18,7 @@ from anomaly_api.policy import Delivery
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.revisions import LoadedRevision
 from anomaly_detector.core.stream import Stream
-from tests.recovery.test_service import broken, calm
-from tests.stream.pods import Pod, Topics, pod, revision, runtime
+from tests.stream.pods import Pod, Topics, broken, calm, pod, revision, runtime
 
 if TYPE_CHECKING:
     from dev.kafka.broker import Broker

@@ -30,8 +30,7 @@ from anomaly_api.security import (
 )
 from tests.security.conftest import CA, PLAIN_PASSWORD, PLAIN_USER, Mounted, Plant, by_password, trusting
 from tests.security.issuer import Issuer
-from tests.stream.pods import Pod, pod, revision
-from tests.stream.test_service import broken, calm
+from tests.stream.pods import Pod, broken, calm, pod, revision
 
 if TYPE_CHECKING:
     from dev.kafka.authority import Pair

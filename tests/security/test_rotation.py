@@ -24,8 +24,7 @@ from anomaly_api.security import (
 from tests.security.conftest import Mounted, Plant, by_password, trusting
 from tests.security.issuer import Issuer
 from tests.security.test_pods import mutual, running, said
-from tests.stream.pods import Pod
-from tests.stream.test_service import broken, calm
+from tests.stream.pods import Pod, broken, calm
 
 pytestmark = pytest.mark.integration
 RENEWED = "the credentials have changed"

@@ -24,8 +24,7 @@ from anomaly_api.security import (
 from tests.security.conftest import PLAIN_PASSWORD, PLAIN_USER, Mounted, Plant, by_password, trusting
 from tests.security.issuer import Issuer
 from tests.security.test_pods import mutual, running, said
-from tests.stream.pods import Pod
-from tests.stream.test_service import broken, calm
+from tests.stream.pods import Pod, broken, calm
 from tests.training.conftest import Trainer, order, start
 
 pytestmark = pytest.mark.integration

@@ -53,6 +53,16 @@ def revision(pipeline: Pipeline = PIPELINE, model: str | None = None, threshold:
     )
 
 
+def calm(at: int) -> list[float]:
+    """Temperature and pressure at which nothing is unusual."""
+    return [20.0 + at % 3 * 0.1, 3.0 + at % 2 * 0.1]
+
+
+def broken(_: int) -> list[float]:
+    """A pressure that no scorer takes for usual."""
+    return [20.0, 90.0]
+
+
 @dataclass
 class Topics:
     """Topics of one test's own."""

@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from anomaly_api.alert import LimitAlert
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Assignment, Revision
-from tests.stream.pods import FEATURES, Topics, pod, revision, runtime
-
-if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+from tests.stream.pods import FEATURES, Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def calm(at: int) -> list[float]:
-    return [20.0 + at % 3 * 0.1, 3.0 + at % 2 * 0.1]
-
-
-def broken(_: int) -> list[float]:
-    return [20.0, 90.0]
-
-
 def ordered(**policy: object) -> Revision:
     return revision().model_copy(update={"alerts": AlertPolicy.model_validate(policy)})
-
-
-@pytest.fixture
-def topics(kafka: Broker) -> Topics:
-    return Topics(kafka.bootstrap)
 
 
 def test_another_pod_goes_on_with_the_limits_of_the_one_before(topics: Topics, tmp_path: Path) -> None:

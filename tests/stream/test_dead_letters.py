@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import SourceState
 from anomaly_api.policy import Delivery
-from tests.stream.pods import Topics, pod, revision, runtime
-
-if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+from tests.stream.pods import Topics, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
 BOTH = pytest.mark.parametrize("delivery", list(Delivery))
-
-
-def calm(at: int) -> list[float]:
-    return [20.0 + at % 3 * 0.1, 3.0 + at % 2 * 0.1]
-
-
-@pytest.fixture
-def topics(kafka: Broker) -> Topics:
-    return Topics(kafka.bootstrap)
 
 
 def test_headers_and_time_of_the_message_are_kept(topics: Topics, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,25 +14,9 @@ from anomaly_api.alert import Alert, EpisodeEvent, ScorerKind
 from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import RevisionFailure, SourceState
 from tests.scoring.graphs import archive
-from tests.stream.pods import PIPELINE, Topics, pod, revision, runtime
-
-if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+from tests.stream.pods import PIPELINE, Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
-
-
-def calm(at: int) -> list[float]:
-    return [20.0 + at % 3 * 0.1, 3.0 + at % 2 * 0.1]
-
-
-def broken(_: int) -> list[float]:
-    return [20.0, 90.0]
-
-
-@pytest.fixture
-def topics(kafka: Broker) -> Topics:
-    return Topics(kafka.bootstrap)
 
 
 def test_an_anomaly_becomes_an_alert_and_its_end_another(topics: Topics, tmp_path: Path) -> None:
