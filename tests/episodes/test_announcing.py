@@ -32,7 +32,10 @@ def policy(**changes: object) -> AlertPolicy:
     ],
 )
 def test_in_the_cooldown_a_repetition_is_for_the_record_only(scores: str, expected: str) -> None:
-    assert told(policy(cooldown="5m"), drawn(scores)).drawing(len(scores)) == expected
+    at_once, one_by_one = told(policy(cooldown="5m"), drawn(scores)), Watcher(policy(cooldown="5m"))
+    for reading in drawn(scores):
+        one_by_one.see([reading])
+    assert at_once.drawing(len(scores)) == one_by_one.told.drawing(len(scores)) == expected
 
 
 def test_what_the_cooldown_held_back_says_so_and_why_it_comes_after_all() -> None:

@@ -121,10 +121,10 @@ class Walk:
         elif episode.open:
             self.found.opened += turn is Turn.OPENED
             self._go_on(step, episode, opened=turn is Turn.OPENED)
-        if not episode.open:
+        if turn is Turn.OPENED or not episode.open:
             self.found.unsettled.add(slot)
-            if episode.blank(time):
-                del episodes[slot]
+        if not episode.open and episode.blank(time):
+            del episodes[slot]
 
     def forgotten(self, ended: Ended, episodes: dict[str, dict[int, Episode]]) -> None:
         """An entity is forgotten; `episodes` by kind of window."""
