@@ -136,8 +136,8 @@ def latency(stand: Stand, topic: str, delivery: Delivery, seconds: float) -> dic
 def _pour(bootstrap: str, topic: str, seconds: float) -> float:
     """Writes 20,000 readings a second, evenly; returns when it began.
 
-    The producer is as people have it, with the 5 ms that it waits for more to send, which count. Told to wait for nothing, it sends
-    thousands of requests a second, and what is measured is a broker that has no time for anything else.
+    The producer is as people have it, with the 5 ms that it waits for more to send, which count. Told to wait for nothing, it
+    sends thousands of requests a second, and what is measured is a broker that has no time for anything else.
     """
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
     readings = Readings(_ENTITIES, _FAULT_EVERY)
