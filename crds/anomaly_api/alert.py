@@ -31,6 +31,10 @@ class EpisodeReason(StrEnum):
     """The entity was forgotten to stay within the memory budget: nobody knows how it goes on."""
     IDLE = "Idle"
     """The entity was forgotten because it has sent nothing for long."""
+    REPLACED = "Replaced"
+    """An edit of the spec took its window away, or changed entity, time or features, so that all windows begin anew."""
+    BEGUN_ANEW = "BegunAnew"
+    """What was known of its partition is void: the topic was made anew, or the group has lost its position."""
 
 
 COOLDOWN: Final = "cooldown"
@@ -87,7 +91,7 @@ class AlertData(Contract):
     windows: int
     """Windows from the one that opened it to this one."""
     score: float
-    """Of this window; 1.0 is the threshold. Of a forgotten entity, the last one."""
+    """Of this window, or of the last one where none led to the record; 1.0 is the threshold."""
     peak: float
     """Highest score of the episode so far."""
     severity: str
@@ -98,6 +102,7 @@ class AlertData(Contract):
     model: str | None = None
     """Digest of the model's artifact."""
     revision: str
+    """That decided; of an episode that a change of the revision ended, the one before."""
     contributors: list[Contributor]
     """Of this window, by falling share; at most five. None where no window led to the record."""
     imputed: int = 0

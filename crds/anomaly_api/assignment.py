@@ -78,7 +78,12 @@ class Revision(Contract):
     @property
     def name(self) -> str:
         """Short name for people, statuses and alerts."""
-        return self.digest[:8]
+        return revision_name(self.digest)
+
+
+def revision_name(digest: str) -> str:
+    """Short name of the revision with this digest."""
+    return digest[:8]
 
 
 class Assignment(Contract):

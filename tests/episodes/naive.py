@@ -60,6 +60,19 @@ class Naive:
                 self._end_periods()
                 self._window(score)
 
+    def change(self, windows: Sequence[str], *, anew: bool) -> None:
+        """Only these windows go on; `anew`: and they know nothing."""
+        for key, course in sorted(self.courses.items(), key=lambda item: (item[0][:2], self.windows.index(item[0][2]))):
+            if anew or key[2] not in windows:
+                if course.told:
+                    self.now = (*key, course.scores[-1][0])
+                    self._close(course)
+                del self.courses[key]
+        if anew:
+            self.lines += [("limited", key, True, period.dropped) for key, period in self.periods.items() if period.dropped]
+            self.periods = {}
+        self.windows = windows
+
     def _end_periods(self) -> None:
         partition, entity, _, time = self.now
         for key in (("total", partition), ("entity", (partition, entity))):

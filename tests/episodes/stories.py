@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anomaly_api.alerting import AlertPolicy
+from anomaly_detector.core.endings import Endings
 from anomaly_detector.core.entities import Entities
 from anomaly_detector.core.episodes import Episodes
 from anomaly_detector.core.rules import Rules
@@ -107,10 +108,28 @@ class Watcher:
                 state = self.episodes.state(slot)
                 if state:
                     other.episodes.restore(int(other.entities.admit(partition, [name])[0]), state)
+        for partition in self.episodes.limited():
             limit = self.episodes.state_of_partition(partition)
-            if limit:
-                other.episodes.restore_partition(partition, limit)
+            assert limit is not None, "it is limited"
+            other.episodes.restore_partition(partition, limit)
         return other
+
+    def total(self, partition: int) -> dict[str, Any] | None:
+        """What there is to remember of a partition's limit."""
+        return self.episodes.state_of_partition(partition)
+
+    def change(self, windows: Sequence[str], endings: Endings) -> list[EpisodeTurn | LimitReached]:
+        """Only these windows go on, or none of what was known; what ends by that, in no order among entities."""
+        found: list[EpisodeTurn | LimitReached] = []
+        for slot in self.episodes.remembered():
+            found += endings.turns(self.entities.names[slot], self.episodes.state(slot))
+        self.windows = list(windows)
+        if endings.anew:
+            self.entities = Entities()
+            self.episodes = Episodes(self.entities, self.rules, self.windows)
+        else:
+            self.episodes.adopt(self.rules, self.windows)
+        return found
 
     def _kind(self, name: str, readings: Sequence[Reading], slots: Any, order: Any) -> Scored | None:
         places, scores = [], []

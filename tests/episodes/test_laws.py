@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_api.alerting import AlertPolicy
-from anomaly_detector.core.turns import EpisodeTurn
+from anomaly_detector.core.turns import EpisodeTurn, LimitReached
 from tests.episodes.naive import Line, Naive
 from tests.episodes.stories import SECOND, Reading, Told, Watcher
 
@@ -57,7 +57,7 @@ def streams(draw: st.DrawFn) -> list[Reading]:
         scores = [("short", float(draw(_SCORE)))]
         if draw(st.booleans()):
             scores.append(("long", float(draw(_SCORE))))
-        found.append(Reading(clocks[entity], tuple(scores), entity, "abc".index(entity) % PARTITIONS))
+        found.append(Reading(clocks[entity], tuple(scores), entity, partition_of(entity)))
     return found
 
 
@@ -65,26 +65,38 @@ def lines(told: Told, readings: list[Reading]) -> list[tuple[int, Line]]:
     """As the naive model writes them, with the reading's index."""
     found: list[tuple[int, Line]] = []
     for row, record in zip(told.rows, told.records, strict=True):
-        reading = readings[row]
-        if isinstance(record, EpisodeTurn):
-            peak, start = round(record.peak, 5), record.start // SECOND
-            time = record.time // SECOND
-            said = (record.turn.value, reading.entity, record.window, time, start, record.windows, peak, record.severity)
-            found.append((row, (*said, record.suppressed_by)))
-        else:
-            partition = reading.partition
-            key = ("total", partition) if record.turn.kind == "Total" else ("entity", (partition, reading.entity))
-            found.append((row, ("limited", key, record.turn.over, record.turn.dropped)))
+        found.append((row, line(record, readings[row].entity)))
     return found
 
 
-def naive(policy: AlertPolicy, readings: list[Reading]) -> list[tuple[int, Line]]:
-    model, found = Naive(policy, WINDOWS, PARTITIONS), []
+def line(record: EpisodeTurn | LimitReached, entity: str) -> Line:
+    """As the naive model writes it; entities know their partitions."""
+    if isinstance(record, EpisodeTurn):
+        peak, start = round(record.peak, 5), record.start // SECOND
+        time = record.time // SECOND
+        said = (record.turn.value, entity, record.window, time, start, record.windows, peak, record.severity)
+        return (*said, record.suppressed_by)
+    partition = partition_of(entity)
+    key = ("total", partition) if record.turn.kind == "Total" else ("entity", (partition, entity))
+    return ("limited", key, record.turn.over, record.turn.dropped)
+
+
+def partition_of(entity: str) -> int:
+    return "abc".index(entity) % PARTITIONS
+
+
+def naive(model: Naive, readings: list[Reading]) -> list[tuple[int, Line]]:
+    found = []
     for row, reading in enumerate(readings):
         model.see(reading)
-        found += [(row, line if line[0] == "limited" else (*line[:6], round(line[6], 5), *line[7:])) for line in model.lines]
+        found += [(row, each) for each in rounded(model.lines)]
         model.lines = []
     return found
+
+
+def rounded(lines: list[Line]) -> list[Line]:
+    """The peaks of the naive model are not float32."""
+    return [line if line[0] == "limited" else (*line[:6], round(line[6], 5), *line[7:]) for line in lines]
 
 
 @settings(max_examples=400, deadline=None)
@@ -99,7 +111,7 @@ def test_records_are_those_of_the_naive_model_however_the_stream_is_cut_and_wher
         left, batch = left[size:], batch + 1
         if batch in moves:
             watcher = watcher.moved()
-    assert lines(watcher.told, readings) == naive(policy, readings)
+    assert lines(watcher.told, readings) == naive(Naive(policy, WINDOWS, PARTITIONS), readings)
 
 
 @settings(max_examples=200, deadline=None)

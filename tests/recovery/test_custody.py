@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,10 +143,10 @@ class Pod:
         found = journal.recover(self.broker.offsets.get(partition), 0, len(MESSAGES[partition]), latest=False)
         self.position[partition] = self.custody.recover(partition, found, 0.0)
 
-    def read(self, most: int) -> bool:
+    def read(self, most: int, until: int | None = None) -> bool:
         rows = []
         for partition, position in self.position.items():
-            end = min(position + most, len(MESSAGES[partition]))
+            end = min(position + most, len(MESSAGES[partition]) if until is None else until)
             rows += [(partition, offset) for offset in range(position, end)]
             self.position[partition] = end
         if rows:
@@ -168,7 +169,8 @@ def expected(broker: Broker) -> dict[str, list[bytes]]:
         stream = Stream(SOURCE, OF_DIGEST[facts[0].regime.revision])
         ends = [*(fact.offset for fact in facts[1:]), len(MESSAGES[partition])]
         for fact, end in zip(facts, ends, strict=True):
-            stream.adopt(OF_DIGEST[fact.regime.revision])
+            for _, ending in stream.adopt(OF_DIGEST[fact.regime.revision]):
+                alerts[ending.entity].append(ending.value)
             stream.memory.change(fact.regime)
             outcome = stream.process(batch([(partition, offset) for offset in range(fact.offset, end)]).messages)
             for alert in outcome.alerts:
@@ -271,3 +273,32 @@ def test_the_streams_of_these_tests_know_everything_that_alerts_may_say() -> Non
         said |= {str(event["data"].get("suppressedBy")) for event in found}
     assert said >= {"Opened", "Released", "StillOpen", "SeverityRose", "Recovered"}
     assert said >= {"PerEntity", "Total", "cooldown", "night"}
+
+
+def after_an_edit(before: LoadedRevision, after: LoadedRevision, end: int, *, taken_over: bool) -> dict[str, list[bytes]]:
+    """The alerts when another revision comes after so many messages: to the pod that read them, or to its successor."""
+    broker = Broker()
+    for each in (before, after) if taken_over else (before,):
+        pod = Pod(broker, each, ALLOWANCES[0])
+        for partition in PARTITIONS:
+            pod.take(partition)
+        while pod.read(10, end):
+            pod.commit()
+    if not taken_over:
+        pod.custody.adopt(after)
+    for _ in range(3):  # what is told is told once
+        pod.commit()
+    return broker.alerts
+
+
+@pytest.mark.parametrize(("which", "ending"), [(1, {"long"}), (3, {"short", "long"})], ids=["a window goes", "all begins anew"])
+def test_whoever_meets_an_edit_tells_the_same_ends(which: int, ending: set[str]) -> None:
+    unlimited = _with(revision(_BOTH, threshold=6.0, warmup=5), **_EAGER)
+    replaced: set[str] = set()
+    for before in (REVISIONS[0], unlimited):
+        for end in range(20, 240, 9):
+            told = after_an_edit(before, REVISIONS[which], end, taken_over=False)
+            assert after_an_edit(before, REVISIONS[which], end, taken_over=True) == told
+            found = [json.loads(value)["data"] for values in told.values() for value in values]
+            replaced |= {data["window"] for data in found if data.get("reason") == "Replaced"}
+    assert replaced == ending

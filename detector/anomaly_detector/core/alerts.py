@@ -27,7 +27,7 @@ class Alert:
     """A record for the alerts topic."""
 
     row: int
-    """Index of the message that led to it."""
+    """Index of the message that led to it; -1: none did."""
     entity: str
     """Key of the record; of a limit in all, which concerns no single one, the name of the partition."""
     value: bytes

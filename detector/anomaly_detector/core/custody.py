@@ -15,10 +15,12 @@ from typing import Final
 import numpy as np
 
 from anomaly_detector.core import journal
+from anomaly_detector.core.alerts import Alert
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.checkpoint import pack
 from anomaly_detector.core.columns import numbers_in
 from anomaly_detector.core.dead_letters import dead_letters
+from anomaly_detector.core.endings import Endings
 from anomaly_detector.core.journal import Fact, Header, Recovered
 from anomaly_detector.core.memory import Regime
 from anomaly_detector.core.records import Portion, Portions, Read, Record
@@ -125,7 +127,8 @@ class Custody:
 
     def adopt(self, loaded: LoadedRevision) -> None:
         """From the next reading of every partition on, this revision decides."""
-        self.stream.adopt(loaded)
+        for partition, alert in self.stream.adopt(loaded):
+            self._tell(partition, alert)
         self._note_regime()
 
     def allow(self, allowance: Allowance) -> None:
@@ -206,8 +209,9 @@ class Custody:
         live = self._enliven(partition, found, regime, now)
         self._note_fact(partition, live, begin=True)
         self._note_source(partition, live, found)
+        self._end(partition, found, self.stream.endings(found.last or regime, None))
         for entity in found.episodes:
-            self._note_episodes(partition, entity)  # they have ended without a word
+            self._note_episodes(partition, entity)
         self._note_limit(partition)
 
     def _go_on(self, replay: Replay, found: Recovered, now: float) -> None:
@@ -220,13 +224,29 @@ class Custody:
         live = self._enliven(partition, found, before, now)
         self._note_source(partition, live, found)
         live.since = found.until - found.start
-        if before.readings == regime.readings:  # else what had begun has ended without a word, as when a revision is taken over
+        endings = self.stream.endings(before, regime)
+        self._end(partition, found, endings)
+        if not endings.anew:
             for entity, state in found.episodes.items():
                 self.stream.restore_episodes(partition, entity, journal.decode_episodes(state))
             if found.limit is not None:
                 self.stream.restore_limit(partition, journal.decode_limit(found.limit))
         self._note_regime()
         log.info("partition %d goes on at offset %d; %d readings replayed", partition, found.until, live.since)
+
+    def _end(self, partition: int, found: Recovered, endings: Endings) -> None:
+        """Tells of what was open and does not go on."""
+        if endings.any:
+            for entity, state in found.episodes.items():
+                for alert in endings.of_entity(entity, journal.decode_episodes(state)):
+                    self._tell(partition, alert)
+            for alert in endings.of_partition(partition, journal.decode_limit(found.limit) if found.limit else None):
+                self._tell(partition, alert)
+
+    def _tell(self, partition: int, alert: Alert) -> None:
+        live = self._live[partition]
+        live.records.append(Record(self._topics.alerts, alert.entity.encode(), alert.value, alert.headers))
+        live.changed = True
 
     def _enliven(self, partition: int, found: Recovered, regime: Regime, now: float) -> _Live:
         episodes, facts = dict(found.episodes), list(found.facts)
@@ -243,8 +263,7 @@ class Custody:
                 live.records.append(letter)
                 live.weight += len(letter.key or b"") + len(letter.value or b"")
         for alert in outcome.alerts:
-            record = Record(self._topics.alerts, alert.entity.encode(), alert.value, alert.headers)
-            self._live[int(partitions[alert.row])].records.append(record)
+            self._tell(int(partitions[alert.row]), alert)
         for left in outcome.left:
             if left.name in self._live[left.partition].episodes:
                 self._note_episodes(left.partition, left.name)

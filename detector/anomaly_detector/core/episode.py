@@ -40,6 +40,8 @@ class Episode:
     """Time of the window that opened it."""
     windows: int = 0
     """Since then, that one included."""
+    seen: int = 0
+    """Time of the last window, of an open one."""
     score: float = 0.0
     """Of the last window."""
     peak: float = 0.0
@@ -80,7 +82,7 @@ class Episode:
         self._measure(time, score, rules)
         if self.streak < rules.opening:
             return None
-        self.open, self.streak, self.start, self.windows = True, 0, time, 1
+        self.open, self.streak, self.start, self.seen, self.windows = True, 0, time, time, 1
         return Turn.OPENED
 
     def due(self, time: int, rules: Rules) -> EpisodeReason | None:
@@ -103,13 +105,18 @@ class Episode:
         self.owed = self.announced and suppressed_by is not None
         self.said_at, self.said_peak, self.said_severity = time, self.peak, self.severity
 
+    @property
+    def hushed(self) -> str | None:
+        """Why nobody is to be told of its end; None: somebody waits for it."""
+        return None if self.announced else self.suppressed_by
+
     def close(self, time: int, rules: Rules) -> None:
         """It is over. Only one that people were told of has a cooldown: else one that flaps would never be announced again."""
         if self.announced and rules.cooldown:
             self.cooling, self.cooling_severity = time + rules.cooldown, self.severity
         self._rest()
         self.open = self.recorded = self.announced = self.owed = False
-        self.start = self.windows = self.said_at = 0
+        self.start = self.seen = self.windows = self.said_at = 0
         self.peak = self.said_peak = 0.0
         self.severity = self.said_severity = self.suppressed_by = self.refused = ""
 
@@ -136,6 +143,7 @@ class Episode:
 
     def _go_on(self, time: int, score: float, rules: Rules) -> Turn | None:
         self.windows += 1
+        self.seen = time
         self._measure(time, score, rules)
         if score >= rules.below:
             self.streak = 0

@@ -20,7 +20,7 @@ from anomaly_detector.core.walk import Scored, Step, Walk, Walked
 
 _ALWAYS: Final = np.iinfo(np.int64).min
 _NEVER: Final = np.iinfo(np.int64).max
-_TALLY: Final = "*"
+TALLY: Final = "*"
 """Where the entity's limit stands among the windows of its state; no window has this name."""
 
 
@@ -96,8 +96,7 @@ class Episodes:
     def clear(self, slots: Int64) -> None:
         """Forgets these entities."""
         self._stirred[slots] = self.scored[slots] = False
-        known = {slot for watch in self._watches.values() for slot in watch.episodes} | self._limits.entities.of.keys()
-        for slot in known.intersection(slots.tolist()):
+        for slot in self.remembered().intersection(slots.tolist()):
             self._drop(slot)
 
     def remembers(self, slot: int) -> bool:
@@ -115,11 +114,19 @@ class Episodes:
         found, self._stirred_partitions = self._stirred_partitions, set()
         return found
 
+    def remembered(self) -> set[int]:
+        """Slots of the entities of which there is anything to remember."""
+        return self._limits.entities.of.keys() | {slot for watch in self._watches.values() for slot in watch.episodes}
+
+    def limited(self) -> list[int]:
+        """Partitions of which there is a limit to remember, by number."""
+        return sorted(self._limits.partitions.of)
+
     def state(self, slot: int) -> dict[str, dict[str, Any]]:
         """By window, what there is to remember of an entity: plain values. Nothing, for most."""
         found = {name: watch.episodes[slot].state() for name, watch in self._watches.items() if slot in watch.episodes}
         tally = self._limits.entities.state(slot)
-        return found | ({_TALLY: tally} if tally else {})
+        return found | ({TALLY: tally} if tally else {})
 
     def restore(self, slot: int, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Sets an entity's episodes to what `state` gave; those of windows that are no more are left out."""
@@ -128,8 +135,8 @@ class Episodes:
             if name in state:
                 watch.episodes[slot] = Episode.of(state[name])
                 self.scored[slot] = True
-        if _TALLY in state:
-            self._limits.entities.restore(slot, state[_TALLY])
+        if TALLY in state:
+            self._limits.entities.restore(slot, state[TALLY])
         self._settle([slot])
 
     def state_of_partition(self, partition: int) -> dict[str, Any] | None:

@@ -82,6 +82,8 @@ class Recovered:
     state: Mapping[str, Any] = field(default_factory=dict)
     episodes: Mapping[str, bytes] = field(default_factory=dict)
     limit: bytes | None = None
+    last: Regime | None = None
+    """The last one that is known, whether it still counts or not."""
     facts: tuple[int, ...] = ()
     """Numbers of the facts in the topic."""
     number: int = 0
@@ -187,7 +189,9 @@ class Journal:
     def _anew(self, offset: int, note: str = "", skipped: int = 0) -> Recovered:
         """Begins at an offset with nothing; what stands in the topic is named, so that it can be deleted."""
         numbers = tuple(fact.number for fact in self._facts.values())
-        known = Recovered(offset, offset, None, episodes=dict(self._episodes), limit=self._limit, facts=numbers)
+        newest = max(self._facts.values(), key=lambda fact: fact.number, default=self._header)
+        last = newest.regime if newest else None
+        known = Recovered(offset, offset, None, episodes=dict(self._episodes), limit=self._limit, last=last, facts=numbers)
         return replace(known, number=self._number, skipped=skipped, note=note)
 
     def _fact(self, key: bytes, fact: Fact | None) -> None:

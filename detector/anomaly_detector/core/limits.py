@@ -29,6 +29,8 @@ class Tally:
     """Announced."""
     dropped: int = 0
     """Held back."""
+    at: int = 0
+    """When one was announced or counted as held back last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,9 @@ class Tallies:
         if tally is None or time >= tally.until:
             tally = self.of[where] = Tally(time, time + quota.per)
         tally.count += 1
+        tally.at = time
 
-    def refuse(self, where: int, quota: Quota, episode: Episode) -> tuple[bool, LimitTurn | None]:
+    def refuse(self, where: int, time: int, quota: Quota, episode: Episode) -> tuple[bool, LimitTurn | None]:
         """An episode is held back: whether it is counted, which happens once a period, and what is to be said about it."""
         tally = self.of[where]
         mark = f"{self.kind}/{tally.since}"
@@ -74,6 +77,7 @@ class Tallies:
             return False, None
         episode.refused = mark
         tally.dropped += 1
+        tally.at = time
         return True, self._turn(where, tally, quota, over=False) if tally.dropped == 1 else None
 
     def end(self, where: int, quota: Quota | None) -> LimitTurn | None:
@@ -92,11 +96,17 @@ class Tallies:
 
     def restore(self, where: int, state: Mapping[str, Any]) -> None:
         """Sets it to what `state` gave."""
-        self.of[where] = Tally(**{name: int(state[name]) for name in ("since", "until", "count", "dropped")})
+        self.of[where] = restored(state)
 
     def _turn(self, where: int, tally: Tally, quota: Quota | None, *, over: bool) -> LimitTurn:
         most = quota.most if quota else tally.count
         return LimitTurn(self.kind, where, most, tally.since, tally.until, tally.dropped, over)
+
+
+def restored(state: Mapping[str, Any]) -> Tally:
+    """What `Tallies.state` gave, now or in an older version, which did not know `at`."""
+    known = {name: int(state[name]) for name in ("since", "until", "count", "dropped")}
+    return Tally(**known, at=int(state.get("at", state["since"])))
 
 
 class Limits:
@@ -122,5 +132,5 @@ class Limits:
         if tallies.room(slot, quota, time):
             tallies, where, quota = self.partitions, partition, rules.total
         assert quota is not None, "without one there is room"
-        counted, turn = tallies.refuse(where, quota, episode)
+        counted, turn = tallies.refuse(where, time, quota, episode)
         return (tallies.kind if counted else None), turn

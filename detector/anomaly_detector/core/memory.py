@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from anomaly_api.alert import ScorerKind
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Contract
 from anomaly_api.source import Pipeline
@@ -42,6 +43,11 @@ class Regime(Contract):
     """Of what is remembered of each partition; None: there are none."""
     partitions: int = 1
     """Of the topic: each has an equal share of the alerts that are allowed in all."""
+    scorer: ScorerKind = ScorerKind.STATISTICAL
+    model: str | None = None
+    """Digest; None: there is none, or it cannot be used."""
+    thresholds: dict[str, float] = {}
+    """By window, as the scorer computes scores. By these three and the revision, its records say who decided."""
 
     @property
     def readings(self) -> tuple[Any, ...]:

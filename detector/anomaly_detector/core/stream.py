@@ -22,6 +22,7 @@ from anomaly_detector.core.alerts import Alert
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import MICROSECONDS, Float32, Messages
 from anomaly_detector.core.decode import Reject
+from anomaly_detector.core.endings import Endings
 from anomaly_detector.core.entities import Entities
 from anomaly_detector.core.episodes import Episodes
 from anomaly_detector.core.eviction import Reason
@@ -121,18 +122,28 @@ class Stream:
         self._allowance = allowance
         self.memory.change(self._asked())
 
-    def adopt(self, loaded: LoadedRevision) -> None:
-        """Goes over to another revision. Windows stay when entity, time and features do; so do open episodes."""
+    def adopt(self, loaded: LoadedRevision) -> list[tuple[int, Alert]]:
+        """Goes over to another revision. Windows stay when entity, time and features do; so do open episodes.
+
+        Returns what is to be told of those that end, with their partitions.
+        """
         before = self.stable
         running = RunningRevision(self._source, loaded)
         if before.revision == loaded.revision:  # its model loaded meanwhile
             running.windows, running.episodes = before.windows, before.episodes
             running.fallback_windows = before.fallback_windows
         self._revisions = [running]
-        if self.memory.change(self._asked()):
+        asked = self._asked()
+        ended = self._ended(self.endings(self.regime, asked))
+        if self.memory.change(asked):
             self._episodes.adopt(self._rules(), self._window_names)
         else:
             self._episodes = self._new_episodes()
+        return ended
+
+    def endings(self, before: Regime, after: Regime | None) -> Endings:
+        """What ends when a partition goes over from a regime to another one; None: when what was known of it is void."""
+        return Endings(self._source, before, after)
 
     def prepare(self) -> Regime:
         """Before a batch: whether running levels are needed may have changed with the one before, where a model failed."""
@@ -208,7 +219,9 @@ class Stream:
     def _asked(self) -> Regime:
         stable = self.stable
         revision = stable.revision
-        windows = revision.pipeline.windows
+        windows, by_model = revision.pipeline.windows, not stable.wants_levels
+        decisions = {window.name: stable.decision(window.name, by_model=by_model) for window in windows}
+        decides = next(iter(decisions.values()))
         # Levels are counted whether they are needed or not: when a model fails is no time to forget entities.
         allowed = self._allowance and self._allowance.bounds(_row_bytes(revision.pipeline, revision.fallback), windows)
         return Regime(
@@ -218,7 +231,21 @@ class Stream:
             fallback=revision.fallback,
             bounds=allowed,
             partitions=self._allowance.partitions if self._allowance else 1,
+            scorer=decides.scorer,
+            model=decides.model,
+            thresholds={name: decision.threshold for name, decision in decisions.items()},
         )
+
+    def _ended(self, endings: Endings) -> list[tuple[int, Alert]]:
+        if not endings.any:
+            return []
+        names, partitions, episodes = self._entities.names, self._entities.partitions, self._episodes
+        found = []
+        for partition, name, slot in sorted((partitions[slot], names[slot], slot) for slot in episodes.remembered()):
+            found += [(partition, alert) for alert in endings.of_entity(name, episodes.state(slot))]
+        for partition in episodes.limited():
+            found += [(partition, alert) for alert in endings.of_partition(partition, episodes.state_of_partition(partition))]
+        return found
 
     @property
     def _window_names(self) -> list[str]:

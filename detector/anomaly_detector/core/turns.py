@@ -25,10 +25,10 @@ class EpisodeTurn:
     """An episode of which there is to be a record."""
 
     row: int
-    """Index of the message that led to it."""
+    """Index of the message that led to it; -1: none did."""
     window: str
     index: int | None
-    """Which window of that kind led to it; None: the entity is forgotten."""
+    """Which window of that kind led to it; None: the entity is forgotten, or a change ends it."""
     entity: str
     time: int
     """Event time, microseconds since 1970 UTC."""
@@ -52,7 +52,7 @@ class LimitReached:
     """A limit of which there is to be a record."""
 
     row: int
-    """Index of the message that led to it."""
+    """Index of the message that led to it; -1: none did."""
     time: int
     """Event time, microseconds since 1970 UTC."""
     entity: str

@@ -186,8 +186,7 @@ class Walk:
     def _close(self, place: "_Place", episode: Episode, reason: EpisodeReason) -> None:
         """An episode without a record of its opening has none of its end."""
         if episode.recorded:
-            suppressed = None if episode.announced else episode.suppressed_by
-            self._add(place, episode, Turn.CLOSED, reason, suppressed)
+            self._add(place, episode, Turn.CLOSED, reason, episode.hushed)
 
     def _record(self, step: Step, episode: Episode, turn: Turn, reason: EpisodeReason, suppressed: str | None) -> None:
         episode.say(step.time, suppressed)
