@@ -9,7 +9,6 @@ committed counts, and the next stay begins with what Kafka says.
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -23,9 +22,7 @@ from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.reader import Reader
 from anomaly_detector.adapters.kafka.recovery import Recovery, Wanted
 from anomaly_detector.core.backlog import Behind
-from anomaly_detector.core.custody import Custody
-from anomaly_detector.core.records import Read
-from anomaly_detector.core.stream import Outcome
+from anomaly_detector.core.custody import Custody, Decided
 
 log: Final = logging.getLogger(__name__)
 _MOST_MESSAGES: Final = 4_000
@@ -45,16 +42,6 @@ _QUIET_SECONDS: Final = 0.05
 """Between two commits while there is nothing to be written but offsets and what is remembered."""
 _BEHIND_SECONDS: Final = 0.1
 """Between two commits while there is more to read than one batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worked:
-    """A batch without what had been decided before, and what it led to."""
-
-    read: Read
-    outcome: Outcome
-    seconds: float
-    """From its messages to what follows from them."""
 
 
 class Membership:
@@ -126,29 +113,31 @@ class Membership:
         sent, self._sent = self._sent, 0
         return sent
 
-    def step(self) -> Worked | None:
-        """Once around: takes over what was recovered, commits what is due, decides what is there."""
+    def step(self) -> list[Decided]:
+        """Once around: takes over what was recovered, commits what is due, decides what is there; what has been decided."""
         self._take_over()
         if self._due() and not self._commit():
-            return None
+            return self._custody.settle()
         most = min(_MOST_MESSAGES, self._custody.most_messages)
         read = self._reader.read(most, self._patience())
         self._behind = read is not None and len(read) >= most // 2
         self.lost = self.lost or self._reader.ended
         if read is None or self.lost:
-            return None
-        begin = time.perf_counter()
-        fresh, outcome = self._custody.take_in(read, time.monotonic())
-        return Worked(fresh, outcome, time.perf_counter() - begin) if outcome else None
+            return self._custody.settle()
+        return self._custody.take_in(read, time.monotonic(), more=self._behind)
 
-    def end(self, *, for_good: bool) -> None:
-        """Commits what there is to commit, and leaves the group; who will be back under the same name keeps its place in it."""
+    def end(self, *, for_good: bool) -> list[Decided]:
+        """Commits what there is to commit, and leaves the group; who will be back under the same name keeps its place in it.
+
+        What has been decided.
+        """
         begin = time.monotonic()
         self._recovery.stop()
         (self._reader.leave if for_good else self._reader.close)()  # gives all partitions up, and commits before
         self._custody.give_up(list(self._turns))
         self._delivery.close()
         log.info("%s after %.1f s", "left the group" if for_good else "ended the stay", time.monotonic() - begin)
+        return self._custody.settle()
 
     def _due(self) -> bool:
         since = time.monotonic() - self._committed
@@ -170,6 +159,8 @@ class Membership:
 
     def _patience(self) -> float:
         """How long to wait for a reading while others wait for their commit, or a partition to be found."""
+        if self._custody.under_way:
+            return 0.0
         if self._recovering or self._busy or not self.joined:
             return _LOOK_SECONDS
         if not self._custody.waiting:

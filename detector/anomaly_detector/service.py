@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
-import numpy as np
-
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvidence, SourceState
 from anomaly_api.source import Pipeline
+from anomaly_detector.adapters.beside import Beside
 from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
 from anomaly_detector.adapters.orders import Orders
 from anomaly_detector.adapters.web import Answer, health
 from anomaly_detector.core.backlog import Behind
-from anomaly_detector.core.custody import Custody, Often, Topics
+from anomaly_detector.core.columns import numbers_in
+from anomaly_detector.core.custody import Custody, Decided, Often, Topics
 from anomaly_detector.core.pace import Pace
 from anomaly_detector.core.records import Read
 from anomaly_detector.core.stream import Outcome, Stream
@@ -47,7 +47,8 @@ class Service:
         self._stream = Stream(runtime.detector.source, taken.loaded)
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._presence = Presence(self._stream.regime.pipeline)
-        self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings))
+        self._scoring = Beside("scoring")
+        self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings), self._scoring)
         self._remembrance = Remembrance(runtime, self._telemetry.registry)
         self._topic_partitions = 0
         self._surroundings = surroundings
@@ -87,8 +88,9 @@ class Service:
             while not self._stopping:
                 self._turn()
             if self._membership is not None:
-                self._membership.end(for_good=True)
+                self._account(self._membership.end(for_good=True))
         finally:
+            self._scoring.stop()
             self._orders.stop()
             self._surroundings.stop()
 
@@ -182,13 +184,8 @@ class Service:
             member.join()
 
     def _step(self, member: Membership) -> None:
-        worked = member.step()
+        self._account(member.step())
         self._telemetry.sent(member.sent())
-        if worked is not None:
-            self._telemetry.batch(len(worked.read), worked.outcome, worked.seconds)
-            self._remembrance.batch(worked.outcome)
-            self._presence.look(worked.read.messages.values, time.time())
-            self._note(worked.read, worked.outcome)
         if self._renewed:
             log.info("the credentials have changed, and the brokers take the new ones: the next stay has them")
         elif self._another_topic():
@@ -206,7 +203,7 @@ class Service:
         """The stay is over; the next one begins with what Kafka says."""
         self._skipped += member.skipped
         self._membership = None
-        member.end(for_good=member.replaced)
+        self._account(member.end(for_good=member.replaced))
         if member.replaced:
             self._name = f"{self._settings.pod}-{uuid4().hex[:8]}"
             log.warning("another pod is in the group as %s; this one goes on as %s", self._settings.pod, self._name)
@@ -223,9 +220,15 @@ class Service:
         finding = self._surroundings.finding
         return finding.readable and finding.access != self._access
 
+    def _account(self, decided: list[Decided]) -> None:
+        for each in decided:
+            self._telemetry.batch(len(each.read), each.outcome, time.monotonic() - each.begun)
+            self._remembrance.batch(each.outcome)
+            self._presence.look(each.read.messages.values, time.time())
+            self._note(each.read, each.outcome)
+
     def _note(self, read: Read, outcome: Outcome) -> None:
-        partitions = set(np.unique(read.messages.partitions).tolist())
-        self._pace.decided(partitions, time.monotonic(), scored=outcome.windows > 0)
+        self._pace.decided(set(numbers_in(read.messages.partitions)), time.monotonic(), scored=outcome.windows > 0)
         if outcome.rejects:
             last = outcome.rejects[-1]
             where = f"partition {read.messages.partitions[last.row]}, offset {read.offsets[last.row]}"

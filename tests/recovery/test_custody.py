@@ -143,14 +143,14 @@ class Pod:
         found = journal.recover(self.broker.offsets.get(partition), 0, len(MESSAGES[partition]), latest=False)
         self.position[partition] = self.custody.recover(partition, found, 0.0)
 
-    def read(self, most: int, until: int | None = None) -> bool:
+    def read(self, most: int, until: int | None = None, *, more: bool = False) -> bool:
         rows = []
         for partition, position in self.position.items():
             end = min(position + most, len(MESSAGES[partition]) if until is None else until)
             rows += [(partition, offset) for offset in range(position, end)]
             self.position[partition] = end
         if rows:
-            self.custody.take_in(batch(rows), 0.0)
+            self.custody.take_in(batch(rows), 0.0, more=more)
         return bool(rows)
 
     def commit(self, leaving: Sequence[int] = ()) -> None:
@@ -180,6 +180,7 @@ def expected(broker: Broker) -> dict[str, list[bytes]]:
 
 _ACTS = st.one_of(
     st.tuples(st.just("read"), st.integers(1, 40)),
+    st.tuples(st.just("begin"), st.integers(1, 40)),
     st.tuples(st.just("commit"), st.integers(0, 1)),
     st.tuples(st.just("crash"), st.integers(0, 1)),
     st.tuples(st.just("move"), st.sampled_from(PARTITIONS)),
@@ -202,6 +203,11 @@ class World:
 
     def read(self, most: int) -> bool:
         return any([pod.read(most) for pod in self.pods])  # noqa: C419 - both read
+
+    def begin(self, most: int) -> None:
+        """Reads, and is about to read on: what was read is not decided yet, whatever comes next."""
+        for pod in self.pods:
+            pod.read(most, more=True)
 
     def commit(self, who: int) -> None:
         self.pods[who].commit()

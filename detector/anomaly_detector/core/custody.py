@@ -3,6 +3,9 @@
     recover -> replaying -> live -> given up
                (silent)     (decides; what follows is collected until `seal` hands it over)
 
+A batch may be under way while the next one is parsed. Whatever is not the next batch finds it decided: another revision or
+allowance, a commit, a partition that comes or goes.
+
 It knows no broker: `seal` says what one commit must hold, and what a pod needs to know to go on is in it.
 """
 
@@ -16,6 +19,7 @@ import numpy as np
 
 from anomaly_detector.core import journal
 from anomaly_detector.core.alerts import Alert
+from anomaly_detector.core.aside import Aside, when_asked
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.checkpoint import pack
 from anomaly_detector.core.columns import numbers_in
@@ -57,6 +61,16 @@ class Often:
     """But no more than about so much in one commit: whoever takes the others over replays them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A batch without what had been decided before, and what it led to."""
+
+    read: Read
+    outcome: Outcome
+    begun: float
+    """When it was taken in."""
+
+
 @dataclass(slots=True)
 class _Live:
     """A partition that decides."""
@@ -88,10 +102,15 @@ class _Live:
 class Custody:
     """What a pod does with its partitions. `now` is any clock that only rises, in seconds."""
 
-    def __init__(self, stream: Stream, topics: Topics, often: Often | None = None) -> None:
+    def __init__(self, stream: Stream, topics: Topics, often: Often | None = None, aside: Aside = when_asked) -> None:
         self.stream = stream
         self._topics = topics
         self._often = often or Often()
+        self._aside = aside
+        self._begun: tuple[Read, float] | None = None
+        """The batch that is under way, and when it was taken in."""
+        self._decided: list[Decided] = []
+        """That nobody was told of yet."""
         self._live: dict[int, _Live] = {}
         self._replays: dict[int, tuple[Replay, Recovered]] = {}
 
@@ -99,6 +118,11 @@ class Custody:
     def replaying(self) -> int:
         """Partitions that do not decide yet."""
         return len(self._replays)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether there is something to settle."""
+        return self._begun is not None
 
     @property
     def waiting(self) -> bool:
@@ -127,17 +151,20 @@ class Custody:
 
     def adopt(self, loaded: LoadedRevision) -> None:
         """From the next reading of every partition on, this revision decides."""
+        self._finish()
         for partition, alert in self.stream.adopt(loaded):
             self._tell(partition, alert)
         self._note_regime()
 
     def allow(self, allowance: Allowance) -> None:
         """From the next reading of every partition on, so much may be remembered."""
+        self._finish()
         self.stream.allow(allowance)
         self._note_regime()
 
     def recover(self, partition: int, found: Recovered, now: float) -> int:
         """Takes a partition over; returns the offset from which its readings are needed."""
+        self._finish()
         if found.note:
             log.warning("partition %d: %s", partition, found.note)
         if found.regime is not None and found.start < found.until:
@@ -155,25 +182,39 @@ class Custody:
 
     def give_up(self, partitions: Iterable[int]) -> None:
         """Drops partitions with all that they have not committed."""
+        self._finish()
         for partition in partitions:
             self._live.pop(partition, None)
             self._replays.pop(partition, None)
             self.stream.forget(partition)
 
-    def take_in(self, read: Read, now: float) -> tuple[Read, Outcome | None]:
-        """Decides a batch, but for what had been decided before: what it decided, and what that led to."""
+    def take_in(self, read: Read, now: float, *, more: bool = False) -> list[Decided]:
+        """Decides a batch, but for what had been decided before; all that was decided since it was last told.
+
+        With `more` it may be the one before: there is another one to be read at once, and meanwhile windows are scored.
+        """
         if self._replays:
+            self._finish()
             read = self._replay(read, now)
-        if not len(read):
-            return read, None
-        self.stream.prepare()
-        self._note_regime()
-        outcome = self.stream.process(read.messages)
-        self._collect(read, outcome)
-        return read, outcome
+        if len(read):
+            parsed = self.stream.parse(read.messages)  # while the batch before is being scored
+            self._finish()
+            self.stream.prepare()
+            self._note_regime()
+            self.stream.begin(read.messages, parsed, self._aside if more else when_asked)
+            self._begun = read, now
+        if more:
+            return self._told()
+        return self.settle()
+
+    def settle(self) -> list[Decided]:
+        """Decides what is under way; all that was decided since it was last told."""
+        self._finish()
+        return self._told()
 
     def seal(self, now: float, leaving: Iterable[int] = ()) -> Portions:
         """What is to be committed, once; `leaving` are partitions of which it is the last."""
+        self._finish()
         for partition, entity in self.stream.stirred():
             self._note_episodes(partition, entity)
         for partition in self.stream.stirred_limits():
@@ -187,6 +228,18 @@ class Custody:
                 sealed[partition] = Portion(live.next, tuple(live.records))
                 live.records, live.weight, live.changed = [], 0, False
         return sealed
+
+    def _finish(self) -> None:
+        if self._begun is None:
+            return
+        (read, begun), self._begun = self._begun, None
+        outcome = self.stream.finish()
+        self._collect(read, outcome)
+        self._decided.append(Decided(read, outcome, begun))
+
+    def _told(self) -> list[Decided]:
+        decided, self._decided = self._decided, []
+        return decided
 
     def _replay(self, read: Read, now: float) -> Read:
         """Takes in what was decided before; returns the rest."""

@@ -138,7 +138,14 @@ class Memory:
 
     def decode(self, messages: Messages) -> Decoded:
         """Readings of a batch of messages; rejects are those that cannot be read, and those from the future."""
-        decoded = self._decoder.decode(messages.values, messages.keys, messages.timestamps_ms, messages.partitions)
+        return self.believe(self.parse(messages), messages)
+
+    def parse(self, messages: Messages) -> Decoded:
+        """Readings of a batch of messages; rejects are those that cannot be read. It knows no state, and can be done ahead."""
+        return self._decoder.decode(messages.values, messages.keys, messages.timestamps_ms, messages.partitions)
+
+    def believe(self, decoded: Decoded, messages: Messages) -> Decoded:
+        """What `parse` made of the messages, without readings from the future."""
         batch, early = self._horizon.within(decoded.batch, messages.timestamps_ms)
         if not early:
             return decoded

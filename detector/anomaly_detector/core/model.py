@@ -16,8 +16,11 @@ from anomaly_detector.core.artifact import GRAPH_INPUT, GRAPH_OUTPUTS, ArtifactE
 from anomaly_detector.core.columns import Float32
 from anomaly_detector.core.windows import WindowBatch
 
-_AT_ONCE: Final = 512
-"""Windows a run: what they lead to stays in the processor's cache; 1024 take a twentieth more time each, 4096 two thirds."""
+_NUMBERS_AT_ONCE: Final = 150_000
+"""Numbers of windows in one run. Runs beside something else (`adapters/beside.py`) should be few: after each the thread waits for
+Python's lock. Larger ones do not fit into the processor's second cache, and take four times as much memory in all."""
+_LEAST_AT_ONCE: Final = 512
+"""Windows in one run, however wide they are."""
 _SCORE: Final = GRAPH_OUTPUTS[0]
 _REASONS: Final = list(GRAPH_OUTPUTS[1:])
 _RUNTIME_ERRORS: Final = tuple(
@@ -51,12 +54,13 @@ class Model:
     def score(self, window: WindowBatch) -> Float32:
         """[n] Mean squared error of each window, in the model's own scale. Raises ScoringError."""
         session, values = self._sessions[window.name], window.values
-        if len(values) == 1:
-            values = np.repeat(values, 2, axis=0)  # a lone window takes other ways through ONNX Runtime, with other last bits
+        at_once = max(_LEAST_AT_ONCE, _NUMBERS_AT_ONCE // (values.shape[1] * values.shape[2]))
+        if len(values) % at_once == 1:
+            values = np.concatenate([values, values[-1:]])  # a lone window goes other ways in ONNX Runtime, to other last bits
         try:
             parts = [
-                session.run([_SCORE], {GRAPH_INPUT: values[start : start + _AT_ONCE]})[0]
-                for start in range(0, len(values), _AT_ONCE)
+                session.run([_SCORE], {GRAPH_INPUT: values[start : start + at_once]})[0]
+                for start in range(0, len(values), at_once)
             ]
         except _RUNTIME_ERRORS as error:
             raise ScoringError(f"window {window.name}: the graph failed: {_first_line(error)}") from error

@@ -1,6 +1,7 @@
 """A revision that runs: model or fallback, thresholds, alert policy. It scores windows and does not know which one decides."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_detector.core.alerts import Decision, Explanation
+from anomaly_detector.core.aside import Aside, Work, when_asked
 from anomaly_detector.core.columns import Float32, Int64
 from anomaly_detector.core.model import Model, ScoringError
 from anomaly_detector.core.statistical import Levels, distances
@@ -57,11 +59,19 @@ class RunningRevision:
         """Whether the fallback scorer is needed."""
         return self.loaded.model is None or self.failure is RevisionFailure.SCORING_FAILED
 
-    def score(self, window: WindowBatch, levels: Levels | None) -> Scores:
-        """Scores of [n] windows; without `levels` those of a failing model are not numbers, for want of anything else."""
-        if self.loaded.model is not None:
+    def score(self, window: WindowBatch, levels: Levels | None, aside: Aside = when_asked) -> Work[Scores]:
+        """Begins to score [n] windows, `aside` if there is a model, and returns how to ask for the scores.
+
+        Without `levels` those of a failing model are not numbers, for want of anything else.
+        """
+        model = self.loaded.model
+        raw = aside(partial(model.score, window)) if model is not None else None
+        return partial(self._scores, window, levels, raw)
+
+    def _scores(self, window: WindowBatch, levels: Levels | None, scored: Work[Float32] | None) -> Scores:
+        if scored is not None:
             try:
-                raw = self.loaded.model.score(window)
+                raw = scored()
             except ScoringError as error:
                 self.failure, self.message = RevisionFailure.SCORING_FAILED, str(error)
             else:

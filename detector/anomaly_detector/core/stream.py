@@ -3,6 +3,9 @@
     messages -> decode -> windows -> scores of every revision -> episodes, by the revision that decides -> alerts
               `> rejects                                                  entities that are forgotten `> alerts
 
+A batch can be left half way, while its windows are being scored (`begin`), and decided later (`finish`): meanwhile the next one
+is parsed. Its state is touched in the order of the stream all the same, so what comes out does not depend on it.
+
 All windows are scored by every revision; exactly one decides each. State belongs to partitions: that of one can be saved, given
 up and restored without touching the others.
 """
@@ -19,20 +22,22 @@ from anomaly_api.policy import Fallback
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.alerts import Alert
+from anomaly_detector.core.aside import Aside, Work, when_asked
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import MICROSECONDS, Float32, Messages
-from anomaly_detector.core.decode import Reject
+from anomaly_detector.core.decode import Decoded, Reject
 from anomaly_detector.core.endings import Endings
 from anomaly_detector.core.entities import Entities
 from anomaly_detector.core.episodes import Episodes
 from anomaly_detector.core.eviction import Reason
 from anomaly_detector.core.memory import Memory, Regime, TakenIn, Tally
 from anomaly_detector.core.portions import Left
-from anomaly_detector.core.revisions import LoadedRevision, RunningRevision
+from anomaly_detector.core.revisions import LoadedRevision, RunningRevision, Scores
 from anomaly_detector.core.rules import Rules
 from anomaly_detector.core.telling import ScoredWindows, Teller
 from anomaly_detector.core.turns import Ended, EpisodeTurn
 from anomaly_detector.core.walk import Walked
+from anomaly_detector.core.windows import WindowBatch
 
 _ENDINGS: Final = {Reason.BUDGET: EpisodeReason.EVICTED, Reason.IDLE: EpisodeReason.IDLE}
 
@@ -69,6 +74,17 @@ class Outcome:
             self.top = max(float(decided.max()), -np.inf if self.top is None else self.top)
 
 
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """What was taken in and is not decided yet."""
+
+    messages: Messages
+    taken: TakenIn
+    asked: list[tuple[WindowBatch, list[Work[Scores]]]]
+    """Windows, and by revision how to ask for their scores."""
+    outcome: Outcome
+
+
 class Stream:
     """Everything between a batch of messages and its alerts."""
 
@@ -81,6 +97,7 @@ class Stream:
         self._shares = 0
         """Partitions by which limits are shared."""
         self._episodes = self._new_episodes()
+        self._under_way: _UnderWay | None = None
 
     @property
     def most_messages(self) -> int:
@@ -152,19 +169,37 @@ class Stream:
         return self.regime
 
     def process(self, messages: Messages) -> Outcome:
-        """Takes in a batch."""
+        """Takes in a batch, and decides it."""
+        self.begin(messages, self.parse(messages))
+        return self.finish()
+
+    def parse(self, messages: Messages) -> Decoded:
+        """What `begin` wants to have of a batch. It touches no state: the batch before may still be under way."""
+        return self.memory.parse(messages)
+
+    def begin(self, messages: Messages, parsed: Decoded, aside: Aside = when_asked) -> None:
+        """Takes in a batch and begins to score its windows; before anything else may happen to the stream it wants `finish`."""
+        assert self._under_way is None, "a batch was begun before the one before it was finished"
         self.prepare()
         if self._shares != self.regime.partitions:
             self._episodes.adopt(self._rules(), self._window_names)
-        decoded = self.memory.decode(messages)
+        decoded = self.memory.believe(parsed, messages)
         outcome = Outcome(decoded.rejects)
+        left = len(decoded.batch)
         for portion in self.memory.portions(decoded.batch):
             if portion.leaving:
                 self._part(portion.leaving, messages, outcome)
             taken = self.memory.take_in(portion)
             outcome.readings += len(taken.readings.rows)
             outcome.tally += taken.tally
-            self._decide(taken, messages, outcome)
+            self._under_way = _UnderWay(messages, taken, self._score(taken, aside), outcome)
+            left -= len(portion.batch)
+            if left:
+                self._decide()  # who leaves with the next portion has a name until that is asked for
+
+    def finish(self) -> Outcome:
+        """Decides what was begun."""
+        outcome = self._decide()
         outcome.alerts.sort(key=lambda alert: alert.row)
         return outcome
 
@@ -272,17 +307,24 @@ class Stream:
         if ended:
             self._tell(self._episodes.observe([], messages.partitions, ended), None, {}, messages, outcome)
 
-    def _decide(self, taken: TakenIn, messages: Messages, outcome: Outcome) -> None:
-        """Scores windows, and tells what follows."""
+    def _score(self, taken: TakenIn, aside: Aside) -> list[tuple[WindowBatch, list[Work[Scores]]]]:
+        windows = (window for window in taken.windows if len(window.slots))
+        return [(window, [each.score(window, taken.levels, aside) for each in self._revisions]) for window in windows]
+
+    def _decide(self) -> Outcome:
+        """Tells what follows from the scores that are under way."""
+        assert self._under_way is not None, "nothing was begun"
+        under_way, self._under_way = self._under_way, None
+        messages, taken, outcome = under_way.messages, under_way.taken, under_way.outcome
         scored: dict[str, ScoredWindows] = {}
-        for window in taken.windows:
-            if len(window.slots):
-                scores, *_ = (revision.score(window, taken.levels) for revision in self._revisions)
-                outcome.scored(scores.values)
-                scored[window.name] = ScoredWindows(window, scores)
+        for window, asked in under_way.asked:
+            scores, *_ = [each() for each in asked]
+            outcome.scored(scores.values)
+            scored[window.name] = ScoredWindows(window, scores)
         kinds = [each.kind(taken.readings.rows) for each in scored.values()]
         walked = self._episodes.observe(kinds, messages.partitions)
         self._tell(walked, taken, scored, messages, outcome)
+        return outcome
 
     def _tell(
         self, walked: Walked, taken: TakenIn | None, scored: Mapping[str, ScoredWindows], messages: Messages, outcome: Outcome

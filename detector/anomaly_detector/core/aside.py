@@ -1,0 +1,19 @@
+"""Work that may be done beside something else: while a model scores one batch, the next one is read and decoded.
+
+Whoever begins it gets a way to ask for what it came to. What that is does not depend on when it is done, or where.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from anomaly_detector.core.columns import Float32
+
+_Item = TypeVar("_Item")
+Work = Callable[[], _Item]
+Aside = Callable[[Work[Float32]], Work[Float32]]
+"""Begins some work; what it returns waits for the end of it, and raises what it raised."""
+
+
+def when_asked(work: Work[Float32]) -> Work[Float32]:
+    """Beside nothing: it is done when somebody asks for it."""
+    return work
