@@ -61,6 +61,8 @@ class Stream:
 
     stand: Stand
     readings: Readings
+    begin: int = 0
+    """The first tick."""
     sent: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -103,7 +105,7 @@ class Stream:
             self._producer.poll(0)
 
     def _endless(self) -> Iterator[tuple[int, bytes, bytes]]:
-        tick = 0
+        tick = self.begin
         while True:
             yield from self.readings.tick(tick)
             tick += 1

@@ -14,6 +14,7 @@ from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, Ka
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from anomaly_api.assignment import Assignment, Identity, Runtime
+from anomaly_api.policy import Delivery
 from anomaly_api.source import GroupProtocol, KafkaSource, StartFrom
 from dev.bench import pod
 from dev.bench.pod import Pod, Trained
@@ -40,6 +41,7 @@ class Stand:
     trained: Trained
     topic: str
     protocol: GroupProtocol = GroupProtocol.CLASSIC
+    delivery: Delivery = Delivery.EXACTLY_ONCE
     name: str = field(default_factory=lambda: f"scale-{next(_names)}")
     members: dict[str, Member] = field(default_factory=dict)
 
@@ -55,6 +57,7 @@ class Stand:
             alerts_topic=f"{self.name}.alerts",
             dead_letter_topic=f"{self.name}.dead-letters",
             state_topic=f"{self.name}.state",
+            delivery=self.delivery,
         )
         self.order = Assignment(stable=pod.revision(self.trained), artifacts={self.trained.digest: str(self.trained.archive)})
         create(self.admin, self.runtime.alerts_topic, self.runtime.dead_letter_topic, partitions=1)
@@ -62,7 +65,11 @@ class Stand:
     def start(self, *names: str) -> None:
         """Pods that are new, or come back under their names."""
         for name in names:
-            member = self.members.setdefault(name, Member(name, self.folder / self.name / name, environment={}))
+            compiled = {
+                "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),
+                "PYTHONDONTWRITEBYTECODE": "",
+            }  # once, as in the image
+            member = self.members.setdefault(name, Member(name, self.folder / self.name / name, environment=compiled))
             member.start(self.runtime, self.order)
 
     def pods(self) -> dict[str, Pod]:

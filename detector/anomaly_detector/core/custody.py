@@ -277,6 +277,8 @@ class Custody:
         live = self._enliven(partition, found, before, now)
         self._note_source(partition, live, found)
         live.since = found.until - found.start
+        if live.since >= self._often.leaving:  # a pod that is killed again and again must not have more to replay each time
+            live.written = now - self._often.seconds
         endings = self.stream.endings(before, regime)
         self._end(partition, found, endings)
         if not endings.anew:

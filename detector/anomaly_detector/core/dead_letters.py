@@ -35,22 +35,32 @@ _LATEST_MS: Final = 253_402_300_799_999
 def dead_letters(read: Read, rejects: Sequence[Reject], source: str, topic: str) -> list[Record]:
     """Records for the rejects of a batch, in their order."""
     messages = read.messages
+    keys, values, headers = messages.keys, messages.values, messages.headers
     rows = np.array([reject.row for reject in rejects], np.int64)
     times = _written(np.asarray(messages.timestamps_ms[rows], np.int64))
-    places = zip(messages.partitions[rows].tolist(), read.offsets[rows].tolist(), times, strict=True)
     name = (TOPIC, source.encode())
+    said: dict[tuple[str, str], tuple[Header, Header, Header]] = {}
+    """What is the same in many: a producer that errs errs all the time, and this is done for each message."""
+    where: dict[int, Header] = {}
     letters = []
-    for reject, (partition, offset, time) in zip(rejects, places, strict=True):
-        ours = (
-            (REASON, reject.reason.encode()),
-            (MESSAGE, reject.message.encode(errors="replace")),
-            name,
-            (PARTITION, b"%d" % partition),
-            (OFFSET, b"%d" % offset),
-            (TIME, time),
+    places = zip(rejects, messages.partitions[rows].tolist(), read.offsets[rows].tolist(), times, strict=True)
+    for (row, reason, message), partition, offset, time in places:
+        what = said.get((reason, message))
+        if what is None:
+            what = ((REASON, reason.encode()), (MESSAGE, message.encode(errors="replace")), name)
+            said[reason, message] = what
+        place = where.get(partition)
+        if place is None:
+            place = where[partition] = (PARTITION, b"%d" % partition)
+        letters.append(
+            Record(
+                topic=topic,
+                key=keys[row],
+                value=values[row],
+                headers=(*headers(row), *what, place, (OFFSET, b"%d" % offset), (TIME, time)),
+                cuttable=True,
+            )
         )
-        row = reject.row
-        letters.append(Record(topic, messages.keys[row], messages.values[row], (*messages.headers(row), *ours), cuttable=True))
     return letters
 
 
@@ -125,5 +135,6 @@ def _written(stamps_ms: Int64) -> list[bytes]:
     sound = (stamps_ms >= 0) & (stamps_ms <= _LATEST_MS)
     if not sound.any():
         return list(repeat(b"", len(stamps_ms)))
-    texts = np.datetime_as_string(np.where(sound, stamps_ms, 0).astype("datetime64[ms]"))
-    return [b"%bZ" % text if good else b"" for text, good in zip(texts.astype("S").tolist(), sound.tolist(), strict=True)]
+    texts = np.datetime_as_string(np.where(sound, stamps_ms, 0).astype("datetime64[ms]"), timezone="UTC")
+    written: list[bytes] = np.where(sound, texts.astype("S"), b"").tolist()
+    return written

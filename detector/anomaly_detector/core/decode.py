@@ -21,11 +21,12 @@ from msgspec.structs import astuple
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
 from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Float64, Int64, Mask, Stamps
-from anomaly_detector.core.explain import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, Exact, Explainer, Flaw, too_deep
+from anomaly_detector.core.explain import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, Exact, Explainer, too_deep
 
 _EARLIEST: Final = -62_135_596_800 * MICROSECONDS
 _LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
 """The years 1 to 9999: what an alert can write down."""
+_NO_FEATURE: Final = -1
 _OPTIONAL: Final = float | None
 """A feature: what is not there is not a number, null is None."""
 _REFUSALS: Final = (msgspec.MsgspecError, RecursionError, TypeError, ValueError)
@@ -123,9 +124,19 @@ class Decoder:
         sound = finite & timed & named
         if sound.all():
             return batch
-        for place in np.flatnonzero(~sound).tolist():
-            row = int(rows[place])
-            flaw = self._flaw(bool(named[place]), bool(timed[place]), exact[place], messages[row], keys[row])
+        wrong = np.flatnonzero(~sound)
+        beyond = ~(np.isfinite(values[wrong]) | np.isnan(exact[wrong]))  # [wrong, features] Is there, and no float32
+        first = np.where(beyond.any(axis=1), beyond.argmax(axis=1), _NO_FEATURE)
+        found = zip(rows[wrong].tolist(), named[wrong].tolist(), timed[wrong].tolist(), first.tolist(), strict=True)
+        for row, is_named, is_timed, feature in found:
+            if not is_named:
+                flaw = self._explainer.entity_flaw(keys[row])
+            elif not is_timed:
+                flaw = self._explainer.time_flaw()
+            elif feature != _NO_FEATURE:
+                flaw = self._explainer.range_flaw(feature)
+            else:
+                flaw = self._explainer.missing_flaw(messages[row])
             rejects.append(Reject(row, flaw.reason, flaw.message))
         return select(batch, np.flatnonzero(sound))
 
@@ -174,15 +185,6 @@ class Decoder:
         within = (micros >= _EARLIEST) & (micros <= _LATEST)
         return np.where(within, micros, 0).astype(np.int64), within
 
-    def _flaw(self, named: bool, timed: bool, values: Float64, message: bytes | None, key: bytes | None) -> Flaw:  # noqa: FBT001 - what was found
-        if not named:
-            return self._explainer.entity_flaw(key)
-        if not timed:
-            return self._explainer.time_flaw()
-        if np.isnan(values).all():
-            return self._explainer.missing_flaw(message)
-        return self._explainer.range_flaw(int(np.flatnonzero(~_narrow(values[:, None])[1])[0]))
-
     def _explained(
         self,
         refused: list[tuple[int, str]],
@@ -196,7 +198,8 @@ class Decoder:
         """Adds what the exact way makes of the messages that the fast one refused."""
         read: list[tuple[int, Exact]] = []
         for row, said in refused:
-            found = self._explainer.at_once(said, values[row]) or self._explainer.read(values[row], keys[row], timestamps_ms[row])
+            value = values[row]
+            found = self._explainer.at_once(said, value) or self._explainer.read(value, keys[row], timestamps_ms[row], said)
             if isinstance(found, Exact):
                 read.append((row, found))
             else:

@@ -82,6 +82,14 @@ class Explainer:
         self._time_path = _steps(pipeline.time.field)
         self._paths = [_steps(feature.path) for feature in pipeline.features]
         self._known: dict[str, Flaw | None] = {}
+        self._lenient = _Lenient()
+        self._beyond = [
+            Flaw(
+                DeadLetterReason.FEATURE_INVALID,
+                f"{feature.path}: the number is not finite as a 32-bit float (at most 3.4e38)",
+            )
+            for feature in pipeline.features
+        ]
 
     def at_once(self, said: str, value: bytes | None) -> Flaw | None:
         """What is wrong, if what msgspec says of a message leaves no doubt: a message is not read a second time then.
@@ -111,9 +119,12 @@ class Explainer:
             return _no_number(path, kind)
         return self.time_flaw() if path == self._pipeline.time.field else None
 
-    def read(self, value: bytes | None, key: bytes | None, timestamp_ms: int) -> Exact | Flaw:
-        """The reading in a message, or what is wrong with it. Raises nothing, takes time linear in the message's size."""
-        document, constant = _document(value)
+    def read(self, value: bytes | None, key: bytes | None, timestamp_ms: int, said: str = "") -> Exact | Flaw:
+        """The reading in a message, or what is wrong with it. Raises nothing, takes time linear in the message's size.
+
+        `said`: what msgspec said of it, of which `at_once` could make nothing; what it could not parse it is not asked again.
+        """
+        document, constant = self._document(value, broken=said.startswith(_BROKEN))
         if isinstance(document, Flaw):
             return document
         entity = self._entity(document, key)
@@ -151,13 +162,34 @@ class Explainer:
 
     def missing_flaw(self, message: bytes | None) -> Flaw:
         """Why a message that the fast decoder reads has no value of any feature."""
-        document, _ = _document(message)
+        document, _ = self._document(message)
         return document if isinstance(document, Flaw) else self._none(document)
 
     def range_flaw(self, feature: int) -> Flaw:
         """Why a number is no value of a feature."""
-        path = self._pipeline.features[feature].path
-        return Flaw(DeadLetterReason.FEATURE_INVALID, f"{path}: the number is not finite as a 32-bit float (at most 3.4e38)")
+        return self._beyond[feature]
+
+    def _document(self, value: bytes | None, *, broken: bool = False) -> tuple[dict[str, Any] | Flaw, str]:
+        """The object in a message, and the constant in it that JSON does not know, if any."""
+        if not value:
+            return _EMPTY, ""
+        if len(value) > MAX_BYTES:
+            text = f"the message has {len(value)} bytes; a reading may have {MAX_BYTES}"
+            return Flaw(DeadLetterReason.TOO_LARGE, text), ""
+        if len(value) > MAX_DEPTH and too_deep(value):
+            return _TOO_DEEP, ""
+        constant = ""
+        try:
+            found, constant = self._lenient.read(value) if broken else (_decode(value), "")
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            # most of what is malformed is plainly so; the rest is for a decoder that is slower and less strict
+            plain = _malformed(str(error), value) if type(error) is msgspec.DecodeError else None
+            if plain is not None:
+                return plain, ""
+            found, constant = self._lenient.read(value)
+        if isinstance(found, (dict, Flaw)):
+            return found, constant
+        return _no_object(_kind(found)), ""
 
     def _entity(self, document: dict[str, Any], key: bytes | None) -> str | Flaw:
         entity = self._pipeline.entity
@@ -234,29 +266,6 @@ def too_deep(value: bytes) -> bool:
     return False
 
 
-def _document(value: bytes | None) -> tuple[dict[str, Any] | Flaw, str]:
-    """The object in a message, and the constant in it that JSON does not know, if any."""
-    if not value:
-        return _EMPTY, ""
-    if len(value) > MAX_BYTES:
-        text = f"the message has {len(value)} bytes; a reading may have {MAX_BYTES}"
-        return Flaw(DeadLetterReason.TOO_LARGE, text), ""
-    if len(value) > MAX_DEPTH and too_deep(value):
-        return _TOO_DEEP, ""
-    constant = ""
-    try:
-        found = _decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        # most of what is malformed is plainly so; the rest is for a decoder that is slower and less strict
-        plain = _malformed(str(error), value) if type(error) is msgspec.DecodeError else None
-        if plain is not None:
-            return plain, ""
-        found, constant = _leniently(value)
-    if isinstance(found, (dict, Flaw)):
-        return found, constant
-    return _no_object(_kind(found)), ""
-
-
 def _no_object(kind: str) -> Flaw:
     return Flaw(DeadLetterReason.NOT_AN_OBJECT, f"the message is {kind}; a reading is a JSON object")
 
@@ -272,22 +281,28 @@ def _malformed(said: str, value: bytes) -> Flaw | None:
     return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {said.removeprefix('JSON is malformed: ')}")
 
 
-def _leniently(value: bytes) -> tuple[Any, str]:
-    """As `_document`, with half surrogates, numbers of any length and constants that JSON does not know."""
-    constants: list[str] = []
+class _Lenient:
+    """Reads half surrogates, numbers of any length, and constants that JSON does not know."""
 
-    def unknown(name: str) -> float:
-        constants.append(name)
-        return math.nan
-
-    try:
+    def __init__(self) -> None:
+        self._constants: list[str] = []
         # whole numbers become floats: a number of 100,000 digits is legal JSON, and exact arithmetic with it is slow
-        found = json.loads(value.decode(), parse_constant=unknown, parse_int=_integer)
-    except UnicodeDecodeError as error:
-        return Flaw(DeadLetterReason.NOT_JSON, f"the message is not UTF-8 text (byte {error.start})"), ""
-    except json.JSONDecodeError as error:
-        return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {error.msg} at character {error.pos}"), ""
-    return found, constants[0] if constants else ""
+        self._decoder = json.JSONDecoder(parse_constant=self._unknown, parse_int=_integer)  # to make one costs as much as to read
+
+    def read(self, value: bytes) -> tuple[Any, str]:
+        """What is in a message, or its flaw; and the first such constant, if any."""
+        self._constants.clear()
+        try:
+            found = self._decoder.decode(value.decode())
+        except UnicodeDecodeError as error:
+            return Flaw(DeadLetterReason.NOT_JSON, f"the message is not UTF-8 text (byte {error.start})"), ""
+        except json.JSONDecodeError as error:
+            return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {error.msg} at character {error.pos}"), ""
+        return found, self._constants[0] if self._constants else ""
+
+    def _unknown(self, name: str) -> float:
+        self._constants.append(name)
+        return math.nan
 
 
 def _integer(digits: str) -> int | float:

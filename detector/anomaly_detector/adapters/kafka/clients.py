@@ -18,7 +18,11 @@ _BOTH: Final[dict[str, Any]] = {
 }
 _TIMING: Final[dict[GroupProtocol, dict[str, Any]]] = {
     GroupProtocol.CLASSIC: {
-        "session.timeout.ms": 10_000,  # 45 s by default: that is how long the partitions of a node that died would be silent
+        # 45 s by default: so long the partitions of a node that died are silent. No broker takes less than 6 s unless it is told
+        # (group.min.session.timeout.ms). A pod that stands still for longer loses its partitions to the others, and joins again:
+        # what it has not committed is decided there, once. Heartbeats come from a thread of the client's own, so neither a large
+        # batch nor a slow model keeps them from coming, and twelve of them must be lost.
+        "session.timeout.ms": 6_000,
         "heartbeat.interval.ms": 500,  # 3 s by default: a member hears with its next heartbeat that partitions are to move
     },
     GroupProtocol.CONSUMER: {},  # the broker decides

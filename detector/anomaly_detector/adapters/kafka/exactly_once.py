@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
+from itertools import islice
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -66,6 +68,8 @@ class ExactlyOnce:
         self._terms = Terms()
         self._refused: dict[int, list[Record]] = {}
         """By the broker's reason."""
+        self._watched = False
+        """Whether to be told which records are refused: a call for each costs half as much as sending it, and none is, mostly."""
         self._begin: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._ended.set()
@@ -156,39 +160,41 @@ class ExactlyOnce:
                 self._producer.begin_transaction()
                 self._place, self._step = 0, _Step.PRODUCE
             case _Step.PRODUCE:
-                while self._place < len(self._records):
-                    self._produce(self._records[self._place])
-                    self._place += 1
+                self._produce()
                 self._step = _Step.OFFSETS
             case _Step.OFFSETS:
                 self._producer.send_offsets_to_transaction(self._offsets, self._member, seconds)
                 self._step = _Step.COMMIT
             case _Step.COMMIT:
                 self._producer.commit_transaction(seconds)
-                self._records, self._offsets, self._step = [], [], _Step.IDLE
+                self._records, self._offsets, self._step, self._watched = [], [], _Step.IDLE, False
             case _Step.ABORT:
                 self._producer.abort_transaction(seconds)
                 for code, records in self._refused.items():
                     self._terms.refused(records, code)
                 self._refused = {}
-                self._step = _Step.BEGIN
+                self._step, self._watched = _Step.BEGIN, True
 
-    def _produce(self, asked: Record) -> None:
-        record = self._terms.suiting(asked)
-        if record is None:
-            return
+    def _produce(self) -> None:
+        """Hands over what is left of the records."""
+        producer, terms = self._producer, self._terms
+        for record in islice(self._records, self._place, None):
+            suiting = terms.suiting(record) if terms.learnt else record
+            if suiting is not None:
+                try:
+                    produce(producer, suiting, partial(self._delivered, suiting) if self._watched else None)
+                except KafkaException as failure:
+                    self._note_refused(suiting, error_of(failure))
+                    raise
+            self._place += 1
 
-        def failed(error: KafkaError | None, _: Message) -> None:
-            if error is not None and error.code() in Terms.REFUSALS:
-                self._refused.setdefault(error.code(), []).append(record)
+    def _delivered(self, record: Record, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._note_refused(record, error)
 
-        try:
-            produce(self._producer, record, failed)
-        except KafkaException as failure:
-            code = error_of(failure).code()
-            if code in Terms.REFUSALS:
-                self._refused.setdefault(code, []).append(record)
-            raise
+    def _note_refused(self, record: Record, error: KafkaError) -> None:
+        if error.code() in Terms.REFUSALS:
+            self._refused.setdefault(error.code(), []).append(record)
 
     def _lost(self, error: KafkaError) -> bool:
         """Decides what an error means: the same step again, all of it again, or that somebody else has taken over."""

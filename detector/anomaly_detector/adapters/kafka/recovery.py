@@ -8,11 +8,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from anomaly_api.assignment import Runtime
@@ -26,6 +26,7 @@ _ASK_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.3
 _SETTLE_SECONDS: Final = 5.0
 _AT_ONCE: Final = 100
+_WAIT_SECONDS: Final = 0.1
 _ROUNDS: Final = 8
 """In which the state topic is read: all that it holds at once would be twice what is remembered."""
 _FIRST: Final = 0
@@ -114,38 +115,50 @@ class Recovery:
         topic = described(self._admin, source, _ASK_SECONDS)
         begun_in = Source(topic=topic.identity, partitions=topic.partitions)
         newcomers = self._latest and None in committed.values()
-        ends = self._ends({each.partition for each in wanted} | ({_FIRST} if newcomers else set()))
+        led = [each for each in wanted if each.partition not in topic.leaderless]
+        ends = self._ends({each.partition for each in led} | ({_FIRST} if newcomers else set()))
+        marks = self._marks({each.partition: committed[each.partition] for each in led})
         first = self._journals({_FIRST: ends[_FIRST]})[_FIRST].source if newcomers else None
-        together = -(-len(wanted) // _ROUNDS)
-        for start in range(0, len(wanted), together):
-            some = wanted[start : start + together]
+        together = -(-len(led) // _ROUNDS) or 1
+        for start in range(0, len(led), together):
+            some = led[start : start + together]
             journals = self._journals({each.partition: ends[each.partition] for each in some})
             for each in some:
-                position = committed[each.partition]
-                low, high = self._marks(each.partition, position)
+                position, (low, high) = committed[each.partition], marks[each.partition]
                 added = first is not None and each.partition >= first.partitions
                 journal = journals.pop(each.partition)
                 yield each, journal.recover(position, low, high, latest=self._latest, source=begun_in, added=added)
+        if len(led) < len(wanted):
+            raise TimeoutError(f"partitions {sorted(each.partition for each in wanted if each not in led)} have no leader")
 
-    def _marks(self, partition: int, position: int | None) -> tuple[int, int]:
-        """First and next offset of a partition of the source. After a restart a broker may seem to have less for a moment."""
-        place = TopicPartition(self._runtime.kafka.topic, partition)
+    def _marks(self, positions: Mapping[int, int | None]) -> dict[int, tuple[int, int]]:
+        """First and next offsets of partitions of the source. After a restart a broker may seem to have less for a moment."""
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
-            low, high = map(_known, self._consumer.get_watermark_offsets(place, _ASK_SECONDS))
-            if position is None or position <= high or time.monotonic() > deadline or self._stopping:
-                return low, high
+            low = self._offsets(self._runtime.kafka.topic, positions, OffsetSpec.earliest(), IsolationLevel.READ_COMMITTED)
+            high = self._offsets(self._runtime.kafka.topic, positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
+            marks = {partition: (low[partition], high[partition]) for partition in positions}
+            settled = all(position is None or position <= high[partition] for partition, position in positions.items())
+            if settled or time.monotonic() > deadline or self._stopping:
+                return marks
             time.sleep(_AGAIN_SECONDS)
 
     def _ends(self, partitions: set[int]) -> dict[int, int]:
         """Where these partitions of the state topic end, with what is not committed."""
-        places = [TopicPartition(self._runtime.state_topic, partition) for partition in sorted(partitions)]
-        latest = self._admin.list_offsets(
-            dict.fromkeys(places, OffsetSpec.latest()),
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_ASK_SECONDS,
-        )
-        return {place.partition: _known(answer.result().offset) for place, answer in latest.items()}  # type: ignore[attr-defined]
+        return self._offsets(self._runtime.state_topic, partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
+
+    def _offsets(self, topic: str, partitions: Iterable[int], which: OffsetSpec, isolation: IsolationLevel) -> dict[int, int]:
+        """In one request for all: each answer that comes waits for the interpreter, which is busy with readings meanwhile."""
+        asked = {TopicPartition(topic, partition): which for partition in sorted(partitions)}
+        if not asked:
+            return {}
+        answers = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=_ASK_SECONDS)
+        return {place.partition: _known(answer.result().offset) for place, answer in answers.items()}  # type: ignore[attr-defined]
+
+    def _some(self) -> list[Message]:
+        """What is there, as soon as anything is: a call for many messages waits for all of them, or for its time to be over."""
+        first = self._consumer.poll(_WAIT_SECONDS)
+        return [] if first is None else [first, *self._consumer.consume(_AT_ONCE - 1, 0)]
 
     def _journals(self, ends: dict[int, int]) -> dict[int, Journal]:
         """Reads these partitions of the state topic to their ends."""
@@ -156,7 +169,7 @@ class Recovery:
             self._consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
         try:
             while left and not self._stopping:
-                for message in self._consumer.consume(_AT_ONCE, 0.1):
+                for message in self._some():
                     error, number, offset = message.error(), message.partition(), message.offset()
                     assert number is not None and offset is not None, "it was fetched"  # noqa: PT018 - for mypy
                     if number not in ends:

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -33,6 +33,11 @@ class Terms:
         self._limit = math.inf
         self._keyless = True
         self._until = math.inf
+
+    @property
+    def learnt(self) -> bool:
+        """Whether there is anything that a record may not suit."""
+        return self._until < math.inf
 
     def suiting(self, record: Record) -> Record | None:
         """The record, cut where that is needed and allowed; None: it is left out."""
@@ -161,9 +166,12 @@ def produce(
     timestamp_ms: int = -1,
 ) -> None:
     """Hands a record over, with the present as its time unless told another. Raises BufferError when the queue is full."""
-    more: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+    topic, key, value, headers, partition, _ = record
+    more: dict[str, Any] = {"on_delivery": delivered} if delivered else {}
+    if headers:
+        more["headers"] = list(headers)
+    if partition is not None:
+        more["partition"] = partition
     if timestamp_ms >= 0:
         more["timestamp"] = timestamp_ms
-    producer.produce(
-        record.topic, value=record.value, key=record.key, headers=cast(Any, list(record.headers)), on_delivery=delivered, **more
-    )
+    producer.produce(topic, value, key, **more)
