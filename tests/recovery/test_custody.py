@@ -19,7 +19,7 @@ from anomaly_api.source import Missing, Window
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.custody import Custody, Often, Topics
-from anomaly_detector.core.journal import Fact, Journal
+from anomaly_detector.core.journal import Fact, Journal, header_key
 from anomaly_detector.core.records import Portions, Read, Record
 from anomaly_detector.core.revisions import LoadedRevision
 from anomaly_detector.core.stream import Stream
@@ -263,6 +263,25 @@ def test_an_undisturbed_pod_alerts() -> None:
         pod.commit()
     assert sum(map(len, broker.alerts.values())) >= 10
     assert len(broker.dead) > 3
+
+
+def test_a_pod_that_is_killed_again_and_again_has_no_more_to_replay_each_time() -> None:
+    broker = Broker()
+    first = Pod(broker, REVISIONS[0], ALLOWANCES[1])
+    first.take(0)
+    first.read(20)
+    first.commit()
+    second = Pod(broker, REVISIONS[0], ALLOWANCES[1])
+    second.take(0)
+    assert second.position[0] == 0, "it was not time for a checkpoint yet"
+    second.read(20)
+    while all(record.key != header_key() for record in broker.state[0]):
+        before = len(broker.state[0])
+        second.commit()
+        assert len(broker.state[0]) > before, "it goes on writing"
+    third = Pod(broker, REVISIONS[0], ALLOWANCES[1])
+    third.take(0)
+    assert third.position[0] == 20
 
 
 def test_the_streams_of_these_tests_know_everything_that_alerts_may_say() -> None:
