@@ -84,7 +84,8 @@ class Feed:
             if ahead > 0.005:
                 producer.poll(0)
                 time.sleep(ahead)
-            producer.produce(self._runtime.kafka.topic, message.value, message.key, message.partition)
+            headers: list[tuple[str, str | bytes]] = [*message.headers]
+            producer.produce(self._runtime.kafka.topic, message.value, message.key, message.partition, headers=headers)
         left = producer.flush(self._patience)
         if left:
             self._failed.append(f"{left} messages could not be produced")

@@ -15,7 +15,7 @@ from anomaly_api.calibration import Calibration, Quantile, ThresholdSource, Wind
 from anomaly_api.model import Interface, InterfaceWindow
 from anomaly_api.policy import Delivery, Fallback
 from anomaly_api.schema import Empty
-from anomaly_api.source import Entity, Feature, GroupProtocol, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
+from anomaly_api.source import Entity, Feature, GroupProtocol, KafkaSource, Missing, Pipeline, StartFrom, Time, TimeFormat, Window
 from anomaly_detector.core.artifact import Manifest, artifact_digest, pack
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.revisions import LoadedRevision
@@ -23,23 +23,25 @@ from anomaly_detector.core.stream import Stream
 from dev.torture.recording import FEATURES, PARTITIONS
 
 SOURCE = "/namespaces/torture/anomalydetectors/pumps"
+_HOLD, _INTERPOLATE, _DROP = Missing.HOLD, Missing.INTERPOLATE, Missing.DROP
 _SHORT = Window(name="short", size=4)
 _MEDIUM = Window(name="medium", size=8, every=2)
 _LONG = Window(name="long", size=16, every=4, max_gap="1m")
 
 
-def _pipeline(*windows: Window, features: int = len(FEATURES)) -> Pipeline:
+def _pipeline(*windows: Window, missing: tuple[Missing, ...] = (_HOLD,) * 3, lateness: str = "0s") -> Pipeline:
+    """`missing`: what is done about it, of so many features."""
     return Pipeline(
         entity=Entity(key=Empty()),
-        time=Time(field="at", format=TimeFormat.UNIX_SECONDS),
-        features=[Feature(name=name) for name in FEATURES[:features]],
+        time=Time(field="at", format=TimeFormat.UNIX_SECONDS, lateness=lateness, max_waiting=3),
+        features=[Feature(name=name, missing=each) for name, each in zip(FEATURES, missing, strict=False)],
         windows=list(windows),
     )
 
 
 _POLICY: Final[dict[str, object]] = {
     "update": {"every": "30s", "growth": 1.5},
-    "cooldown": "20s",
+    "cooldown": "1m",
     "severities": [
         {"name": "warning", "above": 1.0},
         {"name": "lasting", "above": 1.0, "for": "16s"},
@@ -59,20 +61,22 @@ def _revision(
     threshold: float,
     model: str | None = None,
     warmup: int = 20,
-    closing: int = 3,
+    closing: int = 2,
+    opening: int = 1,
     policy: dict[str, object] | None = None,
 ) -> Revision:
     kind = ThresholdSource.VALUE if model else ThresholdSource.FALLBACK
-    thresholds = [
-        WindowThreshold(window=window.name, value=threshold, source=kind, asked=f"{threshold:g}") for window in pipeline.windows
-    ]
+    values = {window.name: threshold if window == _SHORT or model else 3 * threshold for window in pipeline.windows}
+    thresholds = [WindowThreshold(window=name, value=value, source=kind, asked=f"{value:g}") for name, value in values.items()]
     return Revision(
         model=model,
         model_name=None,
         pipeline=pipeline,
         thresholds=thresholds,
         fallback=Fallback(standard_deviations=6.0, warmup=warmup),
-        alerts=AlertPolicy.model_validate(_POLICY | {"close": {"below": 0.8, "windows": closing}} | (policy or {})),
+        alerts=AlertPolicy.model_validate(
+            _POLICY | {"open": {"windows": opening}, "close": {"below": 0.8, "windows": closing}} | (policy or {})
+        ),
     )
 
 
@@ -119,11 +123,15 @@ def _calibration(window: Window) -> Calibration:
 
 def first_revision() -> Revision:
     """In force at the start."""
-    return _revision(_pipeline(_SHORT, _MEDIUM), 6.0)
+    return _revision(_pipeline(_SHORT, _MEDIUM), 6.0, closing=1)
+
+
+def _waiting_revision() -> Revision:
+    return _revision(_pipeline(_SHORT, _MEDIUM, missing=(_INTERPOLATE, _DROP, _HOLD), lateness="6s"), 6.0, closing=1)
 
 
 def assignments(folder: Path) -> list[Assignment]:
-    """The first one is in force at the start. They differ in threshold, policy, windows, scorer and features."""
+    """The first one is in force at the start. They differ in all that may be edited while a stream runs."""
     digest, archive = model(("short", "medium"))
     place = folder / "model.tar"
     place.write_bytes(archive)
@@ -131,10 +139,12 @@ def assignments(folder: Path) -> list[Assignment]:
     revisions = [
         first_revision(),
         _revision(both, 8.0, warmup=40, policy=_RESERVED),
-        _revision(_pipeline(_SHORT, _LONG), 6.0, closing=2),
-        _revision(both, 2.0, model=digest),
-        _revision(_pipeline(_SHORT), 5.0, policy=_RESERVED),
-        _revision(_pipeline(_SHORT, _MEDIUM, features=2), 6.0),
+        _revision(_pipeline(_SHORT, _LONG, missing=(_DROP, _HOLD, _INTERPOLATE)), 6.0, closing=1),
+        _revision(both, 2.0, model=digest, closing=3, opening=2),
+        _waiting_revision(),
+        _revision(_pipeline(_SHORT, lateness="2s"), 5.0, policy=_RESERVED),
+        _revision(_pipeline(_SHORT, _MEDIUM, missing=(_DROP, _INTERPOLATE)), 6.0, closing=3, opening=2),
+        _revision(_pipeline(_SHORT, _MEDIUM, missing=(_INTERPOLATE,) * 3, lateness="30s"), 2.0, model=digest),
     ]
     return [Assignment(stable=revision, artifacts={digest: str(place)} if revision.model else {}) for revision in revisions]
 
@@ -165,8 +175,8 @@ def runtime(bootstrap: str, topic: str, delivery: Delivery, protocol: GroupProto
 
 
 def _budget() -> int:
-    """Room for six entities in each partition, with the first revision: two of its eight are always one too many."""
+    """Room for six entities in each partition where readings wait, for seven where they do not: eight are too many."""
     ample = Allowance(10**9, PARTITIONS, 60.0)
-    bounds = Stream(SOURCE, LoadedRevision(first_revision()), ample).regime.bounds
+    bounds = Stream(SOURCE, LoadedRevision(_waiting_revision()), ample).regime.bounds
     assert bounds is not None, "there is an allowance"
     return (PARTITIONS + 1) * 6 * (bounds.entity_bytes + len("pump-00"))

@@ -12,6 +12,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -20,13 +21,22 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.policy import Delivery
 from anomaly_detector.adapters.orders import load
-from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.columns import Header, Messages
 from anomaly_detector.core.journal import Fact
 from anomaly_detector.core.stream import Stream
 from dev.torture.orders import SOURCE
 
 _SECONDS = 60.0
-Alerts = dict[str, list[bytes]]
+
+
+class Record(NamedTuple):
+    """An alert as it is written."""
+
+    value: bytes
+    headers: tuple[Header, ...]
+
+
+Alerts = dict[str, list[Record]]
 """By entity, in order."""
 
 
@@ -52,11 +62,12 @@ def collect(runtime: Runtime) -> Found:
     alerts: Alerts = defaultdict(list)
     for messages in read(bootstrap, runtime.alerts_topic).values():
         for message in messages:
-            alerts[_bytes(message.key()).decode()].append(_bytes(message.value()))
+            record = Record(_bytes(message.value()), tuple(headers_of(message)))
+            alerts[_bytes(message.key()).decode()].append(record)
     dead: Counter[tuple[int, int]] = Counter()
     for messages in read(bootstrap, runtime.dead_letter_topic).values():
         for message in messages:
-            headers = {name: _bytes(value) for name, value in message.headers() or []}
+            headers = {name: value or b"" for name, value in headers_of(message)}
             dead[int(headers["partition"]), int(headers["offset"])] += 1
     return Found(read(bootstrap, runtime.kafka.topic), dict(facts), dict(alerts), dead)
 
@@ -111,14 +122,15 @@ def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counte
         ends = [*(fact.offset for fact in facts[1:]), None]
         offsets = [_offset(message) for message in messages]
         for fact, end in zip(facts, ends, strict=True):
-            stream.adopt(revisions[fact.regime.revision])
+            for _, ending in stream.adopt(revisions[fact.regime.revision]):
+                alerts[ending.entity].append(Record(ending.value, ending.headers))
             stream.memory.change(fact.regime)  # with its bounds: who is forgotten follows from them
             mine = [
                 message for message, at in zip(messages, offsets, strict=True) if at >= fact.offset and (end is None or at < end)
             ]
             outcome = stream.process(_columns(mine, partition))
             for alert in outcome.alerts:
-                alerts[alert.entity].append(alert.value)
+                alerts[alert.entity].append(Record(alert.value, alert.headers))
             for reject in outcome.rejects:
                 dead[partition, _offset(mine[reject.row])] += 1
     return dict(alerts), dead
@@ -146,11 +158,11 @@ def _without_repeats(alerts: Alerts) -> Alerts:
     return {entity: list(dict.fromkeys(records)) for entity, records in alerts.items()}
 
 
-def _id(record: bytes) -> str:
-    return str(json.loads(record)["id"])
+def _id(record: Record) -> str:
+    return str(json.loads(record.value)["id"])
 
 
-def differences(there: Alerts, meant: Mapping[str, list[bytes]]) -> list[str]:
+def differences(there: Alerts, meant: Mapping[str, list[Record]]) -> list[str]:
     """What is wrong, a line each; nothing if all is well."""
     wrong = []
     for entity in sorted(there.keys() | meant.keys()):
@@ -160,8 +172,8 @@ def differences(there: Alerts, meant: Mapping[str, list[bytes]]) -> list[str]:
         place = next((i for i, (a, b) in enumerate(zip(have, want, strict=False)) if a != b), min(len(have), len(want)))
         wrong.append(
             f"{entity}: {len(have)} alerts instead of {len(want)}; the first difference is at {place}:\n"
-            f"    is    {have[place].decode() if place < len(have) else 'missing'}\n"
-            f"    ought {want[place].decode() if place < len(want) else 'nothing'}"
+            f"    is    {have[place] if place < len(have) else 'missing'}\n"
+            f"    ought {want[place] if place < len(want) else 'nothing'}"
         )
     return wrong
 
@@ -170,7 +182,13 @@ def _columns(messages: Sequence[Message], partition: int) -> Messages:
     values = [None if message.value() is None else _bytes(message.value()) for message in messages]
     keys = [None if message.key() is None else _bytes(message.key()) for message in messages]
     stamps = np.array([message.timestamp()[1] for message in messages], np.int64)
-    return Messages(values, keys, stamps, np.full(len(messages), partition, np.int64))
+    partitions = np.full(len(messages), partition, np.int64)
+    return Messages(values, keys, stamps, partitions, lambda row: headers_of(messages[row]))
+
+
+def headers_of(message: Message) -> list[Header]:
+    """In their order."""
+    return [(name, _bytes(value)) for name, value in message.headers() or []]
 
 
 def _bytes(value: bytes | str | None) -> bytes:

@@ -1,38 +1,109 @@
-"""The stream of the schedules is one in which entities are forgotten, for either reason, with episodes open."""
+"""The stream of the schedules, without pods and brokers: what is in it, and that batches make no difference to it."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from anomaly_api.policy import Delivery
 from anomaly_api.schema import seconds
+from anomaly_detector.adapters.orders import load
 from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.memory import Tally
 from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.stream import Outcome, Stream
 from dev.torture import orders, recording
 
+SIZES = (3, 10, 30, 60)
+REVISIONS = 8
 
-def test_entities_are_forgotten_and_come_back() -> None:
+
+@dataclass
+class Course:
+    """What came of it."""
+
+    alerts: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def tally(self) -> Tally:
+        return sum((outcome.tally for outcome in self.outcomes), Tally())
+
+    @property
+    def events(self) -> Counter[tuple[str, str, str | None]]:
+        """How often each kind of record is there: what happened, why, by what it is suppressed."""
+        found: Counter[tuple[str, str, str | None]] = Counter()
+        for record in (json.loads(value) for values in self.alerts.values() for value in values):
+            data = record["data"]
+            found[record["type"].split(".")[-1], data.get("reason", ""), data.get("suppressedBy")] += 1
+        return found
+
+
+def messages(part: Sequence[recording.Message]) -> Messages:
+    partitions = np.array([message.partition for message in part], np.int64)
+    values, keys = [message.value for message in part], [message.key for message in part]
+    return Messages(values, keys, np.full(len(part), -1, np.int64), partitions, lambda row: part[row].headers)
+
+
+def decided(part: Sequence[recording.Message], revision: LoadedRevision, size: Callable[[], int]) -> Course:
+    """By one process, in batches of such sizes."""
     runtime = orders.runtime("kafka:9092", "readings", Delivery.EXACTLY_ONCE)
     assert runtime.memory_budget is not None
     allowance = Allowance(runtime.memory_budget, recording.PARTITIONS, seconds(runtime.expire_after))
-    stream = Stream(orders.SOURCE, LoadedRevision(orders.first_revision()), allowance)
-    messages = list(recording.recording(1))
-    outcome = stream.process(
-        Messages(
-            [message.value for message in messages],
-            [message.key for message in messages],
-            np.full(len(messages), -1, np.int64),
-            np.array([message.partition for message in messages], np.int64),
-        )
-    )
-    reasons = Counter(left.reason.value for left in outcome.left)
+    stream, found, begin = Stream(orders.SOURCE, revision, allowance), Course(), 0
+    while begin < len(part):
+        end = begin + size()
+        found.outcomes.append(stream.process(messages(part[begin:end])))
+        for alert in found.outcomes[-1].alerts:
+            found.alerts[alert.entity].append(alert.value)
+        begin = end
+    return found
+
+
+def whole(revision: LoadedRevision, seed: int = 1) -> Course:
+    part = list(recording.recording(seed))
+    return decided(part, revision, lambda: len(part))
+
+
+def test_entities_are_forgotten_and_come_back() -> None:
+    course = whole(LoadedRevision(orders.first_revision()))
+    reasons = Counter(left.reason.value for outcome in course.outcomes for left in outcome.left)
     assert reasons["Budget"] > 20
     assert reasons["Idle"] >= 2
-    gone = {(left.name, left.row) for left in outcome.left}
-    ends = [json.loads(alert.value)["type"] for alert in outcome.alerts if (alert.entity, alert.row) in gone]
-    assert ends.count("dev.anomaly-operator.episode.closed") >= 2
+    assert sum(count for (_, reason, _), count in course.events.items() if reason in ("Evicted", "Idle")) >= 2
+
+
+def test_entities_flap_within_a_cooldown() -> None:
+    events = whole(LoadedRevision(orders.first_revision())).events
+    assert events["opened", "Opened", "cooldown"] > 10
+    assert events["closed", "Recovered", "cooldown"] > 10
+
+
+def test_readings_wait_come_late_come_twice_and_lack_values(tmp_path: Path) -> None:
+    tallies = [whole(load(order.stable, order.artifacts)).tally for order in orders.assignments(tmp_path)]
+    for name in ("late", "duplicates", "hurried", "imputed"):
+        assert max(getattr(tally, name) for tally in tallies) > 50, name
+    assert set(tallies[0].missing) == set(recording.FEATURES)
+
+
+def test_some_messages_belong_to_a_trace_and_their_alerts_say_so() -> None:
+    records = [json.loads(value) for values in whole(LoadedRevision(orders.first_revision())).alerts.values() for value in values]
+    traced = sum("traceparent" in record for record in records)
+    assert 20 < traced < len(records) - 20
+
+
+@pytest.mark.parametrize("which", range(REVISIONS))
+def test_whatever_the_batches_the_alerts_are_the_same(which: int, tmp_path: Path) -> None:
+    ordered = orders.assignments(tmp_path)
+    assert len(ordered) == REVISIONS
+    revision, dice = load(ordered[which].stable, ordered[which].artifacts), random.Random(which)
+    part = list(recording.recording(which))
+    assert decided(part, revision, lambda: dice.choice(SIZES)).alerts == whole(revision, which).alerts
