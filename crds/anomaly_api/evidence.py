@@ -151,6 +151,8 @@ class DetectorEvidence(Contract):
     """Readings left out, because their entity had one of the same time."""
     hurried: int = 0
     """Readings that waited less than `time.lateness`, because too many others waited."""
+    abandoned: int = 0
+    """Readings left out, because they waited (`time.lateness`, `missing: Interpolate`) when their entity was forgotten."""
     missing: dict[str, int] = {}
     """Values that readings lacked, by feature."""
     imputed: int = 0

@@ -60,6 +60,8 @@ class Service:
         self._skipped = 0
         self._topic = ""
         """Id of the topic that we read."""
+        self._state_topic = ""
+        """Id of the state topic."""
         self._stopping = False
         self._turned = time.monotonic()
         self._told = time.monotonic()
@@ -124,6 +126,7 @@ class Service:
             late=telemetry.late,
             duplicates=telemetry.duplicates,
             hurried=telemetry.hurried,
+            abandoned=telemetry.abandoned,
             missing=telemetry.missing,
             imputed=telemetry.imputed,
             windows=telemetry.windows,
@@ -247,6 +250,7 @@ class Service:
     def _tell(self, seconds: float) -> None:
         member = self._membership
         self._share()
+        self._look_at_state()
         self._remembrance.tell(self._stream, member.partitions if member else 0, self._topic_partitions)
         lags = member.lags(self._surroundings.source.ends) if member else {}
         self._pace.look(lags, time.monotonic())
@@ -263,6 +267,14 @@ class Service:
             warming=self._warming,
             limits=self._limiting,
         )
+
+    def _look_at_state(self) -> None:
+        """What is remembered stands in a topic that somebody may delete."""
+        found = self._surroundings.state_topic
+        if self._state_topic and found != self._state_topic:
+            log.warning("topic %s was deleted and made anew: what is remembered is written again", self._runtime.state_topic)
+            self._custody.write_again()
+        self._state_topic = found
 
     def _slowest(self) -> PartitionEvidence | None:
         found = self._pace.slowest(time.monotonic())

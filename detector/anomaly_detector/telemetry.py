@@ -49,7 +49,7 @@ class Telemetry:
         self.registry.register(_Partitions(pace))
         ProcessCollector(registry=self.registry)
         self.readings = self.windows = self.alerts = 0
-        self.late = self.duplicates = self.hurried = self.imputed = 0
+        self.late = self.duplicates = self.hurried = self.abandoned = self.imputed = 0
         self.missing: dict[str, int] = {}
         self.alerts_suppressed = 0
         self.alerts_dropped: dict[str, int] = {}
@@ -144,6 +144,8 @@ class Telemetry:
         self._late.inc(tally.late)
         self._duplicates.inc(tally.duplicates)
         self._hurried.inc(tally.hurried)
+        self.abandoned += tally.abandoned
+        self._abandoned.inc(tally.abandoned)
         self.imputed += tally.imputed
         self._imputed.inc(tally.imputed)
         for feature, count in tally.missing.items():
@@ -169,6 +171,7 @@ class Telemetry:
         self._late = counter("late_readings_total", "Readings left out because a newer one of their entity was in its windows.")
         self._duplicates = counter("duplicate_readings_total", "Readings left out because their entity had one of the same time.")
         self._hurried = counter("hurried_readings_total", "Readings that waited less than time.lateness: too many others waited.")
+        self._abandoned = counter("abandoned_readings_total", "Readings that waited when their entity was forgotten.")
         self._missing = counter("missing_values_total", "Values that readings lacked.", "feature")
         self._imputed = counter("imputed_values_total", "Values that were filled in where readings lacked them.")
         self._windows = counter("windows_total", "Windows decided.")

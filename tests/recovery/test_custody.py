@@ -327,3 +327,24 @@ def test_whoever_meets_an_edit_tells_the_same_ends(which: int, ending: set[str])
             found = [json.loads(value)["data"] for values in told.values() for value in values]
             replaced |= {data["window"] for data in found if data.get("reason") == "Replaced"}
     assert replaced == ending
+
+
+def test_a_state_topic_that_is_emptied_is_filled_again_and_nothing_is_lost() -> None:
+    broker = Broker()
+    pod = Pod(broker, REVISIONS[0], ALLOWANCES[0])
+    for partition in PARTITIONS:
+        pod.take(partition)
+    for _ in range(8):
+        pod.read(13)
+        pod.commit()
+    broker.state = {partition: [] for partition in PARTITIONS}
+    pod.custody.write_again()
+    for _ in range(10):  # a record a commit, one partition after the other
+        pod.commit()
+    successor = Pod(broker, REVISIONS[0], ALLOWANCES[0])
+    for partition in PARTITIONS:
+        successor.take(partition)
+    assert successor.position == broker.offsets, "nothing has to be replayed"
+    while successor.read(13):
+        successor.commit()
+    assert broker.alerts == expected(broker)

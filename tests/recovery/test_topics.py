@@ -152,3 +152,33 @@ def test_a_state_topic_that_is_deleted_while_it_runs_is_made_again(topics: Topic
         topics.readings(range(1100, 1103), broken)
         assert len(topics.received(topics.alerts, 1, seconds=60)) == 1
         assert running.terminate() == 0
+
+
+def test_what_is_remembered_is_written_again_at_once_when_the_state_topic_is_deleted(topics: Topics, tmp_path: Path) -> None:
+    order = runtime(topics)
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        topics.readings(range(1000, 1050), calm)
+        topics.readings(range(1050, 1053), broken)
+        assert len(topics.received(topics.alerts, 1, seconds=60)) == 1
+        running.until(lambda found: found.readings == 53)
+        topics.delete(order.state_topic)
+        deadline = time.monotonic() + 90
+        while not {b"checkpoint", b"episodes/pump-1"} <= keys_of(topics, order.state_topic):
+            assert time.monotonic() < deadline, "nothing is written"
+        running.process.kill()
+        running.process.wait()
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as second:
+        topics.readings(range(1053, 1073), calm)
+        evidence = second.until(lambda found: found.readings == 20)
+        assert evidence.windows == 20, "none waits for a window"
+        opened, closed = (json.loads(message.value() or b"")["data"] for message in topics.received(topics.alerts, 2))
+        assert closed["episode"] == opened["episode"]
+        assert closed["reason"] == "Recovered"
+        assert second.terminate() == 0
+
+
+def keys_of(topics: Topics, name: str) -> set[bytes | str | None]:
+    """Of all records that a topic holds; none while it is not there."""
+    if name not in AdminClient({"bootstrap.servers": topics.bootstrap}).list_topics(timeout=10).topics:
+        return set()
+    return {message.key() for message in topics.received(name, 1_000, seconds=1.0)}

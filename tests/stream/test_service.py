@@ -88,7 +88,13 @@ def test_readings_out_of_order_there_twice_and_with_values_missing_are_counted(t
         assert (evidence.missing, evidence.imputed) == ({"pressure": 4}, 2)
         assert evidence.windows == 40 - 3 - 12, "the last three wait"
         metrics = running.get("/metrics")[1]
-        for name, count in {"late_readings": 1, "duplicate_readings": 1, "hurried_readings": 0, "imputed_values": 2}.items():
+        for name, count in {
+            "late_readings": 1,
+            "duplicate_readings": 1,
+            "hurried_readings": 0,
+            "abandoned_readings": 0,
+            "imputed_values": 2,
+        }.items():
             assert f"anomaly_detector_{name}_total {count}.0" in metrics
         assert 'anomaly_detector_missing_values_total{feature="pressure"} 4.0' in metrics
 

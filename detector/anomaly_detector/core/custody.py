@@ -162,6 +162,17 @@ class Custody:
         self.stream.allow(allowance)
         self._note_regime()
 
+    def write_again(self) -> None:
+        """The state topic was deleted and made anew: all that stood in it is written with the next commits."""
+        for partition, live in self._live.items():
+            for entity, state in live.episodes.items():
+                live.records.append(self._state(partition, journal.episodes_key(entity), state))
+            if live.limit is not None:
+                live.records.append(self._state(partition, journal.limit_key(), live.limit))
+            live.pieces, live.facts = None, []
+            live.since = max(live.since, self._often.readings)
+            live.changed = True
+
     def recover(self, partition: int, found: Recovered, now: float) -> int:
         """Takes a partition over; returns the offset from which its readings are needed."""
         self._finish()

@@ -67,6 +67,8 @@ class Tally:
     """Left out, because there is one of the same entity and time."""
     hurried: int = 0
     """Waited less than they should have, because too many others waited."""
+    abandoned: int = 0
+    """Left out, because they waited when their entity was forgotten."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Values that were not there, by feature."""
     imputed: int = 0
@@ -80,6 +82,7 @@ class Tally:
             self.late + other.late,
             self.duplicates + other.duplicates,
             self.hurried + other.hurried,
+            self.abandoned + other.abandoned,
             dict(missing),
             self.imputed + other.imputed,
         )
@@ -160,12 +163,13 @@ class Memory:
 
     def take_in(self, portion: Portion) -> TakenIn:
         """Forgets those who leave, and takes in a portion's readings."""
+        abandoned = self._waiting([left.slot for left in portion.leaving])
         self.entities.dismiss(portion.leaving)
         ordered = self._ordering.order(portion.batch, portion.slots)
         readings = self._filling.fill(ordered.readings)
         windows = self.windows.push(readings)
         levels = self.statistical.observe(readings) if self.statistical else None
-        return TakenIn(readings, windows, levels, self._tally(portion.batch, ordered, readings))
+        return TakenIn(readings, windows, levels, self._tally(portion.batch, ordered, readings, abandoned))
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
@@ -201,7 +205,12 @@ class Memory:
         self._filling = Filling(regime.pipeline, self.entities, self.windows)
         self.statistical = self._levels() if regime.levels else None
 
-    def _tally(self, batch: Batch, ordered: Ordered, readings: Readings) -> Tally:
+    def _waiting(self, slots: list[int]) -> int:
+        """Readings of these entities that wait, for older ones or for what they lack."""
+        where = np.array(slots, np.int64)
+        return sum(int(each.waiting.counts(where).sum()) for each in (self._ordering, self._filling)) if slots else 0
+
+    def _tally(self, batch: Batch, ordered: Ordered, readings: Readings, abandoned: int) -> Tally:
         missing: dict[str, int] = {}
         lacks = np.isnan(batch.values)
         if lacks.any():
@@ -209,7 +218,7 @@ class Memory:
             counts = np.count_nonzero(lacks, axis=0).tolist()
             missing = {name: count for name, count in zip(names, counts, strict=True) if count}
         imputed = 0 if readings.filled is None else int(np.count_nonzero(readings.filled))
-        return Tally(ordered.late, ordered.duplicates, ordered.hurried, missing, imputed)
+        return Tally(ordered.late, ordered.duplicates, ordered.hurried, abandoned, missing, imputed)
 
     def _levels(self) -> Statistical:
         return Statistical(self.regime.fallback, len(self.regime.pipeline.features), self.entities)

@@ -60,6 +60,7 @@ class Surroundings:
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
         self._source = SourceTopic("", 0)
+        self._state = ""
         self._clients: tuple[AdminClient, AdminClient] | None = None
         self._access = self._seen = ""
         """Fingerprints of the credentials: those that the clients have, those that were looked at last."""
@@ -77,6 +78,11 @@ class Surroundings:
     def source(self) -> SourceTopic:
         """The source topic as of the latest look that met it."""
         return self._source
+
+    @property
+    def state_topic(self) -> str:
+        """Id of the state topic as of the latest look that met it; another one, if it was deleted and made anew."""
+        return self._state
 
     def wait_until_well(self, seconds: float) -> bool:
         """Waits for everything to be there, so long at most; whether it is."""
@@ -181,6 +187,7 @@ class Surroundings:
             return self._stateless(error, wanted)
         if self._denied is not None:
             return self._refused(self._denied, source)
+        self._look_at_state(looking)
         lacking = rights.lacking(looking, self._runtime)
         return Finding(lacking.state, lacking.message) if lacking else self._read_whole(looking)
 
@@ -213,6 +220,12 @@ class Surroundings:
         except KafkaException as failure:
             return clients.error_of(failure)
         return None
+
+    def _look_at_state(self, client: AdminClient) -> None:
+        try:
+            self._state = source_topic.described(client, self._runtime.state_topic, _ASK_SECONDS).identity or self._state
+        except KafkaException as failure:  # it was there a moment ago: the next look will tell
+            log.info("the state topic cannot be described: %s", clients.error_of(failure).str())
 
     def _stateless(self, error: KafkaError, wanted: int) -> Finding:
         topic, servers = self._runtime.state_topic, self._runtime.kafka.bootstrap_servers

@@ -1,0 +1,69 @@
+"""No reading goes uncounted: each is in windows, late, a duplicate, waits, or waited when its entity was forgotten."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anomaly_api.source import Missing
+from anomaly_detector.core.bounds import Allowance
+from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.memory import Tally
+from anomaly_detector.core.revisions import LoadedRevision
+from anomaly_detector.core.stream import Stream
+from tests.stream.pods import PIPELINE, revision
+
+PATIENT = PIPELINE.model_copy(
+    update={
+        "time": PIPELINE.time.model_copy(update={"lateness": "3s", "max_waiting": 4}),
+        "features": [feature.model_copy(update={"missing": Missing.INTERPOLATE}) for feature in PIPELINE.features],
+    }
+)
+Row = tuple[int, int, bool]
+"""Number of the entity, seconds by which it is out of order, whether it lacks a value."""
+
+
+def with_room_for(entities: int) -> Stream:
+    loaded = LoadedRevision(revision(PATIENT))
+    bounds = Stream("x", loaded, Allowance(10**9, 1, 60.0)).regime.bounds
+    assert bounds is not None
+    return Stream("x", loaded, Allowance(2 * entities * (bounds.entity_bytes + len("pump-0")), 1, 60.0))
+
+
+def messages(rows: list[Row], start: int) -> Messages:
+    values = [
+        json.dumps({"at": 1000 + start + place - back, "temperature": 20.0, "pressure": None if lacks else 3.0}).encode()
+        for place, (_, back, lacks) in enumerate(rows)
+    ]
+    keys = [b"pump-%d" % entity for entity, _, _ in rows]
+    return Messages(values, keys, np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64))
+
+
+def still_waiting(state: dict[str, Any]) -> int:
+    return sum(int(state[stage]["waiting"]["count"].sum()) for stage in ("ordering", "filling") if state[stage])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.booleans()), max_size=80),
+    sizes=st.lists(st.integers(1, 20), max_size=20),
+)
+def test_every_reading_is_accounted_for_and_batches_make_no_difference(rows: list[Row], sizes: list[int]) -> None:
+    stream, tally, taken, begin = with_room_for(2), Tally(), 0, 0
+    for size in [*sizes, max(1, len(rows))]:
+        outcome = stream.process(messages(rows[begin : begin + size], begin))
+        tally, taken, begin = tally + outcome.tally, taken + outcome.readings, min(len(rows), begin + size)
+    assert taken + tally.late + tally.duplicates + tally.abandoned + still_waiting(stream.snapshot(0)) == len(rows)
+    whole = with_room_for(2).process(messages(rows, 0)).tally
+    assert (whole.abandoned, whole.late, whole.duplicates) == (tally.abandoned, tally.late, tally.duplicates)
+
+
+def test_what_waits_when_its_entity_is_forgotten_is_counted() -> None:
+    stream = with_room_for(1)
+    first = stream.process(messages([(0, 0, False)] * 6, 0))
+    assert (first.readings, first.tally.abandoned) == (3, 0)
+    assert stream.process(messages([(1, 0, False)], 6)).tally.abandoned == 3
