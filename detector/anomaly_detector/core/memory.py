@@ -163,7 +163,7 @@ class Memory:
 
     def take_in(self, portion: Portion) -> TakenIn:
         """Forgets those who leave, and takes in a portion's readings."""
-        abandoned = self._waiting([left.slot for left in portion.leaving])
+        abandoned = self._waiting([left.slot for left in portion.leaving]) if portion.leaving else 0
         self.entities.dismiss(portion.leaving)
         ordered = self._ordering.order(portion.batch, portion.slots)
         readings = self._filling.fill(ordered.readings)
@@ -208,7 +208,7 @@ class Memory:
     def _waiting(self, slots: list[int]) -> int:
         """Readings of these entities that wait, for older ones or for what they lack."""
         where = np.array(slots, np.int64)
-        return sum(int(each.waiting.counts(where).sum()) for each in (self._ordering, self._filling)) if slots else 0
+        return sum(int(each.waiting.counts(where).sum()) for each in (self._ordering, self._filling))
 
     def _tally(self, batch: Batch, ordered: Ordered, readings: Readings, abandoned: int) -> Tally:
         missing: dict[str, int] = {}
