@@ -64,6 +64,24 @@ class Contributor(Contract):
     """Whether the reading lacked the value, and `actual` was filled in."""
 
 
+class CloudEvent(Contract):
+    """What all records of the alerts topic have. Attribute names are CloudEvents', lower case throughout."""
+
+    specversion: Literal["1.0"] = "1.0"
+    type: str
+    source: str
+    id: str
+    """Derived from what happened, and when in event time: the same whenever it is written."""
+    subject: str
+    """What it is about; also the record's key."""
+    time: str
+    """Event time, RFC 3339."""
+    datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = None
+    """W3C trace context of the reading that led to it, where it had one; also a header of the record."""
+    tracestate: str | None = None
+
+
 class AlertData(Contract):
     """The episode, as of this record.
 
@@ -109,22 +127,12 @@ class AlertData(Contract):
     """Values of the window that were filled in, because they were missing."""
 
 
-class Alert(Contract):
-    """A record of the alerts topic. Its attribute names are CloudEvents', lower case throughout."""
+class Alert(CloudEvent):
+    """A record of an episode. Its `id` is derived from detector, entity, window, start of the episode, kind of event and time."""
 
-    specversion: Literal["1.0"] = "1.0"
     type: EpisodeEvent
-    source: str
-    id: str
-    """Derived from detector, entity, window, start of the episode, kind of event and time: the same whenever it is written."""
     subject: str
     """The entity."""
-    time: str
-    """Event time, RFC 3339."""
-    datacontenttype: Literal["application/json"] = "application/json"
-    traceparent: str | None = None
-    """W3C trace context of the reading that led to it, where it had one; also a header of the record."""
-    tracestate: str | None = None
     data: AlertData
 
     @property
@@ -160,19 +168,12 @@ class LimitData(Contract):
     """Episodes held back so far. Those that are still open when it is over are announced then."""
 
 
-class LimitAlert(Contract):
+class LimitAlert(CloudEvent):
     """A record of the alerts topic that says that others are missing: one when it begins, one when it is over."""
 
-    specversion: Literal["1.0"] = "1.0"
     type: Literal["dev.anomaly-operator.alerts.limited"] = LIMITED
-    source: str
-    id: str
     subject: str
-    """The entity, or `partition-<number>` of the source topic; also the record's key."""
-    time: str
-    datacontenttype: Literal["application/json"] = "application/json"
-    traceparent: str | None = None
-    tracestate: str | None = None
+    """The entity, or `partition-<number>` of the source topic."""
     data: LimitData
 
 
@@ -190,3 +191,12 @@ class DeadLetterReason(StrEnum):
     FEATURE_INVALID = "FeatureInvalid"
     TOO_LARGE = "TooLarge"
     EMPTY = "Empty"
+
+
+class LeftOutReason(StrEnum):
+    """Why the dead-letter topic takes a message in no form, so that it is lost; a metric label."""
+
+    KEY_MISSING = "KeyMissing"
+    """The topic is compacted, and the message has no key."""
+    TOO_LARGE = "TooLarge"
+    """Not even its beginning fits into the topic's max.message.bytes."""

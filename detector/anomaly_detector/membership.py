@@ -8,12 +8,14 @@ committed counts, and the next stay begins with what Kafka says.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Final
 
 from confluent_kafka import KafkaError
 
+from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
 from anomaly_api.policy import Delivery as DeliveryPolicy
 from anomaly_detector.adapters.kafka.at_least_once import AtLeastOnce
@@ -68,6 +70,8 @@ class Membership:
         """Whether it has asked to join."""
         self._alerts_topic = runtime.alerts_topic
         self._on_their_way = self._sent = 0
+        self._left_out: Counter[LeftOutReason] = Counter()
+        """As of the last time it was asked."""
 
     def join(self) -> None:
         """Joins the group. What is needed for it has been connecting since this was made."""
@@ -112,6 +116,12 @@ class Membership:
         """Alerts that have been written since it was last asked."""
         sent, self._sent = self._sent, 0
         return sent
+
+    def left_out(self) -> Counter[LeftOutReason]:
+        """Dead letters since it was last asked that their topic took in no form."""
+        now = Counter(self._delivery.left_out)
+        new, self._left_out = now - self._left_out, now
+        return new
 
     def step(self) -> list[Decided]:
         """Once around: takes over what was recovered, commits what is due, decides what is there; what has been decided."""

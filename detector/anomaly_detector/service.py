@@ -101,26 +101,12 @@ class Service:
         telemetry = self._telemetry
         recent, recent_dead = telemetry.recent()
         pending = self._orders.pending
-        finding = self._surroundings.finding
-        state = finding.state
-        member = self._membership
-        if state is SourceState.READING and not (member and member.joined):
-            state = SourceState.CONNECTING
         return DetectorEvidence(
             pod=self._settings.pod,
             runtime=self._runtime_digest,
             assignment=self._assignment,
             now=time.time(),
-            source=SourceEvidence(
-                state=state,
-                message=finding.message,
-                partitions=member.partitions if member else 0,
-                lag=sum(each.messages for each in self._behind.values()),
-                lag_seconds=max((each.seconds for each in self._behind.values()), default=0.0),
-                recovering=member.recovering if member else 0,
-                skipped=self._skipped + (member.skipped if member else 0),
-                slowest=self._slowest(),
-            ),
+            source=self._source(),
             revisions=[self._stream.stable.evidence(), *([pending] if pending else [])],
             readings=telemetry.readings,
             late=telemetry.late,
@@ -140,6 +126,8 @@ class Service:
             alerts_dropped=dict(telemetry.alerts_dropped),
             limits_reached=self._limiting,
             dead_letters=dict(telemetry.dead_letters),
+            dead_letters_left_out=telemetry.left_out_letters,
+            recently_left_out=telemetry.recently_left_out(),
             recent_dead_letter=telemetry.recent_dead_letter,
             recent_readings=recent,
             recent_dead_letters=recent_dead,
@@ -147,6 +135,22 @@ class Service:
             last_scored=telemetry.last_scored,
             last_alert=telemetry.last_alert,
             last_score=telemetry.last_score,
+        )
+
+    def _source(self) -> SourceEvidence:
+        finding, member = self._surroundings.finding, self._membership
+        state = finding.state
+        if state is SourceState.READING and not (member and member.joined):
+            state = SourceState.CONNECTING
+        return SourceEvidence(
+            state=state,
+            message=finding.message,
+            partitions=member.partitions if member else 0,
+            lag=sum(each.messages for each in self._behind.values()),
+            lag_seconds=max((each.seconds for each in self._behind.values()), default=0.0),
+            recovering=member.recovering if member else 0,
+            skipped=self._skipped + (member.skipped if member else 0),
+            slowest=self._slowest(),
         )
 
     def _turn(self) -> None:
@@ -189,6 +193,7 @@ class Service:
     def _step(self, member: Membership) -> None:
         self._account(member.step())
         self._telemetry.sent(member.sent())
+        self._telemetry.left_out(member.left_out())
         if self._renewed:
             log.info("the credentials have changed, and the brokers take the new ones: the next stay has them")
         elif self._another_topic():

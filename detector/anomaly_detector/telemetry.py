@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
+from anomaly_api.alert import LeftOutReason
 from anomaly_detector.core.backlog import Behind
 from anomaly_detector.core.memory import Tally
 from anomaly_detector.core.pace import Pace
@@ -55,11 +56,14 @@ class Telemetry:
         self.alerts_dropped: dict[str, int] = {}
         self.dead_letters: dict[str, int] = {}
         self.recent_dead_letter = ""
+        self.left_out_letters: dict[str, int] = {}
         self.last_reading: float | None = None
         self.last_scored: float | None = None
         self.last_alert: float | None = None
         self.last_score: float | None = None
         self._recent: deque[tuple[int, int, int]] = deque()  # second, messages, dead letters
+        self._recently_left_out: deque[tuple[float, int]] = deque()
+        """By the time at which it was heard of."""
         self.busy = 1.0
         """Until it has waited for something, a pod may well be needed."""
         self._shown: set[int] = set()
@@ -90,6 +94,20 @@ class Telemetry:
             self.alerts += alerts
             self.last_alert = time.time()
             self._alerts.inc(alerts)
+
+    def left_out(self, letters: Mapping[LeftOutReason, int]) -> None:
+        """So many dead letters more were taken in no form by their topic."""
+        for reason, count in letters.items():
+            self.left_out_letters = self.left_out_letters | {reason.value: self.left_out_letters.get(reason.value, 0) + count}
+            self._left_out.labels(reason.value).inc(count)
+            self._recently_left_out.append((time.time(), count))
+            while self._recently_left_out[0][0] < time.time() - _RECENT_SECONDS:
+                self._recently_left_out.popleft()
+
+    def recently_left_out(self) -> int:
+        """Those of the last minute."""
+        oldest = time.time() - _RECENT_SECONDS
+        return sum(count for at, count in list(self._recently_left_out) if at >= oldest)
 
     def worked(self, share: float, seconds: float) -> None:
         """In what share of the last so many seconds it did not wait for readings; a mean over about a minute is shown."""
@@ -179,6 +197,7 @@ class Telemetry:
         self._suppressed = counter("alerts_suppressed_total", "Of the alerts, those that are for the record only.")
         self._dropped = counter("alerts_dropped_total", "Episodes that alerts.limits held back.", "reason")
         self._dead_letters = counter("dead_letters_total", "Messages that could not be read.", "reason")
+        self._left_out = counter("dead_letters_left_out_total", "Of them, those that their topic took in no form.", "reason")
         self._up = gauge("source_up", "Whether the topic is being read: 1 or 0.")
         self._partitions = gauge("partitions", "Partitions assigned to this pod.")
         self._lag = gauge("lag_messages", "Messages of these partitions not read yet.")

@@ -106,6 +106,7 @@ class Reconciler:
         else:
             telemetry.READY.labels(*key).set(todo.ready)
             telemetry.SCORING.labels(*key).set(todo.scoring)
+            telemetry.ALERTING.labels(*key).set(todo.alerting)
         self._remember(key, memory, todo, refused)
         if refused:
             raise RefusedError(refused.message)

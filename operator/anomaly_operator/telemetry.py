@@ -18,12 +18,17 @@ LEADING: Final = Gauge("anomaly_operator_leader", "1 while this process acts, 0 
 WATCH_AGE: Final = Gauge("anomaly_operator_watch_age_seconds", "Age of the watch that was renewed longest ago, in seconds")
 READY: Final = Gauge("anomaly_operator_detector_ready", "1 when the detector scores as its spec says", ["namespace", "detector"])
 SCORING: Final = Gauge("anomaly_operator_detector_scoring", "1 when windows are being scored", ["namespace", "detector"])
+ALERTING: Final = Gauge(
+    "anomaly_operator_detector_alerting",
+    "1 when nothing is held back or left out that is to be written for people",
+    ["namespace", "detector"],
+)
 TRANSITIONS: Final = Counter("anomaly_operator_transitions_total", "Events, by reason", ["reason"])
 
 
 def forget(namespace: str, detector: str) -> None:
     """Of a detector that is gone or paused."""
-    for gauge in (READY, SCORING):
+    for gauge in (READY, SCORING, ALERTING):
         try:
             gauge.remove(namespace, detector)
         except KeyError:

@@ -595,6 +595,22 @@ def test_a_limit_that_holds_episodes_back_is_told_and_stands_in_nobodys_way() ->
     assert world.condition("Alerting") == ("True", "Announcing")
 
 
+def test_messages_that_can_be_neither_read_nor_kept_are_told_with_what_to_set() -> None:
+    world = scoring_world()
+    world.notices.clear()
+    world.report("pumps-detector-0", recently_left_out=4, dead_letters_left_out={"TooLarge": 90})
+    world.settle()
+    assert world.condition("Alerting") == ("False", "DeadLettersLeftOut")
+    assert "topic pump-readings.dead-letters does not take them" in world.message("Alerting")
+    assert "max.message.bytes: raise it" in world.message("Alerting")
+    assert "cleanup.policy" not in world.message("Alerting")
+    assert world.condition("Ready")[0] == "True"
+    assert [(notice.reason, notice.warning) for notice in world.notices] == [("DeadLettersLeftOut", True)]
+    world.report("pumps-detector-0", dead_letters_left_out={"TooLarge": 90})
+    world.settle()
+    assert world.condition("Alerting") == ("True", "Announcing")
+
+
 def test_a_feature_that_readings_lack_is_told_within_a_minute_with_the_field_that_came_in_its_place() -> None:
     world = scoring_world()
     world.now += 120

@@ -66,6 +66,8 @@ class Plan:
     """Seconds."""
     ready: bool = False
     scoring: bool = False
+    alerting: bool = False
+    """Whether nothing is known to be held back or left out."""
 
     @property
     def empty(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
-from anomaly_api.alert import LIMITED
+from anomaly_api.alert import LIMITED, LeftOutReason
 from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFailure, SourceState
 from anomaly_operator.core.absence import absent
 from anomaly_operator.core.names import DETECTOR
@@ -99,19 +99,36 @@ def scoring(observed: Observed, now: float) -> Finding:
 
 
 def alerting(observed: Observed) -> Finding:
-    """Alerting: whether every episode that is to be announced is."""
+    """Alerting: whether all that is to be written for people is: every episode, and every message that could not be read."""
     evidence = list(observed.evidence_by_pod.values())
     if not evidence:
         return Finding("Unknown", "PodsUnavailable", "no scoring pod has reported yet")
     reached, dropped = sum(each.limits_reached for each in evidence), sum(sum(each.alerts_dropped.values()) for each in evidence)
     if not reached:
-        return Finding("True", "Announcing", "no limit holds an episode back")
+        return _buried(observed, evidence) or Finding("True", "Announcing", "no limit holds an episode back")
     message = (
         f"alerts.limits holds episodes back, {dropped} since the pods started, of {reached} entities and partitions now: records "
         f"of type {LIMITED} on topic {observed.detector.spec.alerts_topic} say of which. Something is wrong with very many "
         "entities, or thresholds do not fit; if all of it is to be announced, raise alerts.limits."
     )
     return Finding("False", "LimitReached", message, Standing.RESTING)
+
+
+def _buried(observed: Observed, evidence: list[DetectorEvidence]) -> Finding | None:
+    """Messages that could be neither read nor kept."""
+    lost = sum(each.recently_left_out for each in evidence)
+    if not lost:
+        return None
+    topic, said = observed.detector.spec.dead_letter_topic, {reason for each in evidence for reason in each.dead_letters_left_out}
+    causes = {
+        LeftOutReason.KEY_MISSING: "it is compacted and takes nothing without a key: set its cleanup.policy to delete",
+        LeftOutReason.TOO_LARGE: "not even their beginnings fit into its max.message.bytes: raise it",
+    }
+    message = (
+        f"{lost} messages of the last minute could not be read, and topic {topic} does not take them, so that they are lost: "
+        f"{'; '.join(text for reason, text in causes.items() if reason in said)}. The stream is scored as ever."
+    )
+    return Finding("False", "DeadLettersLeftOut", message, Standing.RESTING)
 
 
 def stable_failure(observed: Observed, revision: str) -> RevisionEvidence | None:

@@ -38,6 +38,7 @@ def plan(observed: Observed, installation: Installation, now: float) -> Plan:
         look_again_in=_look_again_in(drawn, todo),
         ready=drawn[conditions.READY].status == "True",
         scoring=drawn[conditions.SCORING].status == "True",
+        alerting=drawn[conditions.ALERTING].status != "False",
     )
 
 

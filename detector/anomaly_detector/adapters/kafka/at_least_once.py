@@ -8,11 +8,12 @@ memory and offsets that fit together: they are written in one transaction, once 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError
 
+from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka.delivery import Progress
 from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
@@ -48,6 +49,11 @@ class AtLeastOnce:
     def replaced(self) -> bool:
         """Whether another pod has come into the group under our name."""
         return self._memory.replaced
+
+    @property
+    def left_out(self) -> Mapping[LeftOutReason, int]:
+        """Dead letters that their topic took in no form."""
+        return self._writer.left_out
 
     def offer(self, portions: Portions) -> None:
         """The next ones."""

@@ -1,8 +1,10 @@
 """How what was decided reaches Kafka: what a way to write promises. The ways are `exactly_once` and `at_least_once`."""
 
+from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Protocol
 
+from anomaly_api.alert import LeftOutReason
 from anomaly_detector.core.records import Portions
 
 
@@ -25,6 +27,10 @@ class Delivery(Protocol):
     @property
     def replaced(self) -> bool:
         """Whether another pod has come into the group under our name."""
+
+    @property
+    def left_out(self) -> Mapping[LeftOutReason, int]:
+        """Dead letters that their topic took in no form, of what has been written."""
 
     def offer(self, portions: Portions) -> None:
         """The next commit; the last one is done."""

@@ -8,6 +8,7 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients, refusals
 from anomaly_detector.adapters.kafka.clients import error_of
@@ -68,6 +70,8 @@ class ExactlyOnce:
         self._terms = Terms()
         self._refused: dict[int, list[Record]] = {}
         """By the broker's reason."""
+        self.left_out: Counter[LeftOutReason] = Counter()
+        """Dead letters that their topic took in no form, of the transactions that are committed."""
         self._watched = False
         """Whether to be told which records are refused: a call for each costs half as much as sending it, and none is, mostly."""
         self._begin: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -158,6 +162,7 @@ class ExactlyOnce:
                 self._step = _Step.BEGIN if self._offsets else _Step.IDLE
             case _Step.BEGIN:
                 self._producer.begin_transaction()
+                self._terms.left_out.clear()  # in one that was aborted
                 self._place, self._step = 0, _Step.PRODUCE
             case _Step.PRODUCE:
                 self._produce()
@@ -167,6 +172,7 @@ class ExactlyOnce:
                 self._step = _Step.COMMIT
             case _Step.COMMIT:
                 self._producer.commit_transaction(seconds)
+                self.left_out = self.left_out + self._terms.left_out  # a new one: another thread reads it
                 self._records, self._offsets, self._step, self._watched = [], [], _Step.IDLE, False
             case _Step.ABORT:
                 self._producer.abort_transaction(seconds)

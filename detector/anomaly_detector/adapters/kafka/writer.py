@@ -3,11 +3,13 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.core.dead_letters import OFFSET, PARTITION, shortened, weight
@@ -24,7 +26,7 @@ class Terms:
     """What the dead-letter topic takes, learnt from what it refused: so that not every record is refused once.
 
     A whole batch is refused for one record: only the largest of what was refused are cut, and it is tried again. A compacted
-    topic takes nothing without a key. What cannot be written in any form is left out, and said in the log.
+    topic takes nothing without a key. What cannot be written in any form is left out, counted, and said in the log.
     """
 
     REFUSALS: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
@@ -33,6 +35,11 @@ class Terms:
         self._limit = math.inf
         self._keyless = True
         self._until = math.inf
+        self._silent = 0
+        """Records that were left out since it was last said."""
+        self._say_again = 0.0
+        self.left_out: Counter[LeftOutReason] = Counter()
+        """Records that were left out; whoever asks for a record once more sets it back."""
 
     @property
     def learnt(self) -> bool:
@@ -46,13 +53,15 @@ class Terms:
         if time.monotonic() >= self._until:
             self._limit, self._keyless, self._until = math.inf, True, math.inf  # the topic may have been altered
         if record.key is None and not self._keyless:
-            _leave_out(record, "takes nothing without a key: it is compacted; set its cleanup.policy to delete")
+            why = "takes nothing without a key: it is compacted; set its cleanup.policy to delete"
+            self._leave_out(record, LeftOutReason.KEY_MISSING, why)
             return None
         cut: Record | None = record
         while cut is not None and weight(cut) >= self._limit:
             cut = shortened(cut)
         if cut is None:
-            _leave_out(record, f"takes no record of {self._limit:.0f} bytes: raise its max.message.bytes")
+            why = f"takes no record of {self._limit:.0f} bytes: raise its max.message.bytes"
+            self._leave_out(record, LeftOutReason.TOO_LARGE, why)
         return cut
 
     def refused(self, records: Iterable[Record], code: int) -> None:
@@ -66,13 +75,18 @@ class Terms:
             return
         self._until = time.monotonic() + _LEARNT_SECONDS
 
-
-def _leave_out(record: Record, why: str) -> None:
-    headers = dict(record.headers)
-    partition, offset = ((headers.get(name) or b"").decode() for name in (PARTITION, OFFSET))
-    log.warning(
-        "the dead letter of partition %s, offset %s is left out: the topic %s %s", partition, offset, record.topic, why
-    )  # fmt: skip
+    def _leave_out(self, record: Record, reason: LeftOutReason, why: str) -> None:
+        self.left_out[reason] += 1
+        self._silent += 1
+        if time.monotonic() < self._say_again:
+            return
+        headers = dict(record.headers)
+        partition, offset = ((headers.get(name) or b"").decode() for name in (PARTITION, OFFSET))
+        log.warning(
+            "the dead letter of partition %s, offset %s is left out: the topic %s %s (the last of %d since it was last said)",
+            partition, offset, record.topic, why, self._silent,
+        )  # fmt: skip
+        self._silent, self._say_again = 0, time.monotonic() + _SAY_SECONDS
 
 
 class Writer:
@@ -90,6 +104,11 @@ class Writer:
     def outstanding(self) -> int:
         """Records that have not arrived yet."""
         return len(self._producer) + len(self._failed)
+
+    @property
+    def left_out(self) -> Mapping[LeftOutReason, int]:
+        """Dead letters that were left out."""
+        return self._terms.left_out
 
     @property
     def behind(self) -> bool:
