@@ -16,7 +16,7 @@ from the same wrong clock, brokers refuse it (message.timestamp.after.max.ms, an
 to set it themselves (message.timestamp.type=LogAppendTime).
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -28,14 +28,9 @@ from anomaly_detector.core.decode import Reject, select
 
 _LONGEST: Final = 1 << 60
 _FEW: Final = 16
-"""Where more readings than this go beyond, the timestamps of all messages are read at once: there may be none, for ever."""
+"""Messages without a timestamp that are asked one by one: where there are more, there may be nothing else, for ever."""
 _LATEST_MS: Final = 253_402_300_799_999
 """The end of the year 9999."""
-
-
-def _sound(stamps: Any) -> Any:
-    """Whether a message has a timestamp, and one that a calendar has: of a number, or of each in an array."""
-    return (stamps >= 0) & (stamps <= _LATEST_MS)
 
 
 class Horizon:
@@ -63,28 +58,32 @@ class Horizon:
         if not beyond.any():
             return batch, []
         self._know(int(batch.partitions.max()))
-        refused = []
-        for place in self._stamped(np.flatnonzero(beyond), batch, timestamps_ms).tolist():
-            partition, time = batch.partitions[place], int(batch.times[place])
-            if time <= self._upto[partition]:
-                continue
-            stamp = int(timestamps_ms[int(batch.rows[place])])
-            if not _sound(stamp):
-                continue
-            self._upto[partition] = max(int(self._upto[partition]), stamp * 1000 + self._ahead)
-            if time > self._upto[partition]:
-                refused.append(place)
+        refused = self._refused(np.flatnonzero(beyond), batch, timestamps_ms, _FEW)
         if not refused:
             return batch, []
         rejects = [Reject(row, DeadLetterReason.FUTURE_TIME, self._message) for row in batch.rows[refused].tolist()]
         return select(batch, np.delete(np.arange(len(batch)), refused)), rejects
 
-    def _stamped(self, places: Int64, batch: Batch, timestamps_ms: Stamps) -> Int64:
-        """Of these places, those whose messages can tell something; a few are found out one by one, as they are looked at."""
-        if len(places) <= _FEW:
-            return places
-        stamps = np.asarray(timestamps_ms[batch.rows[places]])
-        return places[_sound(stamps)]
+    def _refused(self, places: Int64, batch: Batch, timestamps_ms: Stamps, patience: int) -> list[int]:
+        """Which of these places are refused; after `patience` messages without a timestamp all the others are asked at once."""
+        refused: list[int] = []
+        for count, place in enumerate(places.tolist()):
+            partition, time = batch.partitions[place], int(batch.times[place])
+            if time <= self._upto[partition]:
+                continue
+            stamp = int(timestamps_ms[int(batch.rows[place])])
+            if not 0 <= stamp <= _LATEST_MS:  # none, or one that no calendar has
+                patience -= 1
+                if patience:
+                    continue
+                rest = places[count + 1 :]
+                stamps = np.asarray(timestamps_ms[batch.rows[rest]])
+                stamped = rest[(stamps >= 0) & (stamps <= _LATEST_MS)]
+                return refused + self._refused(stamped, batch, timestamps_ms, len(stamped) + 1)
+            self._upto[partition] = max(int(self._upto[partition]), stamp * 1000 + self._ahead)
+            if time > self._upto[partition]:
+                refused.append(place)
+        return refused
 
     def take(self, partition: int) -> Int64:
         """State of a partition: one number."""
