@@ -73,8 +73,9 @@ class Stream:
         self._source = self._endless()
         for _ in range(full(self.readings)):
             self._send()
-        self._producer.flush(60)
-        self._thread = threading.Thread(target=self._run, name="stream")
+        if self._producer.flush(60):
+            raise RuntimeError("the broker has not taken the first readings within a minute")
+        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
         self._thread.start()
 
     @property
@@ -86,20 +87,27 @@ class Stream:
         """Ends, when all that was sent has arrived."""
         self._stop.set()
         self._thread.join()
-        if self._producer.flush(60):
-            raise RuntimeError("the broker has not taken all readings within a minute")
-        del self._producer  # while its broker is there
+        left = self._producer.flush(60)
+        self._producer.purge()  # a client that still has something to send does not end without its broker
+        del self._producer
+        if left:
+            raise RuntimeError(f"the broker has not taken {left} readings within a minute")
 
     def _run(self) -> None:
         began, before = time.monotonic(), self.sent
         while not self._stop.wait(_BEAT_SECONDS):
-            while self.sent - before < (time.monotonic() - began) * RATE:
+            while self.sent - before < (time.monotonic() - began) * RATE and not self._stop.is_set():
                 self._send()
             self._producer.poll(0)
 
     def _send(self) -> None:
         entity, key, value = next(self._source)
-        self._producer.produce(self.stand.topic, value, key, entity % PARTITIONS)
+        while True:
+            try:
+                self._producer.produce(self.stand.topic, value, key, entity % PARTITIONS)
+                break
+            except BufferError:
+                self._producer.poll(_BEAT_SECONDS)
         self.sent += 1
         if self.sent % 10_000 == 0:
             self._producer.poll(0)
