@@ -51,6 +51,8 @@ class Recovery:
         self._admin = AdminClient(clients.looking(runtime, pod, create=False) | {"error_cb": on_error})
         self._asked: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         self.found: queue.SimpleQueue[tuple[Wanted, Recovered]] = queue.SimpleQueue()
+        self._met = False
+        """Whether the consumer has heard of the state topic."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
         self._thread.start()
@@ -166,6 +168,9 @@ class Recovery:
         journals = {partition: Journal() for partition in ends}
         left = {partition for partition, end in ends.items() if end > 0}
         if left:
+            if not self._met:  # a client that is given a topic that it does not know yet looks for its leaders a second later
+                self._consumer.list_topics(topic, _ASK_SECONDS)
+                self._met = True
             self._consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
         try:
             while left and not self._stopping:
