@@ -194,6 +194,13 @@ def test_a_broker_that_wants_a_certificate_says_so(plant: Plant, secrets: Mounte
         said(member, SourceState.NOT_AUTHORIZED, "wants a certificate", "spec.source.kafka.tls.clientSecretRef")
 
 
+def test_a_listener_that_asks_for_no_name_says_so(plant: Plant, secrets: Mounted, tmp_path: Path) -> None:
+    secrets.hold({PASSWORD_FILE: "any"})
+    order = plant.runtime(sasl=by_password(plant.user), servers=plant.secured.bootstrap)
+    with running(tmp_path, order, secrets) as member:
+        said(member, SourceState.NOT_AUTHORIZED, "asks for no name", "leave out spec.source.kafka.sasl")
+
+
 def test_a_listener_with_tls_is_told_from_a_broker_that_is_away(plant: Plant, secrets: Mounted, tmp_path: Path) -> None:
     with running(tmp_path, plant.runtime(), secrets) as member:
         said(member, SourceState.BROKER_UNREACHABLE, "speaks TLS: set spec.source.kafka.tls")

@@ -26,6 +26,9 @@ REFUSED: Final = (*AUTHENTICATION, *AUTHORIZATION, *TLS)
 _CERTIFICATE: Final = re.compile(r"alert ([a-z ]*(?:certificate|unknown ca)[a-z ]*)")
 _ADDRESS: Final = re.compile(r"^\w+://([^/\s]+)/")
 _HOW_LONG: Final = re.compile(r" \(after \d+ ?ms.*$", re.DOTALL)
+_INTERRUPTED: Final = "failed: Local: "
+"""librdkafka's own words for what it met itself: a broker that refuses a name is quoted as `Broker: ...`."""
+_OUT_OF_TURN: Final = "not valid in current SASL state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,24 @@ class Refusal:
 
 
 def refusing(error: KafkaError) -> bool:
-    """Whether an error is a refusal, rather than a broker that is away."""
+    """Whether an error is a refusal, rather than a broker that is away.
+
+    librdkafka calls it a failed authentication, too, when a connection breaks while a name is being proven: sessions that end
+    (`connections.max.reauth.ms`, KIP-368) make clients prove it again and again, so that this happens to good credentials.
+    """
+    if error.code() in AUTHENTICATION and _INTERRUPTED in error.str():
+        return False
     return error.code() in REFUSED or _about_certificates(error) is not None
+
+
+def passing(error: KafkaError) -> bool:
+    """Whether it is no refusal as long as others of our connections work: the client connects anew, and is let in.
+
+    A broker takes no second proof within a second of the last (ILLEGAL_SASL_STATE). librdkafka offers one after nine tenths of a
+    session, which is that short when sessions are, or when a token is about to end before the next one has come. A listener that
+    asks for no names answers the same, but always.
+    """
+    return error.code() in AUTHENTICATION and _OUT_OF_TURN in error.str()
 
 
 def explained(kafka: KafkaSource, error: KafkaError, topic: str, group: str) -> Refusal:
@@ -84,6 +103,8 @@ def _of_name(kafka: KafkaSource, error: KafkaError) -> str:
     where = place.group(1) if place else kafka.bootstrap_servers
     if kafka.sasl is None:
         return f"{where} wants a name ({said}): set spec.source.kafka.sasl"
+    if passing(error):
+        return f"the listener at {where} asks for no name ({said}): leave out spec.source.kafka.sasl, or name another listener"
     held = access.described(kafka, USERNAME_FILE, PASSWORD_FILE, CLIENT_ID_FILE, CLIENT_SECRET_FILE)
     user = f" of user {kafka.sasl.username}" if kafka.sasl.username else ""
     advice = f"correct {held or 'spec.source.kafka.sasl.oauth'}, or spec.source.kafka.sasl"

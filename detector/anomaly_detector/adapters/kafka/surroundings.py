@@ -185,7 +185,7 @@ class Surroundings:
         error = self._ensure_state(looking, wanted)
         if error is not None:
             return self._stateless(error, wanted)
-        if self._denied is not None:
+        if self._denied is not None and not refusals.passing(self._denied):
             return self._refused(self._denied, source)
         self._look_at_state(looking)
         lacking = rights.lacking(looking, self._runtime)
