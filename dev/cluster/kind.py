@@ -19,7 +19,7 @@ from dev.progress import Tell, telling
 from dev.supervision.plan import State
 
 NODE_IMAGE = "kindest/node:v1.34.0"
-BROKER_NODE_PORT = 30092
+BROKER_NODE_PORTS = (30092, 30093)  # of a broker that takes everyone, and of one that knows its clients
 _LEASH = """
 import shutil, subprocess, sys
 sys.stdin.read()
@@ -42,15 +42,15 @@ def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Clus
     kubeconfig = folder / "kubeconfig"
     if not is_up(name, tell):
         folder.mkdir(parents=True, exist_ok=True)
-        broker = ports.free()[0]
-        (folder / "broker-port").write_text(str(broker))
+        brokers = ports.free(len(BROKER_NODE_PORTS))
+        (folder / "broker-ports").write_text(" ".join(map(str, brokers)))
         if leashed:
             _hold_leash(kind, name)
         with telling(tell, "creating a kind cluster"):
             _checked(
                 *(kind, "create", "cluster", "--name", _kind_name(name), "--image", NODE_IMAGE, "--wait", "120s"),
                 *("--kubeconfig", str(kubeconfig), "--config", "-"),
-                stdin=json.dumps(_config(broker)),
+                stdin=json.dumps(_config(brokers)),
             )
     _checked(kind, "export", "kubeconfig", "--name", _kind_name(name), "--kubeconfig", str(kubeconfig))
     programs = binaries.clients(tell)
@@ -58,12 +58,15 @@ def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Clus
     return Cluster(str(kubeconfig), *programs)
 
 
-def _config(broker_port: int) -> dict[str, Any]:
-    mapping = {"containerPort": BROKER_NODE_PORT, "hostPort": broker_port, "listenAddress": "127.0.0.1"}
+def _config(brokers: Sequence[int]) -> dict[str, Any]:
+    mappings = [
+        {"containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1"}
+        for inside, outside in zip(BROKER_NODE_PORTS, brokers, strict=True)
+    ]
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "nodes": [{"role": "control-plane", "extraPortMappings": [mapping]}],
+        "nodes": [{"role": "control-plane", "extraPortMappings": mappings}],
     }
 
 
@@ -77,9 +80,9 @@ def _hold_leash(kind: str, name: str) -> None:
     _leashes.append(subprocess.Popen(leash, stdin=subprocess.PIPE, start_new_session=True))
 
 
-def broker_port(name: str) -> int:
-    """The port of this machine's loopback that leads to the broker's node port."""
-    return int((_folder(name) / "broker-port").read_text())
+def broker_ports(name: str) -> tuple[int, ...]:
+    """The ports of this machine's loopback that lead to the brokers' node ports."""
+    return tuple(map(int, (_folder(name) / "broker-ports").read_text().split()))
 
 
 def load(name: str, images: Sequence[Image], tell: Tell) -> None:

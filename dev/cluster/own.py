@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dev import debian, ports
@@ -24,7 +24,8 @@ from dev.supervision.plan import CLONE, Component, Plan, State
 
 API, ETCD, ETCD_PEERS = 6443, 2379, 2380  # inside; each cluster has its own network
 INSIDE = f"https://{LOOPBACK}:{API}"
-_BROKER_PORT = "broker-port"
+_BROKERS = 2  # one that takes everyone, and one that knows its clients
+_BROKER_PORTS = "broker-ports"
 
 
 def state_of(name: str) -> State:
@@ -40,17 +41,17 @@ def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Clus
     with ThreadPoolExecutor(1) as beside:  # the first time, both take minutes
         seed = beside.submit(store.prepared, images, tell) if images and not group.is_up(state) else None
         programs = binaries.built(tell)
-    with ports.listening() as api, ports.listening() as broker:
+    with ExitStack() as open_sockets:
+        api, *brokers = [open_sockets.enter_context(ports.listening()) for _ in range(1 + _BROKERS)]
 
         def plan() -> Plan:
             if seed is not None:
                 store.seed(seed.result(), state.folder)
-            outside = broker.getsockname()[1]
-            (state.folder / _BROKER_PORT).write_text(str(outside))
-            forwards = {api.fileno(): API, broker.fileno(): outside}
-            return _plan(programs, state, forwards, api.getsockname()[1])
+            outside = {broker.fileno(): broker.getsockname()[1] for broker in brokers}
+            (state.folder / _BROKER_PORTS).write_text(" ".join(map(str, outside.values())))
+            return _plan(programs, state, {api.fileno(): API, **outside}, api.getsockname()[1])
 
-        group.start(state, plan, leashed=leashed, fds=[api.fileno(), broker.fileno()])
+        group.start(state, plan, leashed=leashed, fds=[each.fileno() for each in (api, *brokers)])
     cluster = _wait(state, programs, tell)
     load(name, images, tell)
     return cluster
@@ -95,9 +96,9 @@ def _plan(programs: Binaries, state: State, forwards: dict[int, int], api_port: 
     )
 
 
-def broker_port(state: State) -> int:
-    """The port of this machine's loopback that is carried to the same port inside, for the broker."""
-    return int((state.folder / _BROKER_PORT).read_text())
+def broker_ports(state: State) -> tuple[int, ...]:
+    """Ports of this machine's loopback that are carried to the same ports inside: one for each broker."""
+    return tuple(map(int, (state.folder / _BROKER_PORTS).read_text().split()))
 
 
 def load(name: str, images: Sequence[Image], tell: Tell) -> None:

@@ -6,7 +6,6 @@ It runs inside the network of a cluster of our own, and as a pod in kind, whose 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from dev.cluster import node, own, uses_kind
 from dev.cluster.access import Cluster
@@ -29,39 +28,39 @@ def up(cluster: Cluster, name: str, tell: Tell) -> str:
 def own_broker(cluster: Cluster, name: str, tell: Tell = silent) -> Broker:
     """The broker in the network of a cluster of our own, which can be killed and started again."""
     state = own.state_of(name)
-    port = own.broker_port(state)
-    outside = f"127.0.0.1:{port}"
+    outside = f"127.0.0.1:{own.broker_ports(state)[0]}"
     if broker.NAME not in group.status(state):
         inside = f"{node.ADDRESS}:{PORT}"
         listeners = [Listener("CLUSTER", inside, inside), Listener("MACHINE", outside, outside)]
         programs = jars.fetched(tell)
         folder = state.folder / broker.NAME
         group.add(state, broker.component(programs, folder, listeners, _CONTROLLER, broker.NEWCOMERS))
-    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(_service(node.ADDRESS)))
+    serve(cluster, SERVICE, PORT)
     with telling(tell, f"starting {broker.NAME}"):
         group.wait_until(state, broker.NAME, "Ready", broker.START_SECONDS)
     return Broker(state, outside)
 
 
-def _service(address: str) -> dict[str, Any]:
-    """A service whose endpoint is not a pod."""
+def serve(cluster: Cluster, name: str, port: int) -> None:
+    """Makes a service whose endpoint is not a pod: what listens on this port of the node's address."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     service = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": SERVICE, "namespace": NAMESPACE},
-        "spec": {"ports": [{"name": "kafka", "port": PORT}]},
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"ports": [{"name": "kafka", "port": port}]},
     }
     endpoints = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": SERVICE,
+            "name": name,
             "namespace": NAMESPACE,
-            "labels": {"kubernetes.io/service-name": SERVICE},
+            "labels": {"kubernetes.io/service-name": name},
         },
         "addressType": "IPv4",
-        "ports": [{"name": "kafka", "port": PORT}],
-        "endpoints": [{"addresses": [address]}],
+        "ports": [{"name": "kafka", "port": port}],
+        "endpoints": [{"addresses": [node.ADDRESS]}],
     }
-    return {"apiVersion": "v1", "kind": "List", "items": [namespace, service, endpoints]}
+    items = {"apiVersion": "v1", "kind": "List", "items": [namespace, service, endpoints]}
+    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(items))

@@ -49,10 +49,7 @@ def read(runtime: Runtime, since_ms: int | None = None) -> Iterator[Line]:
 
     Those of one partition in their order. `since_ms`: those that were written later. Raises LettersError.
     """
-    settings = clients.recovery(runtime, _NAME) | {
-        "group.id": f"{runtime.group_id}.{_NAME}"
-    }  # never joined, nothing is committed
-    consumer = Consumer(settings)
+    consumer = Consumer(clients.recovery(runtime, _NAME))  # it names the group that it may read, and does not join it
     topic = runtime.dead_letter_topic
     try:
         places = _places(consumer, topic, since_ms)
