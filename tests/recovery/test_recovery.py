@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.at_least_once import AtLeastOnce
+from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.recovery import Recovery, Wanted
 from anomaly_detector.core import journal
 from anomaly_detector.core.journal import Fact
@@ -57,8 +61,6 @@ def place() -> Iterator[Place]:
 
 
 def commit(bootstrap: str, order: Runtime, offset: int) -> None:
-    from confluent_kafka import Consumer
-
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": order.group_id})
     consumer.commit(offsets=[TopicPartition(order.kafka.topic, 0, offset)], asynchronous=False)
     consumer.close()
@@ -77,3 +79,28 @@ def test_connections_that_break_while_it_asks_leave_nothing_out(place: Place) ->
             assert found.regime is not None
     finally:
         recovery.stop()
+
+
+@pytest.mark.parametrize("way", [ExactlyOnce, AtLeastOnce])
+def test_what_a_killed_pod_left_open_is_ended_before_the_first_decision_of_its_successor(
+    place: Place, way: type[ExactlyOnce] | type[AtLeastOnce]
+) -> None:
+    name = way.__name__
+    consumer = Consumer({"bootstrap.servers": place.runtime.kafka.bootstrap_servers, "group.id": place.runtime.group_id})
+    killed = Producer(clients.transactional(place.runtime, name))
+    killed.init_transactions(30)
+    killed.begin_transaction()
+    killed.send_offsets_to_transaction([TopicPartition(place.runtime.kafka.topic, 0, 7)], consumer.consumer_group_metadata(), 30)
+    successor, recovery = way(place.runtime, name, lambda _: None, consumer), Recovery(place.runtime, name, lambda _: None)
+    try:
+        recovery.ask(Wanted(0, 1))
+        deadline = time.monotonic() + 9  # the coordinator ends it after 10 s, or up to 20
+        while recovery.found.empty() and time.monotonic() < deadline:
+            successor.advance(0.05)
+            time.sleep(0.01)
+        _, found = recovery.found.get(block=False)
+        assert found.until == 5, "what was not committed does not count"
+    finally:
+        recovery.stop()
+        successor.close()
+        consumer.close()

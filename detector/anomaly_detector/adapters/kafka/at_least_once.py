@@ -41,8 +41,9 @@ class AtLeastOnce:
         self._later: Portions = {}
         self._bytes = 0
         """Of `_later`."""
-        self._committing = False
-        self._since = 0.0
+        self._committing = True
+        """At first to end what one of our name has left open: until then nobody is told where the group stands."""
+        self._since = time.monotonic()
         """When a commit began last."""
 
     @property
