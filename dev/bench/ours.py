@@ -24,8 +24,8 @@ from dev.bench.readings import PARTITIONS, SIZE, Readings
 
 READINGS_A_SECOND: Final = 20_000
 _ENTITIES: Final = 100
-_FAULT_EVERY: Final = 199
-"""So that there are enough alerts to speak of a 99th percentile."""
+_FAULT_EVERY: Final = 499
+"""40 episodes a second: enough alerts to speak of a 99th percentile."""
 _SETTLING_SECONDS: Final = 2.0
 _SLICE_SECONDS: Final = 0.002
 _LOOK_SECONDS: Final = 0.2
