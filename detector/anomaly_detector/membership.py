@@ -27,7 +27,6 @@ from anomaly_detector.core.backlog import Behind
 from anomaly_detector.core.custody import Custody, Decided
 
 log: Final = logging.getLogger(__name__)
-_MOST_MESSAGES: Final = 4_000
 _MOST_RECORDS: Final = 5_000
 _MOST_BYTES: Final = 16 * 1024 * 1024
 """Of dead letters that wait for a commit."""
@@ -49,8 +48,12 @@ _BEHIND_SECONDS: Final = 0.1
 class Membership:
     """All calls belong to one thread."""
 
-    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], custody: Custody) -> None:
+    def __init__(
+        self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], custody: Custody, most_messages: int
+    ) -> None:
+        """`most_messages` in a batch."""
         self._custody = custody
+        self._most_messages = most_messages
         self._reader = Reader(runtime, pod, on_error, self._arrived, self._leaving)
         exactly_once = runtime.delivery is DeliveryPolicy.EXACTLY_ONCE
         way = ExactlyOnce if exactly_once else AtLeastOnce
@@ -128,7 +131,7 @@ class Membership:
         self._take_over()
         if self._due() and not self._commit():
             return self._custody.settle()
-        most = min(_MOST_MESSAGES, self._custody.most_messages)
+        most = min(self._most_messages, self._custody.most_messages)
         read = self._reader.read(most, self._patience())
         self._behind = read is not None and len(read) >= most // 2
         self.lost = self.lost or self._reader.ended

@@ -175,7 +175,7 @@ class Service:
         self._access = fingerprint(self._runtime.kafka)
         listener = self._surroundings.listener(self._access)
         try:
-            return Membership(self._runtime, self._name, listener, self._custody)
+            return Membership(self._runtime, self._name, listener, self._custody, self._settings.batch_messages)
         except AccessError:
             self._surroundings.wait_until_well(_AGAIN_SECONDS)
             return None

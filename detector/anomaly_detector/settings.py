@@ -19,6 +19,8 @@ class Settings:
     http_port: int
     checkpoint_readings: int = 200_000
     """What is remembered of a partition is written down after so many readings: replaying them takes half a second."""
+    batch_messages: int = 4_000
+    """Messages that are decided together, at most. While a batch of half as many is scored, the next one is read."""
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -30,6 +32,7 @@ class Settings:
             http_host=os.environ.get("ANOMALY_HTTP_HOST", ""),
             http_port=port,
             checkpoint_readings=_whole("ANOMALY_CHECKPOINT_READINGS", cls.checkpoint_readings),
+            batch_messages=max(1, _whole("ANOMALY_BATCH_MESSAGES", cls.batch_messages)),
         )
 
 

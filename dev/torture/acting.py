@@ -10,7 +10,7 @@ from pathlib import Path
 from anomaly_api.assignment import Assignment, Runtime
 from dev.kafka.network import Weather
 from dev.torture.ground import Ground
-from dev.torture.members import Member
+from dev.torture.members import OFTEN, SMALL_BATCHES, Member
 from dev.torture.schedule import MOST_MEMBERS, Act, Event
 
 _LOOK_SECONDS = 0.05
@@ -33,10 +33,11 @@ class Acting:
         return all(member.leaving or not member.running for member in self.members)
 
     def join(self) -> None:
-        """Another pod, on the next link."""
+        """Another pod, on the next link. Every second one decides in small batches."""
         self._started += 1
         name = f"pod-{self._started}"
-        member = Member(name, self._folder / name)
+        environment = SMALL_BATCHES if self._started % 2 else OFTEN
+        member = Member(name, self._folder / name, environment=dict(environment))
         links = self._ground.links
         address = links[self._started % len(links)].address
         kafka = self._runtime.kafka.model_copy(update={"bootstrap_servers": address})

@@ -17,7 +17,9 @@ from anomaly_api.assignment import Assignment, Runtime
 from dev.supervision.leash import LEASHED
 
 # A checkpoint after so many readings, so that there are some in a stream of thousands.
-_OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
+OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
+SMALL_BATCHES = OFTEN | {"ANOMALY_BATCH_MESSAGES": "40"}
+"""For pods that often have the next batch to read while the one before is scored; a stream of thousands has few large ones."""
 _STOP_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
 PORT = "18080"  # below those that the kernel and `dev.ports` give away
@@ -35,7 +37,7 @@ class Member:
     leaving: bool = False
     address: str = ""
     """Of its HTTP server. Hundreds are started beside each other: an address of the loopback of its own, or two take one port."""
-    environment: dict[str, str] = field(default_factory=lambda: dict(_OFTEN))
+    environment: dict[str, str] = field(default_factory=lambda: dict(OFTEN))
 
     @property
     def ready(self) -> bool:
