@@ -21,7 +21,7 @@ from tests.stream.pods import Topics
 if TYPE_CHECKING:
     from dev.kafka.secured import Secured
 
-CA = "kafka-ca"
+CA = "ca-of-secured"
 PUMPS = ("pump-1", "pump-2", "pump-3", "pump-4")
 STEP = 5
 """Seconds between two readings of a pump."""

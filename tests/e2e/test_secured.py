@@ -54,6 +54,7 @@ def plants(kubectl: Kubectl, secured: Secured) -> Iterator[dict[str, Watched]]:
         found[name].apply(model={"statistical": {}})
     yield found
     kubectl("delete", "anomalydetector", *found)
+    kubectl("delete", "secret", CA, *(each.secret for each in found.values()))
 
 
 @dataclass(frozen=True)
