@@ -11,7 +11,11 @@ def main() -> int:
     gc.disable()  # nothing that is made in a start is garbage; looking for some takes a tenth of its time
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
+    from confluent_kafka import KafkaException
+
     from anomaly_detector.adapters import order_files
+    from anomaly_detector.adapters.kafka.access import AccessError
+    from anomaly_detector.adapters.kafka.connections import Connections
     from anomaly_detector.adapters.kafka.surroundings import Surroundings
     from anomaly_detector.settings import Settings
 
@@ -20,12 +24,16 @@ def main() -> int:
         runtime = order_files.runtime(settings.config_folder)
         surroundings = Surroundings(runtime, settings.pod)
         surroundings.start()
+        try:
+            connections = Connections(runtime, settings.pod, surroundings.listener)
+        except (AccessError, KafkaException):
+            connections = None  # what is wrong with them is said by the surroundings
 
         from anomaly_detector.adapters.orders import Orders
         from anomaly_detector.adapters.web import serve
         from anomaly_detector.service import Service
 
-        service = Service(settings, runtime, surroundings, Orders(settings.config_folder))
+        service = Service(settings, runtime, surroundings, Orders(settings.config_folder), connections)
     except (order_files.OrderError, ValueError) as error:
         logging.getLogger(__name__).error("%s", error)
         return 2

@@ -9,16 +9,15 @@ committed counts, and the next stay begins with what Kafka says.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Final
-
-from confluent_kafka import KafkaError
 
 from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
 from anomaly_api.policy import Delivery as DeliveryPolicy
 from anomaly_detector.adapters.kafka.at_least_once import AtLeastOnce
+from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.delivery import Delivery, Progress
 from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.reader import Reader
@@ -48,17 +47,16 @@ _BEHIND_SECONDS: Final = 0.1
 class Membership:
     """All calls belong to one thread."""
 
-    def __init__(
-        self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], custody: Custody, most_messages: int
-    ) -> None:
+    def __init__(self, runtime: Runtime, pod: str, connections: Connections, custody: Custody, most_messages: int) -> None:
         """`most_messages` in a batch."""
         self._custody = custody
         self._most_messages = most_messages
-        self._reader = Reader(runtime, pod, on_error, self._arrived, self._leaving)
+        self._reader = Reader(runtime, connections, self._arrived, self._leaving)
         exactly_once = runtime.delivery is DeliveryPolicy.EXACTLY_ONCE
-        way = ExactlyOnce if exactly_once else AtLeastOnce
-        self._delivery: Delivery = way(runtime, pod, on_error, self._reader.client)
-        self._recovery = Recovery(runtime, pod, on_error)
+        self._delivery: Delivery = (
+            ExactlyOnce(runtime, connections) if exactly_once else AtLeastOnce(runtime, pod, connections)
+        )  # fmt: skip
+        self._recovery = Recovery(runtime, connections)
         self._turns: dict[int, int] = {}
         """Of each partition that is ours: how many times it has come."""
         self._recovering: set[int] = set()

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
+from confluent_kafka import KafkaException
+
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvidence, SourceState
 from anomaly_api.source import Pipeline
 from anomaly_detector.adapters.beside import Beside
 from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
+from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
 from anomaly_detector.adapters.orders import Orders
 from anomaly_detector.adapters.web import Answer, health
@@ -36,9 +39,12 @@ _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Service:
     """A scoring pod at work."""
 
-    def __init__(self, settings: Settings, runtime: Runtime, surroundings: Surroundings, orders: Orders) -> None:
-        """`surroundings` are being looked at already."""
+    def __init__(
+        self, settings: Settings, runtime: Runtime, surroundings: Surroundings, orders: Orders, connections: Connections | None
+    ) -> None:
+        """`surroundings` are being looked at already; `connections` are for the first stay, if they could be made."""
         self._settings, self._runtime, self._orders = settings, runtime, orders
+        self._connections = connections
         self._runtime_digest = runtime.digest
         self._pace = Pace()
         self._telemetry = Telemetry(self._pace)
@@ -162,7 +168,7 @@ class Service:
             self._look_for(self._stream.regime.pipeline)
             self._assignment = taken.digest
             log.info("revision %s decides now (%s)", self._stream.stable.name, self._stream.stable.message or "complete")
-        if self._membership is None:  # its clients connect while the surroundings are still being looked at
+        if self._membership is None:
             self._membership = self._new()
         if self._membership is not None:
             (self._step if self._membership.begun else self._join)(self._membership)
@@ -172,13 +178,17 @@ class Service:
 
     def _new(self) -> Membership | None:
         """A stay with the credentials as they are now; None where they do not do: what is wrong with them is said elsewhere."""
-        self._access = fingerprint(self._runtime.kafka)
-        listener = self._surroundings.listener(self._access)
+        made, self._connections = self._connections, None
+        if made is not None and made.access != fingerprint(self._runtime.kafka):
+            made.close()
+            made = None
         try:
-            return Membership(self._runtime, self._name, listener, self._custody, self._settings.batch_messages)
-        except AccessError:
+            connections = made or Connections(self._runtime, self._name, self._surroundings.listener)
+        except (AccessError, KafkaException):
             self._surroundings.wait_until_well(_AGAIN_SECONDS)
             return None
+        self._access = connections.access
+        return Membership(self._runtime, self._name, connections, self._custody, self._settings.batch_messages)
 
     def _join(self, member: Membership) -> None:
         """Reading begins when all it needs is there: that alerts have no topic is to be found out before the first alert."""

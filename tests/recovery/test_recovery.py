@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.at_least_once import AtLeastOnce
+from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.recovery import Recovery, Wanted
 from anomaly_detector.core import journal
@@ -66,8 +67,12 @@ def commit(bootstrap: str, order: Runtime, offset: int) -> None:
     consumer.close()
 
 
+def connections(place: Place, pod: str) -> Connections:
+    return Connections(place.runtime, pod, lambda _: lambda _: None)
+
+
 def test_connections_that_break_while_it_asks_leave_nothing_out(place: Place) -> None:
-    recovery = Recovery(place.runtime, "pod", lambda _: None)
+    recovery = Recovery(place.runtime, connections(place, "pod"))
     try:
         for turn in range(TIMES):
             if turn % 4:
@@ -86,12 +91,15 @@ def test_what_a_killed_pod_left_open_is_ended_before_the_first_decision_of_its_s
     place: Place, way: type[ExactlyOnce] | type[AtLeastOnce]
 ) -> None:
     name = way.__name__
-    consumer = Consumer({"bootstrap.servers": place.runtime.kafka.bootstrap_servers, "group.id": place.runtime.group_id})
+    made = connections(place, name)
     killed = Producer(clients.transactional(place.runtime, name))
     killed.init_transactions(30)
     killed.begin_transaction()
-    killed.send_offsets_to_transaction([TopicPartition(place.runtime.kafka.topic, 0, 7)], consumer.consumer_group_metadata(), 30)
-    successor, recovery = way(place.runtime, name, lambda _: None, consumer), Recovery(place.runtime, name, lambda _: None)
+    killed.send_offsets_to_transaction(
+        [TopicPartition(place.runtime.kafka.topic, 0, 7)], made.member.consumer_group_metadata(), 30
+    )
+    successor = AtLeastOnce(place.runtime, name, made) if way is AtLeastOnce else ExactlyOnce(place.runtime, made)
+    recovery = Recovery(place.runtime, made)
     try:
         recovery.ask(Wanted(0, 1))
         deadline = time.monotonic() + 9  # the coordinator ends it after 10 s, or up to 20
@@ -103,4 +111,4 @@ def test_what_a_killed_pod_left_open_is_ended_before_the_first_decision_of_its_s
     finally:
         recovery.stop()
         successor.close()
-        consumer.close()
+        made.member.close()

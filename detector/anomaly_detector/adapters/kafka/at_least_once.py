@@ -8,13 +8,12 @@ memory and offsets that fit together: they are written in one transaction, once 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
-
-from confluent_kafka import Consumer, KafkaError
 
 from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.delivery import Progress
 from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.writer import Writer
@@ -33,9 +32,9 @@ class AtLeastOnce:
 
     interval = 0.0
 
-    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], consumer: Consumer) -> None:
-        self._writer = Writer(runtime, pod, on_error)
-        self._memory = ExactlyOnce(runtime, pod, on_error, consumer)
+    def __init__(self, runtime: Runtime, pod: str, connections: Connections) -> None:
+        self._writer = Writer(runtime, pod, connections.on_error)
+        self._memory = ExactlyOnce(runtime, connections)
         self._state_topic = runtime.state_topic
         self._at_once: list[Record] = []
         self._later: Portions = {}

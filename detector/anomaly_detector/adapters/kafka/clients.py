@@ -41,9 +41,9 @@ def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
     return {
         **_BOTH,
         "fetch.queue.backoff.ms": 1,  # 1 s by default: starves a consumer that keeps up
-        "queued.max.messages.kbytes": 8_192,  # 64 MiB by default, and as much again for its bookkeeping
+        "queued.max.messages.kbytes": 4_096,  # 64 MiB by default, and as much again for its bookkeeping
         "queued.min.messages": 10_000,  # of each partition, 100,000 by default
-        "fetch.max.bytes": 4_194_304,
+        "fetch.max.bytes": 2_097_152,  # a fetch may come on top of what is queued
         "topic.metadata.refresh.interval.ms": 10_000,  # 5 min by default: a topic or partition that appears waits as long
         **_TIMING[kafka.group_protocol],
         **(kafka.properties or {}),
@@ -71,7 +71,12 @@ def member(runtime: Runtime, pod: str) -> dict[str, Any]:
         "partition.assignment.strategy": "cooperative-sticky",  # a rebalance stops only what moves
         "group.instance.id": pod,
     }
-    return consumer(runtime, pod) | (classic if runtime.kafka.group_protocol is GroupProtocol.CLASSIC else {})
+    return consumer(runtime, pod) | (classic if static(runtime) else {})
+
+
+def static(runtime: Runtime) -> bool:
+    """Whether members of the group are."""
+    return runtime.kafka.group_protocol is GroupProtocol.CLASSIC
 
 
 def recovery(runtime: Runtime, pod: str) -> dict[str, Any]:

@@ -9,18 +9,18 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from itertools import islice
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
-from anomaly_detector.adapters.kafka import clients, refusals
+from anomaly_detector.adapters.kafka import refusals
 from anomaly_detector.adapters.kafka.clients import error_of
+from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.delivery import Progress
 from anomaly_detector.adapters.kafka.writer import Terms, produce
 from anomaly_detector.core.records import Portions, Record
@@ -58,11 +58,9 @@ class ExactlyOnce:
 
     interval = 0.01
 
-    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None], consumer: Consumer) -> None:
+    def __init__(self, runtime: Runtime, connections: Connections) -> None:
         self._topic = runtime.kafka.topic
-        self._consumer = consumer
-        self._on_error = on_error
-        self._producer = Producer(clients.transactional(runtime, pod) | {"error_cb": on_error})
+        self._consumer, self._producer, self._on_error = connections.member, connections.transactions, connections.on_error
         self._step = _Step.INITIALISE
         self._records: list[Record] = []
         self._offsets: list[TopicPartition] = []

@@ -17,6 +17,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Kafka
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.clients import error_of
+from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.core.backlog import Backlog, Behind, Sight
 from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages, numbers_in
 from anomaly_detector.core.records import Read
@@ -69,17 +70,14 @@ class Reader:
     def __init__(
         self,
         runtime: Runtime,
-        pod: str,
-        on_error: Callable[[KafkaError], None],
+        connections: Connections,
         arrived: Callable[[list[int]], None],
         leaving: Callable[[list[int], bool], None],
     ) -> None:
         """`arrived` is told which partitions are ours, `leaving` which are no more, and whether they are still ours to commit."""
         self._topic = runtime.kafka.topic
-        settings = clients.member(runtime, pod)
-        self._static = "group.instance.id" in settings
-        self._consumer = Consumer(settings | {"error_cb": on_error})
-        self._on_error = on_error
+        self._static = clients.static(runtime)
+        self._consumer, self._on_error = connections.member, connections.on_error
         self._arrived = arrived
         self._leaving = leaving
         self._owned: set[int] = set()
@@ -95,11 +93,6 @@ class Reader:
         """Whether the group has said which partitions are ours, be it none."""
         self.ended = self.replaced = False
         """Whether the client can do nothing any more; and whether that is because another one goes by its name."""
-
-    @property
-    def client(self) -> Consumer:
-        """The librdkafka client."""
-        return self._consumer
 
     @property
     def partitions(self) -> int:

@@ -8,16 +8,16 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.source import StartFrom
-from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.source_topic import described
 from anomaly_detector.core.journal import Journal, Recovered, Source
 
@@ -44,11 +44,10 @@ class Wanted:
 class Recovery:
     """Answers come in `found`, in any order."""
 
-    def __init__(self, runtime: Runtime, pod: str, on_error: Callable[[KafkaError], None]) -> None:
+    def __init__(self, runtime: Runtime, connections: Connections) -> None:
         self._runtime = runtime
         self._latest = runtime.kafka.start_from is StartFrom.LATEST
-        self._consumer = Consumer(clients.recovery(runtime, pod) | {"error_cb": on_error})
-        self._admin = AdminClient(clients.looking(runtime, pod, create=False) | {"error_cb": on_error})
+        self._consumer, self._admin = connections.recovery, connections.looking
         self._asked: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         self.found: queue.SimpleQueue[tuple[Wanted, Recovered]] = queue.SimpleQueue()
         self._met = False
