@@ -95,6 +95,6 @@ class Messages:
 
 
 def numbers_in(numbers: Int64) -> list[int]:
-    """The different ones among small numbers that are not negative, such as partitions, rising: faster than sorting them."""
-    found: list[int] = np.flatnonzero(np.bincount(numbers)).tolist()
-    return found
+    """The different ones, rising. Quick where they come in runs, as partitions do."""
+    turns = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
+    return sorted({*numbers[:1].tolist(), *numbers[turns].tolist()})
