@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +25,11 @@ from anomaly_detector.training.network import derived_layers
 from anomaly_detector.training.samples import Gathering, Sample
 from dev.bench.readings import PIPELINE, SIZE, STEP, Readings
 
-_TICKS: Final = 1_500
+_TICKS: Final = 17_280
+"""The day of the pumps there and back: a model that had seen a part of it would find every hundredth window unusual."""
 _ENTITIES: Final = 20
+_WINDOWS: Final = 30_000
+_AT_ONCE: Final = 2_000
 _EPOCHS: Final = 8
 TIMED_WINDOWS: Final = 8_640
 TIMED_EPOCHS: Final = 50
@@ -35,7 +40,7 @@ def main(folder: Path) -> None:
     settings = (Autoencoder(), Training(epochs=_EPOCHS))
     [window] = PIPELINE.windows
     learned = learning.learn(window, sample, PIPELINE, settings, float(STEP), lambda _: None)
-    [calibration] = learning.calibrations([learned], {window.name: sample}, PIPELINE, lambda: iter(()))
+    [calibration] = learning.calibrations([learned], {window.name: sample}, PIPELINE, _healthy)
     interface = Interface(
         features=[feature.name for feature in PIPELINE.features],
         windows=[InterfaceWindow(name=window.name, size=window.size)],
@@ -49,19 +54,20 @@ def main(folder: Path) -> None:
 
 
 def _sample() -> Sample:
-    """Windows of healthy pumps."""
-    readings = Readings(_ENTITIES)
-    gathering = Gathering(PIPELINE, _TICKS * _ENTITIES, seed=1)
-    for tick in range(_TICKS):
-        values: list[bytes | None] = []
-        keys: list[bytes | None] = []
-        for entity, key, value in readings.tick(tick):
-            if not readings.broken(entity, tick):
-                values.append(value)
-                keys.append(key)
-        without_time = np.full(len(values), -1, np.int64)
-        gathering.take(Messages(values, keys, without_time, np.zeros(len(values), np.int64)))
+    gathering = Gathering(PIPELINE, _WINDOWS, seed=1)
+    for messages in _healthy():
+        gathering.take(messages)
     return gathering.samples()[PIPELINE.windows[0].name]
+
+
+def _healthy() -> Iterator[Messages]:
+    """What pumps send while nothing is wrong with them."""
+    readings = Readings(_ENTITIES)
+    stream = ((entity, tick, key, value) for tick in range(_TICKS) for entity, key, value in readings.tick(tick))
+    healthy = ((value, key) for entity, tick, key, value in stream if not readings.broken(entity, tick))
+    while found := list(islice(healthy, _AT_ONCE)):
+        values, keys = zip(*found, strict=True)
+        yield Messages(values, keys, np.full(len(found), -1, np.int64), np.zeros(len(found), np.int64))
 
 
 def _timed(windows: NDArray[np.float32]) -> float:
