@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
 from dev import crds
+from dev.environments import compiled_in
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _LINT: Final = (
@@ -24,11 +26,14 @@ _TESTS: Final = (
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def _run(name: str, command: list[str]) -> bool:
+def _run(name: str, command: list[str], compiled: Path) -> bool:
     print(f"== {name}: {' '.join(command)}", flush=True)
     started = time.monotonic()
     status = subprocess.run(
-        [_ROOT / ".venv/bin" / command[0], *command[1:]], cwd=_ROOT, env={**os.environ, **_ONE_THREAD}, check=False
+        [_ROOT / ".venv/bin" / command[0], *command[1:]],
+        cwd=_ROOT,
+        env={**os.environ, **_ONE_THREAD, **compiled_in(compiled)},
+        check=False,
     ).returncode
     print(f"== {name}: {'ok' if status == 0 else f'FAILED ({status})'} after {time.monotonic() - started:.0f} s", flush=True)
     return status == 0
@@ -40,7 +45,8 @@ def main() -> int:
         print("the CRDs are stale: run `make crds`", file=sys.stderr)
         return 1
     steps = _LINT if "--lint" in sys.argv[1:] else (*_LINT, *_TESTS)
-    return int(not all(_run(name, command) for name, command in steps))
+    with tempfile.TemporaryDirectory(prefix="anomaly-compiled-") as compiled:
+        return int(not all(_run(name, command, Path(compiled)) for name, command in steps))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from anomaly_api.policy import Delivery, Fallback
 from anomaly_api.source import KafkaSource, StartFrom
 from dev import ports
 from dev.bench.readings import PIPELINE
+from dev.environments import compiled_in
 from dev.supervision.leash import LEASHED
 
 _PATIENCE: Final = 120.0
@@ -123,9 +124,7 @@ def running(
         "ANOMALY_HTTP_PORT": str(port),
         "OMP_NUM_THREADS": "1",
         "POD_NAME": folder.name,
-        # Compiled once, as in the image: by the first pod, for all of them.
-        "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"),
-        "PYTHONDONTWRITEBYTECODE": "",
+        **compiled_in(folder.parent / "compiled"),
     }
     log = folder / "log"
     with log.open("wb") as output:

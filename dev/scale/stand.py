@@ -19,6 +19,7 @@ from anomaly_api.source import GroupProtocol, KafkaSource, StartFrom
 from dev.bench import pod
 from dev.bench.pod import Pod, Trained
 from dev.bench.readings import SIZE, Readings
+from dev.environments import compiled_in
 from dev.torture.members import PORT, Member
 
 PARTITIONS: Final = 24
@@ -65,10 +66,7 @@ class Stand:
     def start(self, *names: str) -> None:
         """Pods that are new, or come back under their names."""
         for name in names:
-            compiled = {
-                "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),
-                "PYTHONDONTWRITEBYTECODE": "",
-            }  # once, as in the image
+            compiled = compiled_in(self.folder / "compiled")
             member = self.members.setdefault(name, Member(name, self.folder / self.name / name, environment=compiled))
             member.start(self.runtime, self.order)
 

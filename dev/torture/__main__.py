@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from dev.environments import compiled_in
 from dev.progress import plain
 from dev.supervision import group
 from dev.supervision.plan import State
@@ -32,6 +33,7 @@ def main() -> int:
     seeds = range(arguments.seed, arguments.seed + arguments.schedules)
     plans = [undisturbed(seed) if arguments.undisturbed else schedule(seed, SECONDS) for seed in seeds] * arguments.times
     root = Path(tempfile.mkdtemp(prefix="torture-"))
+    os.environ.update(compiled_in(root / "compiled"))
     name = f"torture-{os.getpid()}"
     play = Play(plans, arguments.jobs, name, root, plain)
     try:

@@ -31,6 +31,8 @@ class Result:
     repeated: int
     """Alerts that came again, where they may."""
     seconds: float
+    stuck: int
+    """Messages that the recording's first producer did not send."""
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -39,7 +41,8 @@ class Result:
         counts = f"{self.alerts} alerts, {self.changes} changes of revision, {len(self.plan.events)} events"
         again = f", {self.repeated} alerts came again" if self.plan.delivery is Delivery.AT_LEAST_ONCE else ""
         how = f"{self.plan.delivery.value}, {self.plan.protocol.value}"
-        return f"seed {self.plan.seed} ({how}): {counts}{again}, {self.seconds:.1f} s"
+        stuck = f", {self.stuck} messages by a second producer" if self.stuck else ""
+        return f"seed {self.plan.seed} ({how}): {counts}{again}{stuck}, {self.seconds:.1f} s"
 
 
 class Trial:
@@ -74,7 +77,8 @@ class Trial:
     def _result(self, found: Found | None, seconds: float, wrong: list[str]) -> Result:
         count = sum(len(alerts) for alerts in found.alerts.values()) if found else 0
         changes = sum(len(facts) - 1 for facts in found.facts.values()) if found else 0
-        return Result(self._plan, count, changes, verdict.repeated(found.alerts) if found else 0, seconds, wrong)
+        repeated = verdict.repeated(found.alerts) if found else 0
+        return Result(self._plan, count, changes, repeated, seconds, self._feed.stuck, wrong)
 
     def _play(self) -> None:
         """Produces, and does what the schedule says meanwhile."""
