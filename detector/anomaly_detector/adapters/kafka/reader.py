@@ -26,6 +26,7 @@ log: Final = logging.getLogger(__name__)
 _NO_TIMESTAMP: Final = -1
 _LEAVE_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.05
+_WAKE_SECONDS: Final = 0.05
 _BEYOND: Final = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
@@ -87,6 +88,8 @@ class Reader:
         """Of the last message of each, in Unix milliseconds."""
         self._backlog = Backlog()
         self._held = False
+        self._asleep = False
+        """Whether partitions were paused and go on since the brokers were last asked for anything."""
         self.waited = 0.0
         """Seconds in which there was nothing to read."""
         self.joined = False
@@ -110,12 +113,15 @@ class Reader:
         self._consumer.incremental_assign([place])
         self._next[partition] = offset
         self._consumer.resume([place])
+        self._asleep = True
         if self._held:
             self._consumer.pause([place])
 
     def read(self, most: int, seconds: float) -> Read | None:
         """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
         self._let_go()
+        if self._asleep:
+            self._wake()
         found = self._consumer.consume(most, 0)
         if not found:
             begin = time.monotonic()
@@ -184,7 +190,24 @@ class Reader:
     def _let_go(self) -> None:
         if self._held:
             self._consumer.resume([TopicPartition(self._topic, partition) for partition in self._next])
-            self._held = False
+            self._held, self._asleep = False, True
+
+    def _wake(self) -> None:
+        """Asks each leader of our partitions for something, so that the client's thread for it looks at them again.
+
+        Every rebalance pauses and resumes all partitions, those that stay, too. A thread that found nothing to fetch meanwhile is
+        not told that there is something again, and sleeps on for up to a second (librdkafka 2.16, rd_kafka_toppar_pause_resume).
+        """
+        self._asleep = False
+        if not self._next:
+            return
+        try:
+            known = self._consumer.list_topics(self._topic, _WAKE_SECONDS).topics[self._topic].partitions
+            leaders = {known[number].leader: number for number in self._next if number in known}
+            for number in leaders.values():
+                self._consumer.get_watermark_offsets(self._place(number), _WAKE_SECONDS)
+        except KafkaException as failure:
+            log.debug("nobody was woken: %s", error_of(failure).str())
 
     def _back(self, message: Message) -> None:
         """Reads a partition again from a message on that nobody wanted yet."""
@@ -254,7 +277,7 @@ class Reader:
         consumer.incremental_assign(places)
         if places:
             consumer.pause(places)
-        self.joined = True
+        self.joined = self._asleep = True
         self._owned |= set(numbers)
         log.info("partitions assigned: %s", numbers or "none")
         self._arrived(numbers)
@@ -263,6 +286,7 @@ class Reader:
         numbers = sorted(each.partition for each in partitions)
         self._leaving(numbers, True)
         self._drop(numbers)
+        self._asleep = True
         log.info("partitions given up: %s", numbers)
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
