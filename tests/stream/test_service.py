@@ -180,6 +180,18 @@ def test_a_broker_that_does_not_answer_is_said_so(tmp_path: Path) -> None:
         assert running.terminate() == 0
 
 
+def test_a_property_that_the_client_does_not_know_is_said_so_and_ends_nothing(topics: Topics, tmp_path: Path) -> None:
+    topics.create()
+    order = runtime(topics)
+    misspelt = order.kafka.model_copy(update={"properties": {"fetch.wait.maximum.ms": "10"}})
+    with pod(tmp_path / "pod", order.model_copy(update={"kafka": misspelt}), Assignment(stable=revision())) as running:
+        evidence = running.until(lambda found: found.source.state is SourceState.FAILED)
+        assert "spec.source.kafka makes no sense" in evidence.source.message
+        assert "fetch.wait.maximum.ms" in evidence.source.message
+        assert running.get("/healthz")[0] == 200
+        assert running.terminate() == 0
+
+
 def test_orders_that_make_no_sense_end_the_process_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "runtime.json").write_text(json.dumps({"detector": {}}))
     environment = {"ANOMALY_CONFIG_FOLDER": str(tmp_path)}
