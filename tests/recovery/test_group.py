@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from anomaly_api.alert import Alert, EpisodeEvent
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
+from anomaly_detector.adapters.kafka.connections import Connections
+from anomaly_detector.adapters.kafka.reader import Reader
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 if TYPE_CHECKING:
@@ -30,10 +32,11 @@ SESSION = 10.0
 
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[Broker]:
-    """A broker that waits for silent members of the consumer protocol for two seconds instead of 45."""
+    """A broker that waits for silent members of the consumer protocol for two seconds instead of 45, for others as they ask."""
     from dev.kafka import broker
 
     overrides = {
+        "group.min.session.timeout.ms": "500",
         "group.consumer.min.session.timeout.ms": "2000",
         "group.consumer.session.timeout.ms": "2000",
         "group.consumer.min.heartbeat.interval.ms": "300",
@@ -173,3 +176,37 @@ def test_a_broker_that_does_not_know_the_protocol_is_said_so(tmp_path: Path) -> 
         with pod(tmp_path / "pod", speaking(topics, GroupProtocol.CONSUMER), ORDER) as running:
             evidence = running.until(lambda found: found.source.state is SourceState.FAILED)
             assert "source.kafka.groupProtocol" in evidence.source.message
+
+
+def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_began_meanwhile(impatient: Broker) -> None:
+    topics = Topics(impatient.bootstrap)
+    topics.create()
+    topics.readings(range(1000, 1010), calm)
+    order = runtime(topics)
+    hasty = {"session.timeout.ms": "1000", "max.poll.interval.ms": "1000", "heartbeat.interval.ms": "300"}
+    order = order.model_copy(update={"kafka": order.kafka.model_copy(update={"properties": hasty})})
+    told: list[tuple[list[int], bool]] = []
+    reader = Reader(
+        order,
+        Connections(order, "pod", lambda _: lambda _: None),
+        lambda _: None,
+        lambda partitions, ours: told.append((partitions, ours)),
+    )
+    try:
+        reader.join()
+        eventually(lambda: reader.read(1, 0.1) is None and reader.partitions == 2)
+        reader.begin(0, 5)
+        eventually(lambda: (found := reader.read(1, 0.1)) is not None and found.offsets.tolist() == [5])
+        eventually(lambda: group(topics)[1] == [])  # nobody has polled for too long: the client has given up, and waits to say so
+        reader.begin(1, 0)
+        eventually(lambda: reader.read(1, 0.1) is None and told)
+        assert told == [([0, 1], False)], "what was decided of them is not ours to commit"
+    finally:
+        reader.close()
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come so"
+        time.sleep(0.02)
