@@ -33,6 +33,7 @@ log: Final = logging.getLogger(__name__)
 _WAIT_SECONDS: Final = 0.1
 _AGAIN_SECONDS: Final = 0.5
 _STUCK_SECONDS: Final = 30.0
+_SHARE_SECONDS: Final = 30.0
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -68,6 +69,8 @@ class Service:
         """Id of the topic that we read."""
         self._state_topic = ""
         """Id of the state topic."""
+        self._shared_anew = -_SHARE_SECONDS
+        """When we last made the group share the partitions anew."""
         self._stopping = False
         self._turned = time.monotonic()
         self._told = time.monotonic()
@@ -209,6 +212,8 @@ class Service:
         elif self._another_topic():
             log.warning("topic %s was deleted and made anew: all is read again", self._runtime.kafka.topic)
         elif not member.lost:
+            if self._neglecting():
+                self._leave(member, for_good=True)
             return
         self._leave(member)
 
@@ -217,11 +222,21 @@ class Service:
         if {feature.name: feature.path for feature in pipeline.features} != self._presence.paths:
             self._presence = Presence(pipeline)
 
-    def _leave(self, member: Membership) -> None:
+    def _neglecting(self) -> bool:
+        """Whether partitions have no owner, and it is ours to see to it: who leaves and comes back makes the group share anew."""
+        found = self._surroundings.neglected
+        now = time.monotonic()
+        if found is None or found.by != self._name or not found.lasting(now) or now < self._shared_anew + _SHARE_SECONDS:
+            return False
+        self._shared_anew = now
+        log.warning("nobody has partitions %s: this pod leaves the group and joins it again", sorted(found.partitions))
+        return True
+
+    def _leave(self, member: Membership, *, for_good: bool = False) -> None:
         """The stay is over; the next one begins with what Kafka says."""
         self._skipped += member.skipped
         self._membership = None
-        self._account(member.end(for_good=member.replaced))
+        self._account(member.end(for_good=for_good or member.replaced))
         if member.replaced:
             self._name = f"{self._settings.pod}-{uuid4().hex[:8]}"
             log.warning("another pod is in the group as %s; this one goes on as %s", self._settings.pod, self._name)

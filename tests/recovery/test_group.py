@@ -205,8 +205,35 @@ def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_began_mea
         reader.close()
 
 
-def eventually(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+def eventually(holds: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come so"
         time.sleep(0.02)
+
+
+@pytest.fixture
+def own() -> Iterator[Broker]:
+    """A broker that may be killed."""
+    from dev.kafka import broker
+
+    with broker.running(f"tests-{os.getpid()}-half-way") as running:
+        yield running
+
+
+def test_partitions_that_a_rebalance_left_half_way_are_shared_anew(own: Broker, tmp_path: Path) -> None:
+    topics = Topics(own.bootstrap)
+    topics.create()
+    with pod(tmp_path / "giver", runtime(topics), ORDER) as giver:
+        giver.until(lambda found: found.source.partitions == 2 and not found.source.recovering)
+        with pod(tmp_path / "taker", runtime(topics), ORDER) as taker:
+            eventually(lambda: "partitions given up" in giver.log.read_text())
+            for process in (giver.process, taker.process):
+                process.kill()
+            own.kill()
+            own.start()
+    with pod(tmp_path / "giver", runtime(topics), ORDER) as giver, pod(tmp_path / "taker", runtime(topics), ORDER) as taker:
+        pods = (giver, taker)
+        for each in pods:
+            each.until(lambda found: found.source.state is SourceState.READING)
+        eventually(lambda: sum(each.evidence().source.partitions for each in pods) == 2, 90)

@@ -17,6 +17,7 @@ from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
 from anomaly_detector.adapters.kafka import access, clients, refusals, rights, source_topic
+from anomaly_detector.adapters.kafka.coverage import Neglected, neglected
 from anomaly_detector.adapters.kafka.source_topic import SourceTopic
 from anomaly_detector.adapters.kafka.topics import ensure_state_topic
 
@@ -61,6 +62,7 @@ class Surroundings:
         self._refused_at = 0.0
         self._source = SourceTopic("", 0)
         self._state = ""
+        self._neglected: Neglected | None = None
         self._clients: tuple[AdminClient, AdminClient] | None = None
         self._access = self._seen = ""
         """Fingerprints of the credentials: those that the clients have, those that were looked at last."""
@@ -83,6 +85,11 @@ class Surroundings:
     def state_topic(self) -> str:
         """Id of the state topic as of the latest look that met it; another one, if it was deleted and made anew."""
         return self._state
+
+    @property
+    def neglected(self) -> Neglected | None:
+        """Partitions that no pod has, as of the latest look."""
+        return self._neglected
 
     def wait_until_well(self, seconds: float) -> bool:
         """Waits for everything to be there, so long at most; whether it is."""
@@ -124,6 +131,8 @@ class Surroundings:
             well = found.state is SourceState.READING
             if found.readable:
                 self._well.set()
+                self._look_at_group(found.partitions)  # nobody waits for that
+                well = well and self._neglected is None
             else:
                 self._well.clear()
             self._rest(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS)
@@ -226,6 +235,14 @@ class Surroundings:
             self._state = source_topic.described(client, self._runtime.state_topic, _ASK_SECONDS).identity or self._state
         except KafkaException as failure:  # it was there a moment ago: the next look will tell
             log.info("the state topic cannot be described: %s", clients.error_of(failure).str())
+
+    def _look_at_group(self, partitions: int) -> None:
+        assert self._clients is not None, "they have just looked at the topics"
+        try:
+            self._neglected = neglected(self._clients[0], self._runtime, partitions, self._neglected, _ASK_SECONDS)
+        except KafkaException as failure:  # there is none yet, or nobody may look at it
+            self._neglected = None
+            log.debug("the group cannot be described: %s", clients.error_of(failure).str())
 
     def _stateless(self, error: KafkaError, wanted: int) -> Finding:
         topic, servers = self._runtime.state_topic, self._runtime.kafka.bootstrap_servers

@@ -1,0 +1,60 @@
+"""Whether every partition of the source has an owner in the group. It only looks; who does something about it is the service.
+
+A cooperative rebalance takes partitions from one member first and gives them to another in a second round. When the members and
+the coordinator die in between, all of them come back to a group that the coordinator remembers as stable after the first round:
+static members are given what they had, without a rebalance, and what had been taken from one is nobody's, for as long as nobody
+joins or leaves.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
+
+from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka import clients
+
+_LASTING_SECONDS: Final = 15.0
+"""Between two rounds of a rebalance, partitions are nobody's for about a second; ones that the topic has got, for ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neglected:
+    """Partitions that nobody owns, though the group is at rest."""
+
+    partitions: frozenset[int]
+    by: str
+    """The member that is to do something about it: one is enough."""
+    since: float
+    """When it was first seen so; any clock that only rises, seconds."""
+
+    def lasting(self, now: float) -> bool:
+        """Whether it is no part of a rebalance."""
+        return now - self.since >= _LASTING_SECONDS
+
+
+def neglected(client: AdminClient, runtime: Runtime, count: int, before: Neglected | None, seconds: float) -> Neglected | None:
+    """What nobody owns of `count` partitions; None where all have an owner, or nobody can tell. Raises KafkaException."""
+    if not clients.static(runtime):
+        return None  # there, the coordinator reconciles
+    group: Any = client.describe_consumer_groups([runtime.group_id], request_timeout=seconds)[runtime.group_id].result()
+    if group.state is not ConsumerGroupState.STABLE or not group.members:
+        return None
+    owned = (place for member in group.members for place in member.assignment.topic_partitions)
+    return _found(
+        {place.partition for place in owned if place.topic == runtime.kafka.topic},
+        count,
+        [member.group_instance_id or member.client_id for member in group.members],
+        before,
+    )
+
+
+def _found(owned: set[int], count: int, members: Iterable[str], before: Neglected | None) -> Neglected | None:
+    nobodys = frozenset(range(count)) - owned
+    if not nobodys:
+        return None
+    since = before.since if before is not None and before.partitions == nobodys else time.monotonic()
+    return Neglected(nobodys, min(members), since)
