@@ -15,6 +15,7 @@ RATE = 1_000.0
 SECONDS = recording.MESSAGES / RATE
 _LOOK_SECONDS = 0.05
 _STUCK_SECONDS = 30.0
+_SETTLE_SECONDS = 3.0
 
 
 class Feed:
@@ -90,15 +91,29 @@ class Feed:
             self._send(producer, number, message, left)
         producer.flush(_STUCK_SECONDS)
         if left:  # seen once in some hundred schedules, after a restart of the broker: an idempotent producer that sends no more
-            self.stuck = len(left)
             producer.purge()
-            producer.flush(1)
+            producer.flush(_SETTLE_SECONDS)  # what was on its way arrives, or never will
+            left = self._not_there(messages)
+            self.stuck = len(left)
             producer = self._producer()
-            for number, message in sorted(left.items()):  # what is there twice is in the recording that is judged, too
+            for number, message in sorted(left.items()):
                 self._send(producer, number, message, left)
             producer.flush(self._patience)
         if left:
             self._failed.append(f"{len(left)} messages could not be produced")
+
+    def _not_there(self, messages: list[recording.Message]) -> dict[int, recording.Message]:
+        """What the topic lacks: an idempotent producer keeps the order of each partition, so that is the end of each."""
+        asking = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "nobody"})
+        places = [TopicPartition(self._runtime.kafka.topic, number) for number in range(recording.PARTITIONS)]
+        there = {place.partition: asking.get_watermark_offsets(place, self._patience)[1] for place in places}
+        asking.close()
+        lacking = {}
+        for number, message in enumerate(messages):
+            there[message.partition] -= 1
+            if there[message.partition] < 0:
+                lacking[number] = message
+        return lacking
 
     def _producer(self) -> Producer:
         settings = {"bootstrap.servers": self._bootstrap, "enable.idempotence": True, "linger.ms": 2, "log_level": 2}

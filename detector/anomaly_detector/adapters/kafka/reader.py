@@ -34,7 +34,6 @@ _NO_TIMESTAMP: Final = -1
 _LEAVE_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.05
 _WAKE_SECONDS: Final = 0.05
-_MOVE_SECONDS: Final = 1.0
 _BEYOND: Final = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
@@ -92,10 +91,8 @@ class Reader:
         self._owned: set[int] = set()
         self._next: dict[int, int] = {}
         """Of the partitions that have begun."""
-        self._moving: dict[int, tuple[int, float]] = {}
-        """Where partitions are to begin that could not be moved there yet, and since when."""
-        self._ended: set[int] = set()
-        """Partitions that the client fetches no more, because an offset was not there any more."""
+        self._early: list[Message] = []
+        """What came while nobody asked for it."""
         self._stamps: dict[int, int] = {}
         """Of the last message of each, in Unix milliseconds."""
         self._backlog = Backlog()
@@ -119,23 +116,21 @@ class Reader:
         self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     def begin(self, partition: int, offset: int) -> None:
-        """Reads a partition of ours from here on, at once or as soon as the client lets it be moved.
+        """Reads a partition of ours from here on.
 
-        It is not assigned anew, unless it has come to an end: a partition that is assigned while the client waits to tell us that
-        all of them are lost makes it forget that, and what another pod decides already would be committed as ours.
+        What the client has to tell is heard first: a partition that is assigned while it waits to say that all of them are lost
+        makes it forget that, and what another pod decides already would be committed as ours.
         """
+        while (told := self._consumer.poll(0)) is not None:
+            self._early.append(told)
+            if told.error() is None:
+                break  # while partitions are lost, there are no readings
+        if partition not in self._owned:
+            return
         place = TopicPartition(self._topic, partition, offset)
-        if partition in self._ended:
-            self._ended.discard(partition)
-            self._consumer.incremental_unassign([place])
-            self._consumer.incremental_assign([place])
-        else:
-            try:
-                self._consumer.seek(place)
-            except KafkaException as failure:
-                self._move_later(partition, offset, error_of(failure))
-                return
-        self._moving.pop(partition, None)
+        self._consumer.incremental_unassign([place])
+        self._consumer.incremental_assign([place])
+        self._early = [each for each in self._early if each.partition() != partition]  # it comes again, in its place
         self._next[partition] = offset
         self._consumer.resume([place])
         self._asleep = True
@@ -144,12 +139,10 @@ class Reader:
 
     def read(self, most: int, seconds: float) -> Read | None:
         """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
-        for partition, (offset, _) in list(self._moving.items()):
-            self.begin(partition, offset)
         self._let_go()
         if self._asleep:
             self._wake()
-        found = self._consumer.consume(most, 0)
+        found, self._early = [*self._early, *self._consumer.consume(most, 0)], []
         if not found:
             begin = time.monotonic()
             first = self._consumer.poll(seconds)
@@ -218,14 +211,6 @@ class Reader:
         if self._held:
             self._consumer.resume([TopicPartition(self._topic, partition) for partition in self._next])
             self._held, self._asleep = False, True
-
-    def _move_later(self, partition: int, offset: int, error: KafkaError) -> None:
-        """It has not begun to be fetched yet, or is about to be taken away; or it had come to an end before it was paused."""
-        _, since = self._moving.setdefault(partition, (offset, time.monotonic()))
-        self._moving[partition] = offset, since
-        if error.code() == KafkaError._STATE and time.monotonic() - since > _MOVE_SECONDS:
-            log.info("partition %d cannot be moved to offset %d: %s; it is assigned anew", partition, offset, error.str())
-            self._ended.add(partition)
 
     def _wake(self) -> None:
         """Asks each leader of our partitions for something, so that the client's thread for it looks at them again.
@@ -296,7 +281,6 @@ class Reader:
             place = TopicPartition(self._topic, partition)
             self._consumer.pause([place])
             del self._next[partition]
-            self._ended.add(partition)
             self._leaving([partition], True)
             self._arrived([partition])
         elif error.code() == KafkaError._FATAL:
@@ -309,7 +293,7 @@ class Reader:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = sorted(each.partition for each in partitions)
-        places = [TopicPartition(self._topic, number, 0) for number in numbers]  # one that must be looked up cannot be moved yet
+        places = [TopicPartition(self._topic, number, 0) for number in numbers]
         consumer.incremental_assign(places)
         if places:
             consumer.pause(places)
@@ -334,8 +318,6 @@ class Reader:
     def _drop(self, partitions: list[int]) -> None:
         for partition in partitions:
             self._owned.discard(partition)
-            self._ended.discard(partition)
-            self._moving.pop(partition, None)
             self._next.pop(partition, None)
             self._stamps.pop(partition, None)
             self._backlog.forget(partition)
