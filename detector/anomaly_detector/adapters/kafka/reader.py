@@ -12,14 +12,7 @@ from itertools import chain
 from typing import Any, Final
 
 import numpy as np
-from confluent_kafka import (
-    TIMESTAMP_NOT_AVAILABLE,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
