@@ -9,13 +9,13 @@ joins or leaves.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from confluent_kafka import ConsumerGroupState
-from confluent_kafka.admin import AdminClient
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.asker import Asker
 
 _LASTING_SECONDS: Final = 15.0
 """Between two rounds of a rebalance, partitions are nobody's for about a second; ones that the topic has got, for ten."""
@@ -36,11 +36,11 @@ class Neglected:
         return now - self.since >= _LASTING_SECONDS
 
 
-def neglected(client: AdminClient, runtime: Runtime, count: int, before: Neglected | None, seconds: float) -> Neglected | None:
+def neglected(asker: Asker, runtime: Runtime, count: int, before: Neglected | None, seconds: float) -> Neglected | None:
     """What nobody owns of `count` partitions; None where all have an owner, or nobody can tell. Raises KafkaException."""
     if not clients.static(runtime):
         return None  # there, the coordinator reconciles
-    group: Any = client.describe_consumer_groups([runtime.group_id], request_timeout=seconds)[runtime.group_id].result()
+    group = asker.group(runtime.group_id, seconds)
     if group.state is not ConsumerGroupState.STABLE or not group.members:
         return None
     owned = (place for member in group.members for place in member.assignment.topic_partitions)

@@ -16,13 +16,14 @@ from confluent_kafka.admin import AclOperation, AdminClient
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import refusals
+from anomaly_detector.adapters.kafka.asker import Asker
 from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.adapters.kafka.refusals import Refusal
 
 _SECONDS: Final = 3.0
 
 
-def lacking(client: AdminClient, runtime: Runtime) -> Refusal | None:
+def lacking(asker: Asker, runtime: Runtime) -> Refusal | None:
     """The first thing that is not allowed; None when all is, or nobody says."""
     if runtime.kafka.tls is None and runtime.kafka.sasl is None:
         return None  # brokers that do not know who asks have nothing to tell apart
@@ -32,12 +33,12 @@ def lacking(client: AdminClient, runtime: Runtime) -> Refusal | None:
         runtime.dead_letter_topic: {AclOperation.WRITE},
         runtime.state_topic: {AclOperation.READ, AclOperation.WRITE},
     }
-    for topic, allowed in _of_topics(client, list(needed)).items():
+    for topic, allowed in _of_topics(asker.client, list(needed)).items():
         missing = needed[topic] - allowed
         if allowed and missing:
             names = " and ".join(sorted(each.name.title() for each in missing))
             return refusals.forbidden(runtime.kafka, f"{names} on topic {topic}")
-    if _group_is_forbidden(client, runtime.group_id):
+    if _group_is_forbidden(asker, runtime.group_id):
         return refusals.forbidden(runtime.kafka, f"Read on group {runtime.group_id}")
     return None
 
@@ -56,13 +57,9 @@ def _of_topics(client: AdminClient, topics: list[str]) -> dict[str, set[AclOpera
     return found
 
 
-def _group_is_forbidden(client: AdminClient, group: str) -> bool:
-    options: Any = {"include_authorized_operations": True, "request_timeout": _SECONDS}
-    asked: dict[str, Any] = client.describe_consumer_groups([group], **options)
+def _group_is_forbidden(asker: Asker, group: str) -> bool:
     try:
-        allowed = set(asked[group].result(_SECONDS).authorized_operations or [])
+        allowed = set(asker.group(group, _SECONDS, rights=True).authorized_operations or [])
     except KafkaException as failure:
         return error_of(failure).code() == KafkaError.GROUP_AUTHORIZATION_FAILED
-    except TimeoutError:
-        return False
     return bool(allowed) and AclOperation.READ not in allowed

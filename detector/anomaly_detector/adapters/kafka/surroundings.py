@@ -17,6 +17,7 @@ from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
 from anomaly_detector.adapters.kafka import access, clients, refusals, rights, source_topic
+from anomaly_detector.adapters.kafka.asker import Asker
 from anomaly_detector.adapters.kafka.coverage import Neglected, neglected
 from anomaly_detector.adapters.kafka.source_topic import SourceTopic
 from anomaly_detector.adapters.kafka.topics import ensure_state_topic
@@ -63,7 +64,8 @@ class Surroundings:
         self._source = SourceTopic("", 0)
         self._state = ""
         self._neglected: Neglected | None = None
-        self._clients: tuple[AdminClient, AdminClient] | None = None
+        self._askers: tuple[Asker, Asker] | None = None
+        """One that looks, and one for whom a broker may create what it is asked for."""
         self._access = self._seen = ""
         """Fingerprints of the credentials: those that the clients have, those that were looked at last."""
         self._wake = threading.Event()
@@ -151,8 +153,8 @@ class Surroundings:
         """How things stand, asked with the credentials as they are now."""
         try:
             self._renew()
-            assert self._clients is not None, "they were made just now"
-            return replace(self._look(*self._clients), access=self._access)
+            assert self._askers is not None, "they were made just now"
+            return replace(self._look(*self._askers), access=self._access)
         except access.AccessError as error:
             return Finding(error.state, str(error))
         except KafkaException as failure:  # a client cannot be made
@@ -164,12 +166,13 @@ class Surroundings:
     def _renew(self) -> None:
         """Makes clients, and makes them anew when the credentials have changed. Raises AccessError and KafkaException."""
         now = self._seen = access.fingerprint(self._runtime.kafka)
-        if self._clients is not None and now == self._access:
+        if self._askers is not None and now == self._access:
             return
-        errors = {"error_cb": self.listener(now)}
-        looking = AdminClient(clients.looking(self._runtime, self._pod, create=False) | errors)
-        creating = AdminClient(clients.looking(self._runtime, self._pod, create=True) | errors)
-        self._clients, self._access = (looking, creating), now
+        looking, creating = (
+            Asker(clients.looking(self._runtime, self._pod, create=create) | {"error_cb": self.listener(now)})
+            for create in (False, True)
+        )
+        self._askers, self._access = (looking, creating), now
         self._refusal = None  # it was of others
 
     @property
@@ -177,7 +180,7 @@ class Surroundings:
         """A refusal that is still news; it is met again for as long as it lasts."""
         return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
 
-    def _look(self, looking: AdminClient, creating: AdminClient) -> Finding:
+    def _look(self, looking: Asker, creating: Asker) -> Finding:
         source = self._runtime.kafka.topic
         places = [
             (looking, source, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic"),
@@ -185,20 +188,20 @@ class Surroundings:
             (creating, self._runtime.dead_letter_topic, SourceState.DEAD_LETTER_TOPIC_NOT_FOUND, "spec.alerts.deadLetterTopic"),
         ]
         wanted = 0
-        for client, topic, missing, field in places:
-            error, partitions = _ask(client, topic)
+        for asker, topic, missing, field in places:
+            error, partitions = _ask(asker.client, topic)
             if error is not None:
                 return self._finding_of(error, topic, missing, field)
             if topic == source:
                 wanted = partitions
-        error = self._ensure_state(looking, wanted)
+        error = self._ensure_state(looking.client, wanted)
         if error is not None:
             return self._stateless(error, wanted)
         if self._denied is not None and not refusals.passing(self._denied):
             return self._refused(self._denied, source)
-        self._look_at_state(looking)
+        self._look_at_state(looking.client)
         lacking = rights.lacking(looking, self._runtime)
-        return Finding(lacking.state, lacking.message) if lacking else self._read_whole(looking)
+        return Finding(lacking.state, lacking.message) if lacking else self._read_whole(looking.client)
 
     def _read_whole(self, client: AdminClient) -> Finding:
         """All topics are there: whether every partition of the source can be read."""
@@ -237,9 +240,9 @@ class Surroundings:
             log.info("the state topic cannot be described: %s", clients.error_of(failure).str())
 
     def _look_at_group(self, partitions: int) -> None:
-        assert self._clients is not None, "they have just looked at the topics"
+        assert self._askers is not None, "they have just looked at the topics"
         try:
-            self._neglected = neglected(self._clients[0], self._runtime, partitions, self._neglected, _ASK_SECONDS)
+            self._neglected = neglected(self._askers[0], self._runtime, partitions, self._neglected, _ASK_SECONDS)
         except KafkaException as failure:  # there is none yet, or nobody may look at it
             self._neglected = None
             log.debug("the group cannot be described: %s", clients.error_of(failure).str())
