@@ -104,16 +104,29 @@ class Feed:
 
     def _not_there(self, messages: list[recording.Message]) -> dict[int, recording.Message]:
         """What the topic lacks: an idempotent producer keeps the order of each partition, so that is the end of each."""
-        asking = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "nobody"})
-        places = [TopicPartition(self._runtime.kafka.topic, number) for number in range(recording.PARTITIONS)]
-        there = {place.partition: asking.get_watermark_offsets(place, self._patience)[1] for place in places}
-        asking.close()
+        there = self._ends()
         lacking = {}
         for number, message in enumerate(messages):
             there[message.partition] -= 1
             if there[message.partition] < 0:
                 lacking[number] = message
         return lacking
+
+    def _ends(self) -> dict[int, int]:
+        """Where each partition of the topic ends. KafkaException when no broker has told for long."""
+        asking = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "nobody"})
+        places = [TopicPartition(self._runtime.kafka.topic, number) for number in range(recording.PARTITIONS)]
+        deadline = time.monotonic() + self._patience
+        try:
+            while True:
+                try:
+                    return {place.partition: asking.get_watermark_offsets(place, self._patience)[1] for place in places}
+                except KafkaException:  # a broker that has just begun leads nothing yet
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(_LOOK_SECONDS)
+        finally:
+            asking.close()
 
     def _producer(self) -> Producer:
         settings = {"bootstrap.servers": self._bootstrap, "enable.idempotence": True, "linger.ms": 2, "log_level": 2}
