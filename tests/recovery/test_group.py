@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import ConsumerGroupState, ConsumerGroupType
+from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupType, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from anomaly_api.alert import Alert, EpisodeEvent
@@ -61,6 +61,14 @@ def group(topics: Topics) -> tuple[ConsumerGroupType, list[str], int]:
     return found.type, members, sum(len(member.assignment.topic_partitions) for member in found.members)
 
 
+def committed(topics: Topics) -> int:
+    """Readings that the group will not be given again."""
+    consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": runtime(topics).group_id})
+    [place] = consumer.committed([TopicPartition(topics.name, 0)], 30)
+    consumer.close()
+    return place.offset
+
+
 def seen(topics: Topics, count: int) -> list[tuple[EpisodeEvent, str]]:
     """Alerts, as who reads committed records sees them; more than `count` if there are."""
     topics.received(topics.alerts, count)
@@ -108,7 +116,7 @@ def test_a_zombie_whose_name_another_has_taken_over_decides_nothing_and_goes_on_
     topics.create(partitions=1)
     with pod(tmp_path / "one" / "twin", runtime(topics), ORDER) as zombie:
         topics.readings(range(1000, 1100), calm)
-        zombie.until(lambda found: found.readings == 100)
+        eventually(lambda: committed(topics) == 100)  # one that has yet to introduce its transactions would fence the heir
         zombie.process.send_signal(signal.SIGSTOP)
         with pod(tmp_path / "two" / "twin", runtime(topics), ORDER) as heir:
             topics.readings(range(1100, 1103), broken)
@@ -164,6 +172,21 @@ def test_a_group_that_is_at_work_goes_over_to_the_other_protocol(
             topics.readings(range(1103, 1120), calm)
             assert [event for event, _ in seen(topics, 2)] == [EpisodeEvent.OPENED, EpisodeEvent.CLOSED]
             assert group(topics) == (ConsumerGroupType[after.name], ["new"], 2)
+
+
+@pytest.mark.parametrize("protocol", list(GroupProtocol))
+def test_a_pod_for_which_there_is_no_partition_is_ready_and_stays_in_the_group(
+    impatient: Broker, tmp_path: Path, protocol: GroupProtocol
+) -> None:
+    topics = Topics(impatient.bootstrap)
+    topics.create(partitions=1)
+    order = speaking(topics, protocol)
+    with pod(tmp_path / "busy", order, ORDER) as busy:
+        busy.until(lambda found: found.source.partitions == 1)
+        with pod(tmp_path / "idle", order, ORDER) as idle:
+            idle.until(lambda found: found.source.state is SourceState.READING)
+            assert idle.get("/readyz")[0] == 200
+            assert (idle.evidence().source.partitions, busy.evidence().source.partitions) == (0, 1)
 
 
 def test_a_broker_that_does_not_know_the_protocol_is_said_so(tmp_path: Path) -> None:

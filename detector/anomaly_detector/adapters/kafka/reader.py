@@ -27,6 +27,8 @@ _NO_TIMESTAMP: Final = -1
 _LEAVE_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.05
 _WAKE_SECONDS: Final = 0.05
+_GROUP_METADATA: Final = b"CGMDv2:"
+"""What the epoch follows in the group's metadata (librdkafka, rd_kafka_consumer_group_metadata_write)."""
 _BEYOND: Final = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
@@ -141,6 +143,7 @@ class Reader:
             first = self._consumer.poll(seconds)
             self.waited += time.monotonic() - begin
             if first is None:
+                self.joined = self.joined or self._taken_in()
                 return None
             found = [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
         return self._columns(found)
@@ -196,6 +199,13 @@ class Reader:
         deadline = time.monotonic() + _LEAVE_SECONDS
         while (self._owned or self._consumer.memberid()) and time.monotonic() < deadline:
             self._consumer.poll(_LOOK_SECONDS)  # what still comes is for those who read on
+
+    def _taken_in(self) -> bool:
+        """Whether we are in the group, with no partitions so far: of those, the consumer protocol tells nobody."""
+        if self._static:
+            return False
+        told = self._consumer.consumer_group_metadata()
+        return bool(told and told.startswith(_GROUP_METADATA) and struct.unpack_from("=i", told, len(_GROUP_METADATA))[0] > 0)
 
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
