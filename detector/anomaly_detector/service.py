@@ -34,6 +34,7 @@ _WAIT_SECONDS: Final = 0.1
 _AGAIN_SECONDS: Final = 0.5
 _STUCK_SECONDS: Final = 30.0
 _SHARE_SECONDS: Final = 30.0
+_HEAR_SECONDS: Final = 30.0
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -71,6 +72,8 @@ class Service:
         """Id of the state topic."""
         self._shared_anew = -_SHARE_SECONDS
         """When we last made the group share the partitions anew."""
+        self._heard = 0.0
+        """When the group was last known to keep us, or the brokers to be away."""
         self._stopping = False
         self._turned = time.monotonic()
         self._told = time.monotonic()
@@ -201,6 +204,7 @@ class Service:
             self._leave(member)
         elif self._share():
             self._topic = self._surroundings.source.identity
+            self._heard = time.monotonic()
             member.join()
 
     def _step(self, member: Membership) -> None:
@@ -211,6 +215,8 @@ class Service:
             log.info("the credentials have changed, and the brokers take the new ones: the next stay has them")
         elif self._another_topic():
             log.warning("topic %s was deleted and made anew: all is read again", self._runtime.kafka.topic)
+        elif self._unheard(member):
+            log.warning("the group has not said for %.0f s which partitions are ours: it is asked anew", _HEAR_SECONDS)
         elif not member.lost:
             if self._neglecting():
                 self._leave(member, for_good=True)
@@ -231,6 +237,13 @@ class Service:
         self._shared_anew = now
         log.warning("nobody has partitions %s: this pod leaves the group and joins it again", sorted(found.partitions))
         return True
+
+    def _unheard(self, member: Membership) -> bool:
+        """Whether we wait in vain to be taken in: an answer was lost, or the client is not going to ask."""
+        now = time.monotonic()
+        if member.joined or not self._surroundings.finding.readable:
+            self._heard = now
+        return now - self._heard > _HEAR_SECONDS
 
     def _leave(self, member: Membership, *, for_good: bool = False) -> None:
         """The stay is over; the next one begins with what Kafka says."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupType, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupType, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from anomaly_api.alert import Alert, EpisodeEvent
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
+from anomaly_detector.adapters.kafka.asker import Asker
 from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.reader import Reader
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
@@ -187,6 +188,27 @@ def test_a_pod_for_which_there_is_no_partition_is_ready_and_stays_in_the_group(
             idle.until(lambda found: found.source.state is SourceState.READING)
             assert idle.get("/readyz")[0] == 200
             assert (idle.evidence().source.partitions, busy.evidence().source.partitions) == (0, 1)
+
+
+def test_a_pod_that_is_told_nothing_by_the_group_asks_anew(tmp_path: Path) -> None:
+    from dev.kafka import broker
+
+    def ids() -> list[str]:
+        try:
+            return [member.member_id for member in asker.group(runtime(topics).group_id, 3.0).members]
+        except KafkaException:  # a coordinator that has just begun
+            return []
+
+    with broker.running(f"tests-{os.getpid()}-silent", overrides={"group.initial.rebalance.delay.ms": "300000"}) as silent:
+        topics = Topics(silent.bootstrap)
+        topics.create()
+        asker = Asker({"bootstrap.servers": topics.bootstrap})
+        with pod(tmp_path / "pod", runtime(topics), ORDER) as waiting:
+            waiting.until(lambda _: ids())
+            first = ids()
+            eventually(lambda: ids() not in ([], first), 60)
+            assert waiting.evidence().source.state is SourceState.CONNECTING
+            assert waiting.terminate() == 0
 
 
 def test_a_broker_that_does_not_know_the_protocol_is_said_so(tmp_path: Path) -> None:
