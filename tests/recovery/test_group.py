@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupType, KafkaException, TopicPartition
@@ -223,7 +223,23 @@ def test_a_broker_that_does_not_know_the_protocol_is_said_so(tmp_path: Path) -> 
             assert "source.kafka.groupProtocol" in evidence.source.message
 
 
-def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_began_meanwhile(impatient: Broker) -> None:
+class Hesitant:
+    """A consumer that is expelled from its group in the instant before it assigns a partition."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self.expelled: Callable[[], object] = lambda: None
+
+    def incremental_assign(self, places: list[TopicPartition]) -> None:
+        self.expelled()
+        self._consumer.incremental_assign(places)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+
+@pytest.mark.parametrize("instant", ["before", "while"])
+def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_begins(impatient: Broker, instant: str) -> None:
     topics = Topics(impatient.bootstrap)
     topics.create()
     topics.readings(range(1000, 1010), calm)
@@ -231,21 +247,28 @@ def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_began_mea
     hasty = {"session.timeout.ms": "1000", "max.poll.interval.ms": "1000", "heartbeat.interval.ms": "300"}
     order = order.model_copy(update={"kafka": order.kafka.model_copy(update={"properties": hasty})})
     told: list[tuple[list[int], bool]] = []
-    reader = Reader(
-        order,
-        Connections(order, "pod", lambda _: lambda _: None),
-        lambda _: None,
-        lambda partitions, ours: told.append((partitions, ours)),
-    )
+    connections = Connections(order, "pod", lambda _: lambda _: None)
+    hesitant = Hesitant(connections.member)
+    connections.member = cast("Consumer", hesitant)
+    reader = Reader(order, connections, lambda _: None, lambda partitions, ours: told.append((partitions, ours)))
+
+    def expelled() -> None:
+        """Nobody has polled for too long: the client has given up, and waits to say so."""
+        eventually(lambda: group(topics)[1] == [])
+
     try:
         reader.join()
         eventually(lambda: reader.read(1, 0.1) is None and reader.partitions == 2)
         reader.begin(0, 5)
         eventually(lambda: (found := reader.read(1, 0.1)) is not None and found.offsets.tolist() == [5])
-        eventually(lambda: group(topics)[1] == [])  # nobody has polled for too long: the client has given up, and waits to say so
+        if instant == "before":
+            expelled()
+        else:
+            hesitant.expelled = expelled
         reader.begin(1, 0)
+        hesitant.expelled = lambda: None
         eventually(lambda: reader.read(1, 0.1) is None and told)
-        assert told == [([0, 1], False)], "what was decided of them is not ours to commit"
+        assert told[0] == ([0, 1], False), "what was decided of them is not ours to commit"
     finally:
         reader.close()
 

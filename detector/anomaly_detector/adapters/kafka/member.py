@@ -1,0 +1,194 @@
+"""The consumer as a member of its group. What librdkafka forgets, tells nobody or does late is made up for here.
+
+A partition that is assigned stands still until somebody says where it begins. A static member that only closes keeps its place in
+the group: whoever comes back under its name goes on at once. One that leaves for good has to say so.
+"""
+
+import logging
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.clients import error_of
+
+log: Final = logging.getLogger(__name__)
+_LEAVE_SECONDS: Final = 3.0
+_LOOK_SECONDS: Final = 0.05
+_WAKE_SECONDS: Final = 0.05
+_METADATA: Final = b"CGMDv2:"
+"""What the epoch follows in the group's metadata (librdkafka, rd_kafka_consumer_group_metadata_write)."""
+
+
+class Member:
+    """It belongs to one thread."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        consumer: Consumer,
+        arrived: Callable[[list[int]], None],
+        leaving: Callable[[list[int], bool], None],
+    ) -> None:
+        """`arrived` is told which partitions are ours, `leaving` which are no more, and whether they are still ours to commit."""
+        self._topic = runtime.kafka.topic
+        self._static = clients.static(runtime)
+        self._consumer = consumer
+        self._arrived = arrived
+        self._leaving = leaving
+        self._owned: set[int] = set()
+        self._early: list[Message] = []
+        """What came while nobody asked for it."""
+        self._asleep = False
+        """Whether partitions were paused and go on since the brokers were last asked for anything."""
+        self.waited = 0.0
+        """Seconds in which there was nothing to read."""
+        self.joined = False
+        """Whether the group has said which partitions are ours, be it none."""
+
+    @property
+    def owned(self) -> list[int]:
+        """Partitions that are ours."""
+        return sorted(self._owned)
+
+    def join(self) -> None:
+        """Joins the group."""
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    def begin(self, partition: int, offset: int) -> bool:
+        """Reads a partition from here on; whether it is ours still.
+
+        What the client has to tell is heard first: a partition that is assigned while it waits to say that all of them are lost
+        makes it forget that, and what another pod decides already would be committed as ours. Where they are lost in the instant
+        between, the client's standing in the group has changed.
+        """
+        standing = self._consumer.consumer_group_metadata()
+        while (told := self._consumer.poll(0)) is not None:
+            self._early.append(told)
+            if told.error() is None:
+                break  # while partitions are lost, there are no readings
+        if partition not in self._owned:
+            return False
+        place = TopicPartition(self._topic, partition, offset)
+        self._consumer.incremental_unassign([place])
+        self._consumer.incremental_assign([place])
+        self._early = [each for each in self._early if each.partition() != partition]  # it comes again, in its place
+        if self._consumer.consumer_group_metadata() != standing:
+            self._lose(self.owned)
+            return False
+        self.resume([partition])
+        return True
+
+    def read(self, most: int, seconds: float) -> list[Message]:
+        """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
+        if self._asleep:
+            self._wake()
+        found, self._early = [*self._early, *self._consumer.consume(most, 0)], []
+        if not found:
+            begin = time.monotonic()
+            first = self._consumer.poll(seconds)
+            self.waited += time.monotonic() - begin
+            if first is None:
+                self.joined = self.joined or self._taken_in()
+                return []
+            found = [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
+        return found
+
+    def one(self, seconds: float) -> Message | None:
+        """The next message, if there is one that soon."""
+        return self._consumer.poll(seconds)
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """They stand still."""
+        self._consumer.pause(self._places(partitions))
+
+    def resume(self, partitions: Iterable[int]) -> None:
+        """They go on."""
+        self._consumer.resume(self._places(partitions))
+        self._asleep = True
+
+    def positions(self, partitions: Iterable[int]) -> Mapping[int, int]:
+        """Behind the last message that was read of each; markers of transactions count."""
+        return {place.partition: place.offset for place in self._consumer.position(self._places(partitions))}
+
+    def end(self, partition: int) -> int:
+        """Where it ended when it was last fetched."""
+        return self._consumer.get_watermark_offsets(self._place(partition), cached=True)[1]
+
+    def close(self) -> None:
+        """Gives all partitions up. A static member's place in the group is kept until its session ends."""
+        self._consumer.close()
+
+    def leave(self) -> None:
+        """Gives all partitions up, and its place in the group: others have them at once."""
+        if self._static:
+            try:
+                self._say_goodbye()
+            except KafkaException as failure:
+                log.info("the group was not told: %s", error_of(failure).str())
+        self._consumer.close()
+
+    def _say_goodbye(self) -> None:
+        self._consumer.unsubscribe()  # it waits for a rebalance that is under way
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        while (self._owned or self._consumer.memberid()) and time.monotonic() < deadline:
+            self._consumer.poll(_LOOK_SECONDS)  # what still comes is for those who read on
+
+    def _place(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
+
+    def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        return [self._place(partition) for partition in partitions]
+
+    def _taken_in(self) -> bool:
+        """Whether we are in the group, with no partitions so far: of those, the consumer protocol tells nobody."""
+        if self._static:
+            return False
+        told = self._consumer.consumer_group_metadata()
+        return bool(told and told.startswith(_METADATA) and struct.unpack_from("=i", told, len(_METADATA))[0] > 0)
+
+    def _wake(self) -> None:
+        """Asks each leader of our partitions for something, so that the client's thread for it looks at them again.
+
+        Every rebalance pauses and resumes all partitions, those that stay, too. A thread that found nothing to fetch meanwhile is
+        not told that there is something again, and sleeps on for up to a second (librdkafka 2.16, rd_kafka_toppar_pause_resume).
+        """
+        self._asleep = False
+        if not self._owned:
+            return
+        try:
+            known = self._consumer.list_topics(self._topic, _WAKE_SECONDS).topics[self._topic].partitions
+            leaders = {known[number].leader: number for number in self._owned if number in known}
+            for number in leaders.values():
+                self._consumer.get_watermark_offsets(self._place(number), _WAKE_SECONDS)
+        except KafkaException as failure:
+            log.debug("nobody was woken: %s", error_of(failure).str())
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = sorted(each.partition for each in partitions)
+        consumer.incremental_assign([TopicPartition(self._topic, number, 0) for number in numbers])
+        if numbers:
+            self.pause(numbers)
+        self.joined = self._asleep = True
+        self._owned |= set(numbers)
+        log.info("partitions assigned: %s", numbers or "none")
+        self._arrived(numbers)
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = sorted(each.partition for each in partitions)
+        self._leaving(numbers, True)
+        self._owned -= set(numbers)
+        self._asleep = True
+        log.info("partitions given up: %s", numbers)
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._lose(sorted(each.partition for each in partitions))
+
+    def _lose(self, numbers: list[int]) -> None:
+        self._leaving(numbers, False)
+        self._owned -= set(numbers)
+        log.warning("partitions lost: %s; whoever has them reads on from the last commit", numbers)
