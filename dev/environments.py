@@ -35,7 +35,7 @@ def python(group: str, tell: Tell) -> Path:
 def compiled_in(folder: Path) -> dict[str, str]:
     """Variables with which Python compiles each module once, for all processes that have them.
 
-    A pod that has to compile all of them at every start takes three times as long. In the images the packages are compiled.
+    A pod that has to compile all of them at every start takes three times as long. In the images all is compiled.
     """
     return {"PYTHONPYCACHEPREFIX": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
 

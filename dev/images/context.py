@@ -9,6 +9,7 @@ import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from dev import cache
 from dev.supervision.plan import CLONE
@@ -65,23 +66,27 @@ def lay_out(folder: Path, *, sources: bool) -> None:
         os.utime(path, (0, 0))
 
 
-def source_layer(target: str) -> bytes:
-    """A tar of the target's source, as the Dockerfile's last line would add it."""
+def source_layer(target: str, sources: Path) -> bytes:
+    """A tar of the target's source, as the Dockerfile's last line would add it; `sources` is one of what its stage made."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for package in SOURCES[target]:
-            for path in sorted([package, *package.rglob("*")]):
-                if "__pycache__" not in path.parts:
-                    _add(tar, path, f"{INSTALLED}/{path.relative_to(package.parent)}")
+    with (
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        tarfile.open(sources) as made,
+    ):
+        for entry in sorted(made, key=lambda entry: entry.name):
+            folder, _, name = entry.name.strip("./").partition("/")
+            if folder == target and name:
+                _add(tar, f"{INSTALLED}/{name}", made.extractfile(entry))
     return packed.getvalue()
 
 
-def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
+def _add(tar: tarfile.TarFile, name: str, file: IO[bytes] | None) -> None:
+    """A file, or without one a folder; times and owners are always the same."""
     entry = tarfile.TarInfo(name)
-    if path.is_dir():
+    if file is None:
         entry.type, entry.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(entry)
     else:
-        content = path.read_bytes()
+        content = file.read()
         entry.size, entry.mode = len(content), 0o644
         tar.addfile(entry, io.BytesIO(content))

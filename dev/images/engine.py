@@ -1,7 +1,8 @@
 """Runs the Dockerfile: Docker where an engine answers, else buildah on a base made by debootstrap.
 
 buildah makes the images without our source and keeps its layers in the cache folder; our source, the last layer, is then
-put on top without it. So a change of the source costs an instant, and new packages cost only what is new, in any clone.
+compiled by the images' Python and put on top. So a change of the source costs seconds, and new packages cost only what is new,
+in any clone.
 """
 
 from __future__ import annotations
@@ -50,28 +51,39 @@ def layout_folder() -> Path:
 
 
 def buildah_build(image: Image, tell: Tell) -> None:
-    """Makes what is not in the layout: minutes without the packages, an instant when only our source is new."""
+    """Makes what is not in the layout: minutes without the packages, seconds when only our source is new."""
     folder = layout_folder()
     with layout.locked(folder):
         if layout.holds(folder, image.name):
             return
+        debian.need(PACKAGES, tell)
+        _have_base(tell)
         if not layout.holds(folder, image.without_source):
-            debian.need(PACKAGES, tell)
-            _have_base(tell)
             _build_recipe(image, tell)
         with telling(tell, f"building {image.name}"):
-            layout.add_source(folder, image.without_source, image.name, source_layer(image.target))
+            layout.add_source(folder, image.without_source, image.name, _source(image))
             layout.prune(folder)
 
 
 def _build_recipe(image: Image, tell: Tell) -> None:
     with telling(tell, f"installing the packages of the {image.target}'s image"), _context(sources=False) as context:
-        options = ["--file", str(context / "Dockerfile"), "--target", image.target, "--tag", image.without_source]
-        build = ["bud", "--layers", "--isolation", "chroot", "--pull-never", *options]
-        _buildah(*build, *_authorities(), str(context))
+        _bud(context, image.target, "--tag", image.without_source)
         _buildah("push", image.without_source, f"oci:{layout_folder()}:{layout.full_name(image.without_source)}")
         if len(_buildah("images", "--all", "--quiet").split()) > LAYERS_KEPT:
             _buildah("rmi", "--all", "--force")  # the next change of a package takes minutes again, once
+
+
+def _source(image: Image) -> bytes:
+    """The layer with our source, compiled."""
+    with _context(sources=True) as context, tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "sources.tar"
+        _bud(context, "sources", "--output", f"type=tar,dest={made}")
+        return source_layer(image.target, made)
+
+
+def _bud(context: Path, target: str, *options: str) -> None:
+    build = ["bud", "--layers", "--isolation", "chroot", "--pull-never", "--file", str(context / "Dockerfile")]
+    _buildah(*build, "--target", target, *options, *_authorities(), str(context))
 
 
 def _have_base(tell: Tell) -> None:

@@ -81,24 +81,26 @@ def test_the_oldest_images_of_a_kind_go_and_what_others_need_stays(built: Path) 
 def test_the_source_is_the_last_layer_of_its_target(target: str) -> None:
     stages = re.split(r"^FROM ", (HERE / "Dockerfile").read_text(), flags=re.MULTILINE)
     (stage,) = [stage for stage in stages if stage.splitlines()[0].endswith(f" AS {target}")]
-    assert stage.strip().splitlines()[-1] == f"COPY sources/{target} /opt/anomaly-operator"
+    assert stage.strip().splitlines()[-1] == f"COPY --from=compiled /sources/{target} /opt/anomaly-operator"
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_layer_of_the_source_holds_what_the_context_does(target: str, tmp_path: Path) -> None:
-    lay_out(tmp_path, sources=True)
-    laid_out = {
-        str(file.relative_to(tmp_path / "sources" / target)): file.read_bytes()
-        for file in (tmp_path / "sources" / target).rglob("*")
-        if file.is_file()
-    }
-    with tarfile.open(fileobj=io.BytesIO(source_layer(target))) as tar:
+def test_the_layer_of_the_source_holds_the_target_s_part_of_what_was_made(target: str, tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    lay_out(context, sources=True)
+    made = tmp_path / "made.tar"
+    with tarfile.open(made, "w") as tar:
+        tar.add(context / "sources", arcname=".")
+    sources = context / "sources" / target
+    wanted = {str(file.relative_to(sources)): file.read_bytes() for file in sources.rglob("*") if file.is_file()}
+    with tarfile.open(fileobj=io.BytesIO(source_layer(target, made))) as tar:
         packed = {
             member.name.removeprefix("opt/anomaly-operator/"): tar.extractfile(member).read()  # type: ignore[union-attr]
             for member in tar
             if member.isfile()
         }
-    assert packed == laid_out
+    assert packed == wanted
     assert {name.split("/")[0] for name in packed} == {source.name for source in SOURCES[target]}
 
 

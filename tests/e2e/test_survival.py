@@ -87,6 +87,17 @@ def test_scoring_pods_pass_the_restricted_level_and_carry_no_api_token(kubectl: 
     assert looked.split() == ["False", "65532"]
 
 
+def test_scoring_pods_find_our_source_compiled(kubectl: Kubectl, watched: Watched) -> None:
+    (pod,) = kubectl.pods(WATCHED)
+
+    look = (
+        "import anomaly_detector, pathlib; folder = pathlib.Path(anomaly_detector.__file__).parent; "
+        "print(*(sum(1 for _ in folder.rglob(kind)) for kind in ('*.py', '*.pyc')))"
+    )
+    sources, compiled = kubectl("exec", pod["metadata"]["name"], "--", "python", "-c", look).split()
+    assert int(sources) == int(compiled) > 50
+
+
 def test_deleting_a_detector_takes_its_children_with_it_even_while_the_operator_is_down(
     around: Surroundings, kubectl: Kubectl, watched: Watched
 ) -> None:
