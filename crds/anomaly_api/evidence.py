@@ -59,6 +59,8 @@ class SourceEvidence(Contract):
     """Of the partitions, those that do not decide yet: what is known of them is being read."""
     skipped: int = 0
     """Messages that Kafka had deleted before they were read."""
+    recently_skipped: int = 0
+    """Of those, how many were missed within the last minute."""
     slowest: PartitionEvidence | None = None
     """The partition whose messages have waited longest without one of them being decided. None: nothing waits."""
 

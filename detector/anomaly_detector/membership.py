@@ -63,8 +63,8 @@ class Membership:
         self._busy = False
         self._behind = False
         self._committed = 0.0
-        self.skipped = 0
-        """Messages that were gone before they were read."""
+        self._skipped = 0
+        """Messages, since it was last asked, that were gone before they were read."""
         self.lost = False
         """Whether the stay is over."""
         self.begun = False
@@ -117,6 +117,11 @@ class Membership:
         """Alerts that have been written since it was last asked."""
         sent, self._sent = self._sent, 0
         return sent
+
+    def skipped(self) -> int:
+        """Messages since it was last asked that were gone before they were read."""
+        skipped, self._skipped = self._skipped, 0
+        return skipped
 
     def left_out(self) -> Counter[LeftOutReason]:
         """Dead letters since it was last asked that their topic took in no form."""
@@ -221,7 +226,7 @@ class Membership:
             partition = wanted.partition
             if partition in self._recovering and self._turns.get(partition) == wanted.turn:
                 self._recovering.discard(partition)
-                self.skipped += found.skipped
+                self._skipped += found.skipped
                 self._reader.begin(partition, self._custody.recover(partition, found, time.monotonic()))
 
     def _leaving(self, partitions: list[int], ours: bool) -> None:  # noqa: FBT001 - the caller is a callback

@@ -65,7 +65,6 @@ class Service:
         self._membership: Membership | None = None
         self._access = ""
         """Fingerprint of the credentials that the membership has."""
-        self._skipped = 0
         self._topic = ""
         """Id of the topic that we read."""
         self._state_topic = ""
@@ -139,7 +138,7 @@ class Service:
             limits_reached=self._limiting,
             dead_letters=dict(telemetry.dead_letters),
             dead_letters_left_out=telemetry.left_out_letters,
-            recently_left_out=telemetry.recently_left_out(),
+            recently_left_out=telemetry.letters_lost.recently(),
             recent_dead_letter=telemetry.recent_dead_letter,
             recent_readings=recent,
             recent_dead_letters=recent_dead,
@@ -161,7 +160,8 @@ class Service:
             lag=sum(each.messages for each in self._behind.values()),
             lag_seconds=max((each.seconds for each in self._behind.values()), default=0.0),
             recovering=member.recovering if member else 0,
-            skipped=self._skipped + (member.skipped if member else 0),
+            skipped=self._telemetry.skipped.count,
+            recently_skipped=self._telemetry.skipped.recently(),
             slowest=self._slowest(),
         )
 
@@ -211,6 +211,7 @@ class Service:
         self._account(member.step())
         self._telemetry.sent(member.sent())
         self._telemetry.left_out(member.left_out())
+        self._telemetry.skip(member.skipped())
         if self._renewed:
             log.info("the credentials have changed, and the brokers take the new ones: the next stay has them")
         elif self._another_topic():
@@ -247,7 +248,7 @@ class Service:
 
     def _leave(self, member: Membership, *, for_good: bool = False) -> None:
         """The stay is over; the next one begins with what Kafka says."""
-        self._skipped += member.skipped
+        self._telemetry.skip(member.skipped())
         self._membership = None
         self._account(member.end(for_good=for_good or member.replaced))
         if member.replaced:

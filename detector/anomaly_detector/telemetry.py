@@ -42,6 +42,28 @@ class _Partitions:
             yield family
 
 
+class Lost:
+    """What is lost for good, and how much of it lately. Written by one thread, read by others."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lately: deque[tuple[float, int]] = deque()
+        """By the time at which it was heard of."""
+
+    def add(self, count: int) -> None:
+        """So much more."""
+        now = time.time()
+        self.count += count
+        self._lately.append((now, count))
+        while self._lately[0][0] < now - _RECENT_SECONDS:
+            self._lately.popleft()
+
+    def recently(self) -> int:
+        """That of the last minute."""
+        oldest = time.time() - _RECENT_SECONDS
+        return sum(count for at, count in list(self._lately) if at >= oldest)
+
+
 class Telemetry:
     """Counts since the start. Written by the loop, read by the HTTP threads."""
 
@@ -62,8 +84,8 @@ class Telemetry:
         self.last_alert: float | None = None
         self.last_score: float | None = None
         self._recent: deque[tuple[int, int, int]] = deque()  # second, messages, dead letters
-        self._recently_left_out: deque[tuple[float, int]] = deque()
-        """By the time at which it was heard of."""
+        self.letters_lost, self.skipped = Lost(), Lost()
+        """Dead letters that their topic did not take; messages that were gone before they were read."""
         self.busy = 1.0
         """Until it has waited for something, a pod may well be needed."""
         self._shown: set[int] = set()
@@ -100,14 +122,13 @@ class Telemetry:
         for reason, count in letters.items():
             self.left_out_letters = self.left_out_letters | {reason.value: self.left_out_letters.get(reason.value, 0) + count}
             self._left_out.labels(reason.value).inc(count)
-            self._recently_left_out.append((time.time(), count))
-            while self._recently_left_out[0][0] < time.time() - _RECENT_SECONDS:
-                self._recently_left_out.popleft()
+            self.letters_lost.add(count)
 
-    def recently_left_out(self) -> int:
-        """Those of the last minute."""
-        oldest = time.time() - _RECENT_SECONDS
-        return sum(count for at, count in list(self._recently_left_out) if at >= oldest)
+    def skip(self, messages: int) -> None:
+        """So many messages were gone before they were read."""
+        if messages:
+            self.skipped.add(messages)
+            self._skipped.inc(messages)
 
     def worked(self, share: float, seconds: float) -> None:
         """In what share of the last so many seconds it did not wait for readings; a mean over about a minute is shown."""
@@ -186,6 +207,7 @@ class Telemetry:
             return Gauge(f"anomaly_detector_{name}", text, labels, registry=self.registry)
 
         self._readings = counter("readings_total", "Messages read, good and bad.")
+        self._skipped = counter("skipped_messages_total", "Messages that Kafka had deleted before they were read.")
         self._late = counter("late_readings_total", "Readings left out because a newer one of their entity was in its windows.")
         self._duplicates = counter("duplicate_readings_total", "Readings left out because their entity had one of the same time.")
         self._hurried = counter("hurried_readings_total", "Readings that waited less than time.lateness: too many others waited.")

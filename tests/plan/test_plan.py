@@ -611,6 +611,19 @@ def test_messages_that_can_be_neither_read_nor_kept_are_told_with_what_to_set() 
     assert world.condition("Alerting") == ("True", "Announcing")
 
 
+def test_messages_that_were_deleted_before_they_were_read_are_told() -> None:
+    world = scoring_world()
+    world.notices.clear()
+    world.report("pumps-detector-0", recently_skipped=20)
+    world.settle()
+    assert world.condition("Scoring") == ("False", "ReadingsLost")
+    assert "20 messages of topic pump-readings were deleted before they were read" in world.message("Scoring")
+    assert [(notice.reason, notice.warning) for notice in world.notices][:1] == [("ReadingsLost", True)]
+    world.report("pumps-detector-0")
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring")
+
+
 def test_a_feature_that_readings_lack_is_told_within_a_minute_with_the_field_that_came_in_its_place() -> None:
     world = scoring_world()
     world.now += 120

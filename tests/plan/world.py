@@ -130,6 +130,7 @@ class World:
         failure: RevisionFailure | None = None,
         state: SourceState = SourceState.READING,
         slowest: PartitionEvidence | None = None,
+        recently_skipped: int = 0,
         **figures: Any,
     ):
         todo = course(self.observed, self.now)
@@ -143,7 +144,12 @@ class World:
             assignment=todo.assignment.digest,
             now=self.now,
             source=SourceEvidence(
-                state=state, message="what is wrong" if state != SourceState.READING else "", partitions=4, slowest=slowest
+                state=state,
+                message="what is wrong" if state != SourceState.READING else "",
+                partitions=4,
+                slowest=slowest,
+                skipped=recently_skipped,
+                recently_skipped=recently_skipped,
             ),
             revisions=[revision],
             **facts,

@@ -63,7 +63,8 @@ def test_readings_that_are_gone_before_they_were_read_are_counted(topics: Topics
         future.result(30)
     with pod(tmp_path / "pod", order, assignment) as second:
         evidence = second.until(lambda found: found.readings == 30)
-        assert evidence.source.skipped == 20
+        assert evidence.source.skipped == evidence.source.recently_skipped == 20
+        assert "anomaly_detector_skipped_messages_total 20.0" in second.get("/metrics")[1]
         assert evidence.windows == 30 - 12, "windows begin empty after what is missing"
 
 

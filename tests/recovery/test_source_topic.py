@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.source import StartFrom
 from anomaly_detector.core import journal
-from anomaly_detector.core.journal import Fact, Journal, Source
+from anomaly_detector.core.journal import Fact, Header, Journal, Source
 from anomaly_detector.core.stream import Stream
 from tests.recovery.test_custody import REVISIONS, SOURCE
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
@@ -51,6 +51,29 @@ def test_what_was_begun_without_a_word_of_its_topic_goes_on_and_is_written_down(
 def test_a_partition_that_was_added_is_read_from_its_first_message(added: bool, start: int) -> None:
     found = Journal().recover(None, 0, 400, latest=True, source=NEW, added=added)
     assert found.start == start
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "low", "latest", "start", "skipped"),
+    [
+        (250, 0, True, 250, 0),  # what came after the checkpoint is decided again, and nothing is missed
+        (250, 300, True, 300, 50),
+        (250, 0, False, 0, 0),
+        (None, 0, True, 400, 0),
+        (None, 100, False, 100, 0),
+    ],
+)
+def test_a_group_that_has_lost_its_position_goes_on_at_the_last_checkpoint(
+    checkpoint: int | None, low: int, latest: bool, start: int, skipped: int
+) -> None:
+    known = begun(OLD)
+    if checkpoint is not None:
+        regime = Stream(SOURCE, REVISIONS[0]).regime
+        header = Header(offset=checkpoint, slot="a", pieces=0, number=1, regime=regime)
+        known.add(journal.header_key(), header.model_dump_json().encode())
+    found = known.recover(None, low, 400, latest=latest, source=OLD)
+    assert (found.start, found.until, found.skipped, found.regime) == (start, start, skipped, None)
+    assert "lost its position" in found.note
 
 
 def beginning_late(topics: Topics) -> Runtime:

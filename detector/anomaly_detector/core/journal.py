@@ -152,8 +152,7 @@ class Journal:
     def _found(self, committed: int | None, low: int, high: int, *, latest: bool) -> Recovered:
         """Where to begin in the topic that is known."""
         if committed is None:
-            note = "the group has lost its position: nobody has read for long, or it was deleted; it begins by startFrom"
-            return self._anew(high if latest else low, note if self._number else "")
+            return self._without_position(low, high, latest=latest)
         if committed > high:
             note = f"the group has committed offset {committed}, and the topic ends at {high}: it was made anew and is read whole"
             return self._anew(low, note)
@@ -161,6 +160,19 @@ class Journal:
             note = f"readings {committed} to {low - 1} were deleted before they were read"
             return self._anew(low, note, low - committed)
         return self._resume(committed, low, high)
+
+    def _without_position(self, low: int, high: int, *, latest: bool) -> Recovered:
+        """A new group; or one that has lost its position, as brokers forget it when nobody has read for a week."""
+        if not self._number:
+            return self._anew(high if latest else low)
+        lost = "the group has lost its position: nobody has read for long, or it was deleted"
+        if not latest:
+            return self._anew(low, f"{lost}; all is read again")
+        if self._header is None or self._header.offset > high:
+            return self._anew(high, f"{lost}; it begins at the end, and readings before that may be missed")
+        since = self._header.offset
+        note = f"{lost}; it goes on at offset {since}, the last checkpoint, and decides again what came after it"
+        return self._anew(max(low, since), note, max(0, low - since))
 
     def _resume(self, committed: int, low: int, high: int) -> Recovered:
         header, state, note = self._checkpoint(high)

@@ -194,7 +194,7 @@ def _hindered(observed: Observed, evidence: list[DetectorEvidence], now: float) 
         return _unreadable(observed, evidence)
     if any(each.memory.recently_cut_off for each in evidence):
         return _crowded(observed, evidence)
-    return _stuck(observed, evidence)
+    return _stuck(observed, evidence) or _overtaken(observed, evidence)
 
 
 def _unreadable(observed: Observed, evidence: list[DetectorEvidence]) -> Finding:
@@ -215,6 +215,20 @@ def _crowded(observed: Observed, evidence: list[DetectorEvidence]) -> Finding:
         "scored. Raise memoryBudget and pod.resources.limits.memory, or send fewer entities to this topic."
     )
     return Finding("False", "MemoryBudgetExceeded", message, Standing.STALLED)
+
+
+def _overtaken(observed: Observed, evidence: list[DetectorEvidence]) -> Finding | None:
+    """Readings that the topic's retention took before a pod came to them."""
+    lost = sum(each.source.recently_skipped for each in evidence)
+    if not lost:
+        return None
+    topic = observed.detector.spec.source.kafka.topic
+    message = (
+        f"{lost} messages of topic {topic} were deleted before they were read, within the last minute: nobody will know what was "
+        "in them, and windows begin anew behind them. Lengthen the topic's retention.ms, or see to it that the pods keep up "
+        "(spec.scaling)."
+    )
+    return Finding("False", "ReadingsLost", message, Standing.RESTING)
 
 
 def _recent(observed: Observed, evidence: DetectorEvidence, moment: float | None, count: int, now: float) -> bool:
