@@ -18,6 +18,8 @@ class SourceState(StrEnum):
     ALERTS_TOPIC_NOT_FOUND = "AlertsTopicNotFound"
     DEAD_LETTER_TOPIC_NOT_FOUND = "DeadLetterTopicNotFound"
     STATE_TOPIC_UNUSABLE = "StateTopicUnusable"
+    STATE_TOPIC_FORGETS = "StateTopicForgets"
+    """All is scored, but what is remembered does not stay."""
     """It is missing and could not be made."""
     PARTITION_UNAVAILABLE = "PartitionUnavailable"
     """Some partitions have no leader; the others are read."""

@@ -138,6 +138,16 @@ def test_a_topic_that_is_deleted_while_it_runs_is_waited_for(topics: Topics, tmp
         assert running.terminate() == 0
 
 
+def test_a_state_topic_that_forgets_is_told_while_all_is_scored(topics: Topics, tmp_path: Path) -> None:
+    order = runtime(topics)
+    topics.create(order.state_topic, cleanup_policy="delete")
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        topics.readings(range(1000, 1020), calm)
+        found = running.until(lambda found: found.readings == 20 and found.source.state is SourceState.STATE_TOPIC_FORGETS)
+        assert f"{order.state_topic} has cleanup.policy=delete" in found.source.message
+        assert "set it to compact" in found.source.message
+
+
 def test_a_state_topic_that_is_deleted_while_it_runs_is_made_again(topics: Topics, tmp_path: Path) -> None:
     order = runtime(topics)
     with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:

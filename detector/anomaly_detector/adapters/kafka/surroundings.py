@@ -20,7 +20,7 @@ from anomaly_detector.adapters.kafka import access, clients, refusals, rights, s
 from anomaly_detector.adapters.kafka.asker import Asker
 from anomaly_detector.adapters.kafka.coverage import Neglected, neglected
 from anomaly_detector.adapters.kafka.source_topic import SourceTopic
-from anomaly_detector.adapters.kafka.topics import ensure_state_topic
+from anomaly_detector.adapters.kafka.topics import ensure_state_topic, policy
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 3.0
@@ -48,7 +48,7 @@ class Finding:
     @property
     def readable(self) -> bool:
         """Whether there is anything that can be scored."""
-        return self.state in (SourceState.READING, SourceState.PARTITION_UNAVAILABLE)
+        return self.state in (SourceState.READING, SourceState.PARTITION_UNAVAILABLE, SourceState.STATE_TOPIC_FORGETS)
 
 
 class Surroundings:
@@ -63,6 +63,8 @@ class Surroundings:
         self._refused_at = 0.0
         self._source = SourceTopic("", 0)
         self._state = ""
+        self._policy = ""
+        """What becomes of old records of the state topic, as of the latest look; empty: nobody told."""
         self._neglected: Neglected | None = None
         self._askers: tuple[Asker, Asker] | None = None
         """One that looks, and one for whom a broker may create what it is asked for."""
@@ -133,8 +135,9 @@ class Surroundings:
             well = found.state is SourceState.READING
             if found.readable:
                 self._well.set()
-                self._look_at_group(found.partitions)  # nobody waits for that
-                well = well and self._neglected is None
+                before = self._policy
+                self._look_further(found.partitions)  # nobody waits for that
+                well = well and self._neglected is None and self._policy == before
             else:
                 self._well.clear()
             self._rest(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS)
@@ -213,7 +216,7 @@ class Surroundings:
             return self._finding_of(clients.error_of(failure), topic, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic")
         self._source = replace(found, ends={**self._source.ends, **ends} if self._source.identity == found.identity else ends)
         if not found.leaderless:
-            return Finding(SourceState.READING, partitions=found.partitions)
+            return self._forgetful(found.partitions) or Finding(SourceState.READING, partitions=found.partitions)
         text = (
             f"partitions {', '.join(map(str, found.leaderless))} of topic {topic} have no leader, so nobody can read them: see "
             "to the brokers that hold their replicas; the other partitions are scored, and these as soon as they can be read"
@@ -239,13 +242,29 @@ class Surroundings:
         except KafkaException as failure:  # it was there a moment ago: the next look will tell
             log.info("the state topic cannot be described: %s", clients.error_of(failure).str())
 
-    def _look_at_group(self, partitions: int) -> None:
+    def _look_further(self, partitions: int) -> None:
         assert self._askers is not None, "they have just looked at the topics"
+        looking, _ = self._askers
         try:
-            self._neglected = neglected(self._askers[0], self._runtime, partitions, self._neglected, _ASK_SECONDS)
+            self._neglected = neglected(looking, self._runtime, partitions, self._neglected, _ASK_SECONDS)
         except KafkaException as failure:  # there is none yet, or nobody may look at it
             self._neglected = None
             log.debug("the group cannot be described: %s", clients.error_of(failure).str())
+        try:
+            self._policy = policy(looking.client, self._runtime.state_topic, _ASK_SECONDS)
+        except KafkaException as failure:
+            log.debug("the state topic's policy cannot be looked at: %s", clients.error_of(failure).str())
+
+    def _forgetful(self, partitions: int) -> Finding | None:
+        """A state topic of which records go that still count."""
+        topic, policy = self._runtime.state_topic, self._policy
+        if policy in ("", "compact"):
+            return None
+        text = (
+            f"the state topic {topic} has cleanup.policy={policy}, so that what is remembered goes after a while, and a pod "
+            "that starts then begins with empty windows and forgotten episodes: set it to compact; until then all is scored"
+        )
+        return Finding(SourceState.STATE_TOPIC_FORGETS, text, partitions=partitions)
 
     def _stateless(self, error: KafkaError, wanted: int) -> Finding:
         topic, servers = self._runtime.state_topic, self._runtime.kafka.bootstrap_servers

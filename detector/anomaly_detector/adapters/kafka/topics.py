@@ -4,15 +4,16 @@ import logging
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka.clients import error_of
 
+_POLICY: Final = "cleanup.policy"
 log: Final = logging.getLogger(__name__)
 _SECONDS: Final = 10.0
 _SETTINGS: Final = {
-    "cleanup.policy": "compact",
+    _POLICY: "compact",
     "segment.bytes": "33554432",  # what is compacted is what is in closed segments: a pod that starts reads all the others
     "segment.ms": "3600000",
     "min.cleanable.dirty.ratio": "0.2",
@@ -34,3 +35,9 @@ def ensure_state_topic(admin: AdminClient, runtime: Runtime, partitions: int, th
     except KafkaException as failure:
         if error_of(failure).code() not in (KafkaError.TOPIC_ALREADY_EXISTS, KafkaError.INVALID_PARTITIONS):
             raise  # if another pod was quicker, all is well
+
+
+def policy(admin: AdminClient, topic: str, seconds: float) -> str:
+    """What the brokers do with old records of a topic: its `cleanup.policy`. Raises KafkaException, where we may not ask, too."""
+    [future] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)], request_timeout=seconds).values()
+    return str(future.result(2 * seconds)[_POLICY].value)
