@@ -41,7 +41,11 @@ class Threshold(Contract):
 
 
 class Delivery(StrEnum):
-    """What a crash may do to the alerts topic."""
+    """What a crash may do to the alerts topic.
+
+    ExactlyOnce: nothing. AtLeastOnce: alerts come earlier, and those of readings that were not committed come again, with their
+    ids; where a change of the spec fell in between, they are decided again by what decides then.
+    """
 
     EXACTLY_ONCE = "ExactlyOnce"
     AT_LEAST_ONCE = "AtLeastOnce"

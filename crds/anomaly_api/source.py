@@ -134,14 +134,19 @@ class Source(Contract):
 
 @exactly_one("key", "field", "constant")
 class Entity(Contract):
-    """What a reading is of: every entity has windows and episodes of its own."""
+    """What a reading is of: every entity has windows and episodes of its own.
+
+    All readings of an entity belong into one partition of the topic, as they do where it is the message key: a pod knows its own
+    partitions only.
+    """
 
     key: Empty | None = None
     """The message key, as UTF-8 text."""
     field: FieldPath | None = None
     """A field of the reading; text or a whole number."""
     constant: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """One entity for the whole topic, with this name."""
+    """One entity for the whole topic, with this name. The topic has one partition, or all its messages have one key: otherwise
+    each partition is scored by itself, under the same name."""
 
 
 class WatchedEntity(Entity):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import queue
+import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from dev.progress import Tell, silent
-from dev.torture.ground import ground
+from dev.torture.ground import Ground, ground
 from dev.torture.schedule import Schedule
 from dev.torture.trial import Result, Trial
 
@@ -53,12 +55,21 @@ class Play:
         try:
             with ground(name, self._tell) as mine:
                 while (place := self._left.get()) is not None:
-                    self.results[place].set_result(Trial(mine, self.plans[place], self.folder(place)).run())
+                    self.results[place].set_result(self._result(mine, place))
                     self.ended.put(place)
         except Exception as error:  # noqa: BLE001 - the outer loop of this thread: whoever waits for its results is told
             while (place := self._left.get()) is not None:
                 self.results[place].set_exception(error)
                 self.ended.put(place)
+
+    def _result(self, mine: Ground, place: int) -> Result:
+        """A broker that is stuck says nothing of the pods: it is started again, and the schedule is played again."""
+        result = Trial(mine, self.plans[place], self.folder(place)).run()
+        if not result.stuck_broker:
+            return result
+        mine.restart()
+        shutil.rmtree(self.folder(place))
+        return replace(Trial(mine, self.plans[place], self.folder(place)).run(), again=True)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,6 +34,10 @@ class Result:
     stuck: int
     """Messages that the recording's first producer did not send."""
     wrong: list[str] = field(default_factory=list)
+    stuck_broker: bool = False
+    """Whether the broker refuses everybody what every group needs: what is wrong is nobody else's fault."""
+    again: bool = False
+    """Whether it was played a second time, because the broker was stuck the first time."""
 
     @property
     def line(self) -> str:
@@ -42,14 +46,15 @@ class Result:
         again = f", {self.repeated} alerts came again" if self.plan.delivery is Delivery.AT_LEAST_ONCE else ""
         how = f"{self.plan.delivery.value}, {self.plan.protocol.value}"
         stuck = f", {self.stuck} messages by a second producer" if self.stuck else ""
-        return f"seed {self.plan.seed} ({how}): {counts}{again}{stuck}, {self.seconds:.1f} s"
+        twice = ", once more as the broker's coordinator was stuck" if self.again else ""
+        return f"seed {self.plan.seed} ({how}): {counts}{again}{stuck}{twice}, {self.seconds:.1f} s"
 
 
 class Trial:
     """One run."""
 
     def __init__(self, ground: Ground, plan: Schedule, folder: Path) -> None:
-        self._plan, self._folder = plan, folder
+        self._plan, self._folder, self._ground = plan, folder, ground
         folder.mkdir(parents=True, exist_ok=True)
         self._runtime = orders.runtime(ground.broker.bootstrap, f"torture-{uuid4().hex[:8]}", plan.delivery, plan.protocol)
         self._orders = orders.assignments(folder)
@@ -72,7 +77,9 @@ class Trial:
             wrong.append(f"{type(error).__name__}: {error}")
         finally:
             self._acting.kill()
-        return self._result(found, time.monotonic() - began, wrong)
+        result = self._result(found, time.monotonic() - began, wrong)
+        sound = not wrong or self._ground.sound(self._runtime.kafka.topic, self._runtime.group_id)
+        return result if sound else replace(result, stuck_broker=True)
 
     def _result(self, found: Found | None, seconds: float, wrong: list[str]) -> Result:
         count = sum(len(alerts) for alerts in found.alerts.values()) if found else 0

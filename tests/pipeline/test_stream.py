@@ -15,6 +15,7 @@ from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.source import Window
+from anomaly_detector.core import traces
 from anomaly_detector.core.artifact import unpack
 from anomaly_detector.core.memory import Tally
 from anomaly_detector.core.model import Model
@@ -97,6 +98,44 @@ def test_the_trace_of_the_message_that_led_to_an_alert_goes_with_it() -> None:
         f"00-{row + 1:032x}-{row + 1:016x}-01" for row in (31, 33, 42)
     ]
     assert asked == [31, 33, 42], "headers of others are never read"
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.lists(st.integers(1, 50), max_size=20), places=st.sampled_from([2, 64]), moved=st.booleans())
+def test_a_reading_that_waited_has_its_own_trace_not_that_of_the_message_that_let_it_go(
+    sizes: list[int], places: int, moved: bool
+) -> None:
+    ordered = revision(threshold=100.0)
+    pipeline = ordered.pipeline.model_copy(update={"time": ordered.pipeline.time.model_copy(update={"lateness": "3s"})})
+    loaded = by_model(ordered.model_copy(update={"pipeline": pipeline}))
+    rows = story("ab", length=70)
+
+    def of(row: int) -> bytes:
+        return f"00-{row + 1:032x}-{row + 1:016x}-01".encode()
+
+    def traced(stream: Stream, begin: int, end: int) -> list[tuple[str, str, str | None]]:
+        part = replace(messages(rows[begin:end]), headers=lambda row: [("traceparent", of(begin + row))])
+        return [(alert["subject"], alert["time"], alert.get("traceparent")) for alert in alerts([stream.process(part)])]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traces, "PLACES", places)
+        one_by_one = Stream(SOURCE, loaded)
+        wanted = [found for row in range(len(rows)) for found in traced(one_by_one, row, row + 1)]
+        stream, got, begin = Stream(SOURCE, loaded), [], 0
+        while begin < len(rows):
+            size = sizes.pop() if sizes else 13
+            got += traced(stream, begin, begin + size)
+            begin += size
+            if moved:
+                states = [stream.snapshot(partition) for partition in (0, 1)]
+                stream = Stream(SOURCE, loaded)
+                for partition, state in enumerate(states):
+                    stream.restore(partition, state)
+    assert sorted(got) == sorted(wanted)
+    known = {(entity, f":{at % 60:02d}Z"): of(row).decode() for row, (_, entity, at, _) in enumerate(rows) if 30 <= at < 60}
+    for entity, time, trace in wanted:
+        assert trace in (known[entity, time[-4:]], None), "another reading's"
+    assert places == 2 or all(trace for *_, trace in wanted)
 
 
 def test_a_new_threshold_keeps_windows_and_open_episodes() -> None:

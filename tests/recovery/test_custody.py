@@ -84,7 +84,12 @@ def batch(rows: Sequence[tuple[int, int]]) -> Read:
     found = [MESSAGES[partition][offset] for partition, offset in rows]
     partitions = np.array([partition for partition, _ in rows], np.int64)
     stamps = np.zeros(len(rows), np.int64)
-    messages = Messages([value for _, value in found], [key for key, _ in found], stamps, partitions)
+
+    def headers(row: int) -> list[tuple[str, bytes | None]]:
+        partition, offset = rows[row]
+        return [("traceparent", f"00-{partition + 1:032x}-{offset + 1:016x}-01".encode())] if offset % 3 else []
+
+    messages = Messages([value for _, value in found], [key for key, _ in found], stamps, partitions, headers)
     return Read(messages, np.array([offset for _, offset in rows], np.int64))
 
 

@@ -74,6 +74,11 @@ class Filling:
         self._most = pipeline.time.max_waiting
 
     @property
+    def waits(self) -> bool:
+        """Whether readings may have to wait."""
+        return bool(self._interpolated.any())
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one entity that lacks a value, and of which as much waits as may."""
         return row_bytes(self._open, self._actual, self._since) + self.waiting.row_bytes(

@@ -19,7 +19,7 @@ from anomaly_api.policy import Fallback
 from anomaly_api.schema import Contract
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.bounds import Bounds
-from anomaly_detector.core.columns import Batch, Int64, Messages, Readings
+from anomaly_detector.core.columns import Batch, Headers, Int64, Messages, Readings, no_headers
 from anomaly_detector.core.decode import Decoded, Decoder
 from anomaly_detector.core.entities import Columns, Entities
 from anomaly_detector.core.filling import Filling
@@ -27,6 +27,7 @@ from anomaly_detector.core.horizon import Horizon
 from anomaly_detector.core.ordering import Ordered, Ordering
 from anomaly_detector.core.portions import Portion
 from anomaly_detector.core.statistical import Levels, Statistical
+from anomaly_detector.core.traces import Traces
 from anomaly_detector.core.windows import WindowBatch, Windows
 
 
@@ -98,6 +99,8 @@ class TakenIn:
     """One for each window of the pipeline, in its order."""
     levels: Levels | None
     tally: Tally
+    traces: Traces | None = None
+    """Those of readings that waited; None: none may wait, and each came in the message that it has."""
 
 
 class Memory:
@@ -161,20 +164,24 @@ class Memory:
         """
         return self.entities.seat(batch)
 
-    def take_in(self, portion: Portion) -> TakenIn:
-        """Forgets those who leave, and takes in a portion's readings."""
+    def take_in(self, portion: Portion, headers: Headers = no_headers) -> TakenIn:
+        """Forgets those who leave, and takes in a portion's readings; `headers` are those of their messages."""
         abandoned = self._waiting([left.slot for left in portion.leaving]) if portion.leaving else 0
         self.entities.dismiss(portion.leaving)
+        traces = self._traces if self._ordering.waits or self._filling.waits else None
+        if traces is not None:
+            traces.note(portion.batch, headers)
         ordered = self._ordering.order(portion.batch, portion.slots)
         readings = self._filling.fill(ordered.readings)
         windows = self.windows.push(readings)
         levels = self.statistical.observe(readings) if self.statistical else None
-        return TakenIn(readings, windows, levels, self._tally(portion.batch, ordered, readings, abandoned))
+        return TakenIn(readings, windows, levels, self._tally(portion.batch, ordered, readings, abandoned), traces)
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
         self.entities.drop(partition)
         self._horizon.drop(partition)
+        self._traces.drop(partition)
 
     def snapshot(self, partition: int) -> dict[str, Any]:
         """What is remembered of a partition: names and plain arrays."""
@@ -182,6 +189,7 @@ class Memory:
         slots = np.array(list(known.values()), np.int64)
         stages = {name: stage.take(slots) for name, stage in self._stages().items()}
         whole = {"names": list(known), "entities": self.entities.take(slots), "horizon": self._horizon.take(partition)}
+        whole["traces"] = self._traces.take(partition)
         return whole | stages
 
     def restore(self, partition: int, state: Mapping[str, Any]) -> Int64:
@@ -190,6 +198,8 @@ class Memory:
         slots = self.entities.admit(partition, state["names"], state.get("entities"))
         if "horizon" in state:
             self._horizon.put(partition, state["horizon"])
+        if "traces" in state:
+            self._traces.put(partition, state["traces"])
         for name, stage in self._stages().items():
             if name in state:
                 stage.put(slots, state[name])
@@ -200,6 +210,7 @@ class Memory:
         self.entities = Entities(regime.bounds)
         self._decoder = Decoder(regime.pipeline)
         self._horizon = Horizon(regime.pipeline.time)
+        self._traces = Traces()
         self._ordering = Ordering(regime.pipeline.time, len(regime.pipeline.features), self.entities)
         self.windows = Windows(regime.pipeline, self.entities)
         self._filling = Filling(regime.pipeline, self.entities, self.windows)

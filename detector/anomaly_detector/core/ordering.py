@@ -66,6 +66,11 @@ class Ordering:
         self._most = time.max_waiting
 
     @property
+    def waits(self) -> bool:
+        """Whether readings may have to wait."""
+        return self._lateness > 0
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one entity of which as much waits as may."""
         return row_bytes(self._reached) + self.waiting.row_bytes(self._most if self._lateness else 0)

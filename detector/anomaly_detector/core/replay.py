@@ -64,6 +64,6 @@ class Replay:
     def _take_in(self, read: Read, start: int, end: int) -> None:
         if end > start:
             places = np.arange(len(read))
-            decoded = self._memory.decode(read.select((places >= start) & (places < end)).messages)
-            for portion in self._memory.portions(decoded.batch):
-                self._memory.take_in(portion)
+            messages = read.select((places >= start) & (places < end)).messages
+            for portion in self._memory.portions(self._memory.decode(messages).batch):
+                self._memory.take_in(portion, messages.headers)

@@ -189,7 +189,7 @@ class Stream:
         for portion in self.memory.portions(decoded.batch):
             if portion.leaving:
                 self._part(portion.leaving, messages, outcome)
-            taken = self.memory.take_in(portion)
+            taken = self.memory.take_in(portion, messages.headers)
             outcome.readings += len(taken.readings.rows)
             outcome.tally += taken.tally
             self._under_way = _UnderWay(messages, taken, self._score(taken, aside), outcome)
@@ -332,7 +332,7 @@ class Stream:
         self.stable.episodes += walked.opened
         outcome.dropped += walked.dropped
         if walked.records:
-            teller = Teller(self._source, self.stable, messages)
+            teller = Teller(self._source, self.stable, messages, taken.traces if taken else None)
             outcome.alerts += teller.tell(walked.records, scored, taken.levels if taken else None)
             outcome.suppressed += sum(
                 isinstance(record, EpisodeTurn) and record.suppressed_by is not None for record in walked.records

@@ -9,7 +9,8 @@ from anomaly_detector.core.alerts import Alert, Explanation, episode_alert, limi
 from anomaly_detector.core.columns import Int64, Messages
 from anomaly_detector.core.revisions import RunningRevision, Scores
 from anomaly_detector.core.statistical import Levels
-from anomaly_detector.core.tracing import trace_of
+from anomaly_detector.core.traces import Traces
+from anomaly_detector.core.tracing import Trace, trace_of
 from anomaly_detector.core.turns import EpisodeTurn, LimitReached
 from anomaly_detector.core.walk import Scored
 from anomaly_detector.core.windows import WindowBatch
@@ -37,13 +38,15 @@ class Teller:
     source: str
     revision: RunningRevision
     messages: Messages
+    traces: Traces | None = None
+    """Those of readings that waited; None: none did, and each record's message is its reading's own."""
 
     def tell(self, records: Records, scored: Mapping[str, ScoredWindows], levels: Levels | None) -> list[Alert]:
         """In the order of the records; `scored` by the name of the window."""
         reasons = self._reasons(records, scored, levels)
         alerts = []
         for place, record in enumerate(records):
-            trace = trace_of(self.messages.headers(record.row))
+            trace = self._trace(record)
             if isinstance(record, EpisodeTurn):
                 each = scored.get(record.window)
                 by_model = each.scores.by_model if each else self.revision.loaded.model is not None
@@ -52,6 +55,11 @@ class Teller:
             else:
                 alerts.append(limit_alert(self.source, record, trace))
         return alerts
+
+    def _trace(self, record: EpisodeTurn | LimitReached) -> Trace | None:
+        if self.traces is None:
+            return trace_of(self.messages.headers(record.row))
+        return self.traces.of(record.row, int(self.messages.partitions[record.row]), record.entity, record.time)
 
     def _reasons(self, records: Records, scored: Mapping[str, ScoredWindows], levels: Levels | None) -> dict[int, Explanation]:
         """By place among the records, what the scores of those are made of that a window led to."""
