@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -41,14 +41,17 @@ def start(state: State, make: Callable[[], Plan], *, leashed: bool, fds: Sequenc
     `leashed`: everything goes down when this process ends, however it ends.
     """
     sweep()
-    lock = _try_lock(state)
+    with _gate(fcntl.LOCK_SH):
+        lock = _try_lock(state)
     if lock is None:
         return False
     try:
         _clean(state)
         (state.folder / "logs").mkdir(parents=True)
         plan = make()
-        state.plan.write_text(plan.text())
+        unfinished = state.plan.with_suffix(".new")
+        unfinished.write_text(plan.text())
+        unfinished.replace(state.plan)  # who is killed here leaves a whole one, or none
         _spawn_keeper(state, lock, fds, leashed=leashed)
     except BaseException:
         _clean(state)
@@ -170,12 +173,25 @@ def down(state: State) -> bool:
 
 def sweep() -> None:
     """Removes what groups left whose keeper was killed, whichever clone they belonged to."""
-    for lock_file in State.root().glob("*.lock"):
-        state = State(lock_file.stem)
-        lock = _try_lock(state)
-        if lock is not None:
-            _clean(state)
-            _release(state, lock)
+    with _gate(fcntl.LOCK_EX):
+        for lock_file in State.root().glob("*.lock"):
+            state = State(lock_file.stem)
+            lock = _try_lock(state)
+            if lock is not None:
+                _clean(state)
+                _release(state, lock)
+
+
+@contextlib.contextmanager
+def _gate(how: int) -> Iterator[None]:
+    """Locks the folder of all groups: who sweeps has the lock of each for a moment, and nobody who starts one shall meet that."""
+    State.root().mkdir(mode=0o700, parents=True, exist_ok=True)  # there are tokens and keys in it
+    folder = os.open(State.root(), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, how)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _clean(state: State) -> None:

@@ -151,3 +151,28 @@ def test_a_component_that_never_starts_is_reported_with_its_last_lines(state: St
     group.start(state, lambda: Plan((broken,)), leashed=False)
     with pytest.raises(group.GroupError, match="no such disk"):
         group.wait_until(state, "broken", "Ready", 20)
+
+
+def test_who_removes_what_others_left_is_not_taken_for_a_group_that_is_up(state: State) -> None:
+    class MadeError(Exception):
+        pass
+
+    def plan() -> Plan:
+        raise MadeError
+
+    over = threading.Event()
+
+    def sweep() -> None:
+        while not over.is_set():
+            group.sweep()
+
+    with ThreadPoolExecutor(2) as sweeping:
+        sweepers = [sweeping.submit(sweep) for _ in range(2)]
+        try:
+            for _ in range(300):
+                with pytest.raises(MadeError):
+                    group.start(state, plan, leashed=False)
+        finally:
+            over.set()
+        for each in sweepers:
+            each.result(20)
