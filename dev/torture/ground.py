@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,8 +52,9 @@ class Ground:
         takes no write any more until it is started again (Kafka 4.1, seen twice in 700 schedules). Nobody could pass there.
         """
         told: list[KafkaError | None] = []
-        settings = {"bootstrap.servers": self.broker.bootstrap, "group.id": group, "log_level": 0, "socket.timeout.ms": 5_000}
-        consumer = Consumer({**settings, "on_commit": lambda error, _: told.append(error)})
+        settings = {"bootstrap.servers": self.broker.bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0}
+        hasty = {"socket.timeout.ms": 5_000, "on_commit": lambda error, _: told.append(error)}
+        consumer = Consumer({**settings, **hasty})
         deadline = time.monotonic() + seconds
         try:
             while time.monotonic() < deadline:
@@ -62,9 +64,9 @@ class Ground:
                     consumer.poll(0.1)
                 if told and (told[0] is None or told[0].code() not in _SILENT):
                     return True
+            return False
         finally:
-            consumer.close()
-        return False
+            threading.Thread(target=consumer.close, daemon=True).start()  # it would wait for answers
 
     def restart(self) -> None:
         """The broker, properly."""
