@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.source import StartFrom
 from anomaly_detector.core import journal
+from anomaly_detector.core.checkpoint import pack
 from anomaly_detector.core.journal import Fact, Header, Journal, Source
 from anomaly_detector.core.stream import Stream
 from tests.recovery.test_custody import REVISIONS, SOURCE
@@ -74,6 +75,17 @@ def test_a_group_that_has_lost_its_position_goes_on_at_the_last_checkpoint(
     found = known.recover(None, low, 400, latest=latest, source=OLD)
     assert (found.start, found.until, found.skipped, found.regime) == (start, start, skipped, None)
     assert "lost its position" in found.note
+
+
+def test_a_position_that_was_moved_back_decides_nothing_twice_and_says_what_to_do() -> None:
+    known, regime = begun(OLD), Stream(SOURCE, REVISIONS[0]).regime
+    for place, piece in enumerate(pack(Stream(SOURCE, REVISIONS[0]).memory.snapshot(0))):
+        known.add(journal.piece_key("a", place), piece)
+    header = Header(offset=250, slot="a", pieces=1, number=1, regime=regime)
+    known.add(journal.header_key(), header.model_dump_json().encode())
+    found = known.recover(100, 0, 400, latest=True, source=OLD)
+    assert (found.start, found.until) == (250, 250)
+    assert "delete the state topic as well" in found.note
 
 
 def beginning_late(topics: Topics) -> Runtime:

@@ -178,8 +178,12 @@ class Journal:
         header, state, note = self._checkpoint(high)
         covered = header.number if header else 0
         changes = [Change(fact.offset, fact.regime) for fact in self._facts.values() if fact.number > covered]
-        if header is not None:
-            committed = max(committed, header.offset)  # at least once, a checkpoint may be ahead of the group: it was decided
+        if header is not None and committed < header.offset:
+            note = (
+                f"the group's position, {committed}, was moved back before the last checkpoint, {header.offset}: what was "
+                "decided is not decided again, and it goes on there; to have it read again, delete the state topic as well"
+            )
+            committed = header.offset
         begin = next((fact for fact in self._facts.values() if fact.begin), None)
         if header is not None:
             start, regime = header.offset, header.regime
