@@ -16,6 +16,8 @@ SECONDS = recording.MESSAGES / RATE
 _LOOK_SECONDS = 0.05
 _STUCK_SECONDS = 30.0
 _SETTLE_SECONDS = 3.0
+_FURTHER = 3
+"""Producers, when one sends no more."""
 
 
 class Feed:
@@ -30,7 +32,7 @@ class Feed:
         self.begin = 0.0
         """When the first message was due."""
         self.stuck = 0
-        """Messages that a second producer had to send, because the first one sent no more."""
+        """Messages that further producers had to send, because the one before sent no more."""
 
     def create(self, replicas: int = 1) -> None:
         """The topics that a user would make."""
@@ -90,15 +92,18 @@ class Feed:
                 time.sleep(ahead)
             self._send(producer, number, message, left)
         producer.flush(_STUCK_SECONDS)
-        if left:  # seen once in some hundred schedules, after a restart of the broker: an idempotent producer that sends no more
+        for _ in range(_FURTHER):
+            if not left:
+                return
+            # seen once in some hundred schedules, after a restart of the broker: an idempotent producer that sends no more
             producer.purge()
             producer.flush(_SETTLE_SECONDS)  # what was on its way arrives, or never will
             left = self._not_there(messages)
-            self.stuck = len(left)
+            self.stuck += len(left)
             producer = self._producer()
             for number, message in sorted(left.items()):
                 self._send(producer, number, message, left)
-            producer.flush(self._patience)
+            producer.flush(_STUCK_SECONDS)
         if left:
             self._failed.append(f"{len(left)} messages could not be produced")
 

@@ -45,7 +45,7 @@ class Result:
         counts = f"{self.alerts} alerts, {self.changes} changes of revision, {len(self.plan.events)} events"
         again = f", {self.repeated} alerts came again" if self.plan.delivery is Delivery.AT_LEAST_ONCE else ""
         how = f"{self.plan.delivery.value}, {self.plan.protocol.value}"
-        stuck = f", {self.stuck} messages by a second producer" if self.stuck else ""
+        stuck = f", {self.stuck} messages by another producer" if self.stuck else ""
         twice = ", once more as the broker's coordinator was stuck" if self.again else ""
         return f"seed {self.plan.seed} ({how}): {counts}{again}{stuck}{twice}, {self.seconds:.1f} s"
 
