@@ -17,6 +17,7 @@ from dev.supervision.plan import Component, Plan, State
 
 NAME = "kafka"
 START_SECONDS = 60.0
+OFFSETS_PARTITIONS = 4
 _BOOTSTRAP = "bootstrap"
 NEWCOMERS = {"auto.create.topics.enable": "true", "num.partitions": "4"}
 """For people who try a detector: whoever writes to a topic makes it. Who reads one that is not there still hears so."""
@@ -95,7 +96,7 @@ def settings(listeners: list[Listener], controller: int, data: str, overrides: M
         # A topic that is misspelt must be missing, not made.
         "auto.create.topics.enable": "false",
         "offsets.topic.replication.factor": "1",
-        "offsets.topic.num.partitions": "4",
+        "offsets.topic.num.partitions": str(OFFSETS_PARTITIONS),
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "transaction.state.log.num.partitions": "4",

@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from dev.kafka import broker, network
-from dev.kafka.broker import Broker
+from dev.kafka.broker import OFFSETS_PARTITIONS, Broker
 from dev.kafka.network import Link
 from dev.progress import Tell, silent
 from dev.torture.schedule import MOST_MEMBERS
@@ -49,11 +49,12 @@ class Ground:
         """Whether the broker still does for a bare client what every member of a group needs: take an offset.
 
         A coordinator that was killed on a busy machine can find itself "out of sync with the underlying log" when it starts, and
-        takes no write any more until it is started again (Kafka 4.1, seen twice in 700 schedules). Nobody could pass there.
+        takes no write any more until it is started again (Kafka 4.1, seen twice in 700 schedules): nobody could pass. A group
+        with the same coordinator is asked, as one that has members takes nothing from others anyway.
         """
         told: list[KafkaError | None] = []
-        settings = {"bootstrap.servers": self.broker.bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0}
-        hasty = {"socket.timeout.ms": 5_000, "on_commit": lambda error, _: told.append(error)}
+        settings = {"bootstrap.servers": self.broker.bootstrap, "group.id": _beside(group), "enable.auto.commit": False}
+        hasty = {"log_level": 0, "socket.timeout.ms": 5_000, "on_commit": lambda error, _: told.append(error)}
         consumer = Consumer({**settings, **hasty})
         deadline = time.monotonic() + seconds
         try:
@@ -80,3 +81,17 @@ def ground(name: str, tell: Tell = silent) -> Iterator[Ground]:
     doors = network.listeners(MOST_MEMBERS)
     with broker.running(name, tell, OVERRIDES, doors) as running, network.links(doors) as links:
         yield Ground(running, links)
+
+
+def _beside(group: str) -> str:
+    """Another group, of the same partition of the offsets topic."""
+    names = (f"{group}-beside-{number}" for number in range(1_000))
+    return next(name for name in names if _place(name) == _place(group))
+
+
+def _place(group: str) -> int:
+    """The partition of the offsets topic that a broker keeps a group in: by Java's hash of its name, which is ASCII."""
+    hashed = 0
+    for letter in group:
+        hashed = (31 * hashed + ord(letter)) & 0xFFFF_FFFF
+    return abs(hashed - (hashed >> 31 << 32)) % OFFSETS_PARTITIONS

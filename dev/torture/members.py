@@ -109,9 +109,14 @@ class Member:
         self.stopped = False
 
     def tell(self) -> None:
-        """Ends it; its log then says where all threads stood."""
+        """Ends it; what it said of itself is beside its log then, which says where all threads stood."""
         if self.running and self.process is not None:
             self.wake()
+            try:
+                with urllib.request.urlopen(f"http://{self.address}:{PORT}/evidence", timeout=5) as answer:
+                    (self.folder / "evidence.json").write_bytes(answer.read())
+            except OSError as error:
+                (self.folder / "evidence.json").write_text(str(error))
             self.process.send_signal(signal.SIGABRT)
 
     def leave(self) -> None:

@@ -7,9 +7,17 @@ import os
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-pytestmark = pytest.mark.integration
+
+@pytest.mark.parametrize(("group", "place"), [("", 0), ("a", 1), ("polygenelubricants", 0), ("torture-298e5ef0.group", 3)])
+def test_a_group_is_kept_where_the_broker_keeps_it(group: str, place: int) -> None:
+    """By Java's hash; of "polygenelubricants" it is the lowest number there is, and a broker kept the last one in 3."""
+    from dev.torture.ground import _beside, _place
+
+    assert _place(group) == place
+    assert _place(_beside(group)) == place
 
 
+@pytest.mark.integration
 def test_a_broker_that_takes_no_offset_is_told_from_one_that_does() -> None:
     from dev.torture.ground import ground
 
