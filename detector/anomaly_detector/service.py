@@ -67,8 +67,8 @@ class Service:
         """Fingerprint of the credentials that the membership has."""
         self._topic = ""
         """Id of the topic that we read."""
-        self._state_topic = ""
-        """Id of the state topic."""
+        self._state_topic = surroundings.state_topic
+        """The one that we write to."""
         self._shared_anew = -_SHARE_SECONDS
         """When we last made the group share the partitions anew."""
         self._heard = 0.0
@@ -203,7 +203,7 @@ class Service:
         if self._renewed:
             self._leave(member)
         elif self._share():
-            self._topic = self._surroundings.source.identity
+            self._topic, self._state_topic = self._surroundings.source.identity, self._surroundings.state_topic
             self._heard = time.monotonic()
             member.join()
 
@@ -314,8 +314,10 @@ class Service:
 
     def _look_at_state(self) -> None:
         """What is remembered stands in a topic that somebody may delete."""
+        if self._membership is None or not self._membership.begun:
+            return
         found = self._surroundings.state_topic
-        if self._state_topic and found != self._state_topic:
+        if found.another(self._state_topic):
             log.warning("topic %s was deleted and made anew: what is remembered is written again", self._runtime.state_topic)
             self._custody.write_again()
         self._state_topic = found

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import SourceState
 from anomaly_api.policy import Delivery
+from anomaly_detector.adapters.kafka.topics import StateTopic
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.revisions import LoadedRevision
 from anomaly_detector.core.stream import Stream
@@ -136,6 +137,20 @@ def test_a_topic_that_is_deleted_while_it_runs_is_waited_for(topics: Topics, tmp
         again.readings(range(2050, 2053), broken)
         assert len(topics.received(topics.alerts, 1, seconds=60)) == 1
         assert running.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "another"),
+    [
+        (StateTopic("x", 0), StateTopic("x", 0), False),
+        (StateTopic("", 1), StateTopic("x", 1), False),  # nobody had told its id
+        (StateTopic("x", 0), StateTopic("y", 0), True),  # another pod has made it
+        (StateTopic("", 1), StateTopic("y", 2), True),  # it went before anybody had told its id
+        (StateTopic("x", 1), StateTopic("x", 2), True),  # the broker has not told its new id yet
+    ],
+)
+def test_a_state_topic_is_another_one_when_it_was_made_again(before: StateTopic, now: StateTopic, another: bool) -> None:
+    assert now.another(before) is another
 
 
 def test_a_state_topic_that_forgets_is_told_while_all_is_scored(topics: Topics, tmp_path: Path) -> None:

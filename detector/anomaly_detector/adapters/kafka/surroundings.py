@@ -20,7 +20,7 @@ from anomaly_detector.adapters.kafka import access, clients, refusals, rights, s
 from anomaly_detector.adapters.kafka.asker import Asker
 from anomaly_detector.adapters.kafka.coverage import Neglected, neglected
 from anomaly_detector.adapters.kafka.source_topic import SourceTopic
-from anomaly_detector.adapters.kafka.topics import ensure_state_topic, policy
+from anomaly_detector.adapters.kafka.topics import StateTopic, ensure_state_topic, policy
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 3.0
@@ -62,7 +62,7 @@ class Surroundings:
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
         self._source = SourceTopic("", 0)
-        self._state = ""
+        self._state = StateTopic()
         self._policy = ""
         """What becomes of old records of the state topic, as of the latest look; empty: nobody told."""
         self._neglected: Neglected | None = None
@@ -86,8 +86,8 @@ class Surroundings:
         return self._source
 
     @property
-    def state_topic(self) -> str:
-        """Id of the state topic as of the latest look that met it; another one, if it was deleted and made anew."""
+    def state_topic(self) -> StateTopic:
+        """As of the latest look that met it."""
         return self._state
 
     @property
@@ -231,14 +231,16 @@ class Surroundings:
         if there >= wanted:
             return None
         try:
-            ensure_state_topic(client, self._runtime, wanted, there)
+            if ensure_state_topic(client, self._runtime, wanted, there):
+                self._state = replace(self._state, made=self._state.made + 1)
         except KafkaException as failure:
             return clients.error_of(failure)
         return None
 
     def _look_at_state(self, client: AdminClient) -> None:
         try:
-            self._state = source_topic.described(client, self._runtime.state_topic, _ASK_SECONDS).identity or self._state
+            found = source_topic.described(client, self._runtime.state_topic, _ASK_SECONDS)
+            self._state = replace(self._state, identity=found.identity or self._state.identity)
         except KafkaException as failure:  # it was there a moment ago: the next look will tell
             log.info("the state topic cannot be described: %s", clients.error_of(failure).str())
 

@@ -1,6 +1,7 @@
 """The state topic is made here when it is missing: compacted, with the partitions of the source. No other topic is made."""
 
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -21,20 +22,37 @@ _SETTINGS: Final = {
 }
 
 
-def ensure_state_topic(admin: AdminClient, runtime: Runtime, partitions: int, there: int) -> None:
-    """Makes the topic, or adds partitions to it as the source has got more. Raises KafkaException."""
+@dataclass(frozen=True, slots=True)
+class StateTopic:
+    """Which topic it is that keeps what is remembered, as far as known."""
+
+    identity: str = ""
+    """Its id; empty: nobody has told yet, or the broker tells none."""
+    made: int = 0
+    """How many times we have made it."""
+
+    def another(self, than: "StateTopic") -> bool:
+        """Whether it has been deleted and made anew since, by us or by somebody else."""
+        both = bool(self.identity and than.identity)
+        return self.made != than.made or (both and self.identity != than.identity)
+
+
+def ensure_state_topic(admin: AdminClient, runtime: Runtime, partitions: int, there: int) -> bool:
+    """Makes the topic, or adds partitions to it as the source has got more; whether we have made it. Raises KafkaException."""
     topic = runtime.state_topic
     try:
         if there == 0:
             new = NewTopic(topic, partitions, -1, config=_SETTINGS)
             admin.create_topics([new], operation_timeout=_SECONDS)[topic].result(_SECONDS)
             log.info("state topic %s made, with %d partitions", topic, partitions)
-        elif there < partitions:
+            return True
+        if there < partitions:
             admin.create_partitions([NewPartitions(topic, partitions)], operation_timeout=_SECONDS)[topic].result(_SECONDS)
             log.info("state topic %s has %d partitions now", topic, partitions)
     except KafkaException as failure:
         if error_of(failure).code() not in (KafkaError.TOPIC_ALREADY_EXISTS, KafkaError.INVALID_PARTITIONS):
             raise  # if another pod was quicker, all is well
+    return False
 
 
 def policy(admin: AdminClient, topic: str, seconds: float) -> str:
