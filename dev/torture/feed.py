@@ -9,11 +9,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from anomaly_api.assignment import Runtime
+from anomaly_detector.adapters.kafka.asker import Asker
 from dev.torture import recording
 
 RATE = 1_000.0
 SECONDS = recording.MESSAGES / RATE
 _LOOK_SECONDS = 0.05
+_ASK_SECONDS = 5.0
 _STUCK_SECONDS = 30.0
 _SETTLE_SECONDS = 3.0
 _FURTHER = 3
@@ -79,6 +81,15 @@ class Feed:
         finally:
             consumer.close()
         return [*self._failed, f"not all was decided within {self._patience:.0f} s: {left}"]
+
+    def group(self) -> str:
+        """What the coordinator says of the pods' group."""
+        try:
+            found = Asker({"bootstrap.servers": self._bootstrap}).group(self._runtime.group_id, _ASK_SECONDS)
+        except KafkaException as failure:
+            return f"the group cannot be described: {failure}"
+        members = [f"{each.client_id}: {len(each.assignment.topic_partitions)} partitions" for each in found.members]
+        return f"the group is {found.state.name}, with {', '.join(members) or 'nobody'}"
 
     def _produce(self) -> None:
         """At a steady pace; a broker that is away holds it up."""

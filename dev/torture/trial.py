@@ -105,6 +105,7 @@ class Trial:
             self._acting.join()
         undecided = self._feed.await_decided()
         if undecided:
+            undecided.append(self._feed.group())
             self._acting.tell()
             undecided.append(f"see the logs in {self._folder}")
         return undecided + self._acting.stop()
