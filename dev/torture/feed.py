@@ -68,7 +68,7 @@ class Feed:
         deadline = time.monotonic() + self._patience
         left: dict[int, str] = {}
         try:
-            ends = {place.partition: consumer.get_watermark_offsets(place, 30)[1] for place in places}
+            ends = self._ends()
             while time.monotonic() < deadline:
                 try:
                     committed = {place.partition: place.offset for place in consumer.committed(places, 30)}
@@ -106,7 +106,7 @@ class Feed:
         for _ in range(_FURTHER):
             if not left:
                 return
-            # seen once in some hundred schedules, after a restart of the broker: an idempotent producer that sends no more
+            # a broker may take longer than that to start on a busy machine, and a producer may send no more afterwards
             producer.purge()
             producer.flush(_SETTLE_SECONDS)  # what was on its way arrives, or never will
             left = self._not_there(messages)

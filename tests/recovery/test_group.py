@@ -268,7 +268,7 @@ def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_begins(im
         reader.begin(1, 0)
         hesitant.expelled = lambda: None
         eventually(lambda: reader.read(1, 0.1) is None and told)
-        assert told[0] == ([0, 1], False), "what was decided of them is not ours to commit"
+        assert told == [([0, 1], False)], "what was decided of them is not ours to commit"
     finally:
         reader.close()
 

@@ -179,7 +179,9 @@ class Member:
         self._arrived(numbers)
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        numbers = sorted(each.partition for each in partitions)
+        numbers = sorted(self._owned & {each.partition for each in partitions})
+        if not numbers:
+            return  # they were told as lost
         self._leaving(numbers, True)
         self._owned -= set(numbers)
         self._asleep = True
