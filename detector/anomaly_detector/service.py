@@ -13,6 +13,7 @@ from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvid
 from anomaly_api.source import Pipeline
 from anomaly_detector.adapters.beside import Beside
 from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
+from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
 from anomaly_detector.adapters.orders import Orders
@@ -190,9 +191,14 @@ class Service:
             made = None
         try:
             connections = made or Connections(self._runtime, self._name, self._surroundings.listener)
-        except (AccessError, KafkaException):
+        except AccessError:
             self._surroundings.wait_until_well(_AGAIN_SECONDS)
             return None
+        except KafkaException as failure:
+            self._surroundings.settings_refused(error_of(failure))
+            time.sleep(_AGAIN_SECONDS)
+            return None
+        self._surroundings.settings_refused(None)
         self._access = connections.access
         return Membership(self._runtime, self._name, connections, self._custody, self._settings.batch_messages)
 

@@ -1,4 +1,4 @@
-"""A bad network between clients and a broker, on the loopback: it is slow, stands still, loses what the broker answers, breaks.
+"""A bad network between clients and a broker, on the loopback: it is slow, stands still, loses answers, breaks, or falls silent.
 
 A link carries connections from a port that the broker advertises to the port where it listens:
 
@@ -44,6 +44,8 @@ class _Connection:
     """Bytes were lost: nothing may follow them."""
     breaks: bool = False
     """At its next answer, in the middle."""
+    stranded: bool = False
+    """It carries nothing any more, and neither end is told: so it is when a host vanishes."""
 
     def abort(self) -> None:
         for end in (self.outside, self.inside):
@@ -80,6 +82,10 @@ class Link:
         """Breaks connections in the middle of their next answers."""
         self._loop.call_soon_threadsafe(self._cut, share)
 
+    def strand(self) -> None:
+        """The connections that there are carry nothing any more, for good, and nobody is told; new ones are sound."""
+        self._loop.call_soon_threadsafe(self._strand)
+
     def _turn(self, weather: Weather, delay: float, share: tuple[int, int]) -> None:
         for connection in [each for each in self._connections if each.torn]:
             connection.abort()
@@ -90,6 +96,10 @@ class Link:
     def _cut(self, share: tuple[int, int]) -> None:
         for connection in self._connections:
             connection.breaks = connection.breaks or connection.number % share[0] == share[1]
+
+    def _strand(self) -> None:
+        for connection in self._connections:
+            connection.stranded = True
 
     def _befalls(self, connection: _Connection) -> Weather:
         return self._weather if connection.number % self._share[0] == self._share[1] else Weather.FAIR
@@ -121,6 +131,8 @@ class Link:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await self._still(connection)
+                if connection.stranded:
+                    continue
                 connection.inside.write(data)
                 await connection.inside.drain()
         with contextlib.suppress(OSError, RuntimeError):
@@ -129,6 +141,8 @@ class Link:
     async def _answer(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
+                if connection.stranded:
+                    continue
                 if connection.breaks:
                     connection.outside.write(data[: len(data) // 2])
                     await connection.outside.drain()

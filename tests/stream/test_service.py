@@ -180,15 +180,31 @@ def test_a_broker_that_does_not_answer_is_said_so(tmp_path: Path) -> None:
         assert running.terminate() == 0
 
 
-def test_a_property_that_the_client_does_not_know_is_said_so_and_ends_nothing(topics: Topics, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("fetch.wait.maximum.ms", "10"), ("max.poll.interval.ms", "5000"), ("acks", "1"), ("retries", "0")]
+)
+def test_a_property_of_which_no_client_can_be_made_is_said_so_and_ends_nothing(
+    topics: Topics, tmp_path: Path, name: str, value: str
+) -> None:
     topics.create()
     order = runtime(topics)
-    misspelt = order.kafka.model_copy(update={"properties": {"fetch.wait.maximum.ms": "10"}})
-    with pod(tmp_path / "pod", order.model_copy(update={"kafka": misspelt}), Assignment(stable=revision())) as running:
+    wrong = order.kafka.model_copy(update={"properties": {name: value}})
+    with pod(tmp_path / "pod", order.model_copy(update={"kafka": wrong}), Assignment(stable=revision())) as running:
         evidence = running.until(lambda found: found.source.state is SourceState.FAILED)
         assert "spec.source.kafka makes no sense" in evidence.source.message
-        assert "fetch.wait.maximum.ms" in evidence.source.message
+        assert name in evidence.source.message
         assert running.get("/healthz")[0] == 200
+        assert running.terminate() == 0
+
+
+def test_properties_that_people_set_for_their_networks_and_messages_are_taken(topics: Topics, tmp_path: Path) -> None:
+    topics.create()
+    order = runtime(topics)
+    usual = {"socket.timeout.ms": "60000", "message.timeout.ms": "300000", "message.max.bytes": "8000000"}
+    kafka = order.kafka.model_copy(update={"properties": usual})
+    with pod(tmp_path / "pod", order.model_copy(update={"kafka": kafka}), Assignment(stable=revision())) as running:
+        topics.readings(range(1000, 1010), calm)
+        running.until(lambda found: found.readings == 10)
         assert running.terminate() == 0
 
 

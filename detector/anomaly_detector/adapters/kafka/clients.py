@@ -8,11 +8,12 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 
 from anomaly_api.assignment import Runtime
-from anomaly_api.source import GroupProtocol
+from anomaly_api.source import GroupProtocol, KafkaSource
 from anomaly_detector.adapters.kafka import access
 
 _BOTH: Final[dict[str, Any]] = {
     "reconnect.backoff.max.ms": 2_000,  # 10 s by default: a broker that is back should be noticed at once
+    "socket.timeout.ms": 20_000,  # 60 s by default: so long a connection whose other end has vanished would be waited for
     "socket.keepalive.enable": True,  # connections through a cluster's address translation die in silence otherwise
     "log_level": 2,  # what goes wrong comes as errors, and is said once
 }
@@ -35,15 +36,24 @@ def error_of(failure: KafkaException) -> KafkaError:
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
 
 
+def _largest_message(kafka: KafkaSource) -> int:
+    """Bytes, where somebody has set them."""
+    try:
+        return int((kafka.properties or {}).get("message.max.bytes", 0))
+    except ValueError:  # librdkafka says what is wrong with it
+        return 0
+
+
 def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
     """Settings of a consumer that knows the group."""
     kafka = runtime.kafka
+    fetched = 2_097_152  # a fetch may come on top of what is queued
     return {
         **_BOTH,
         "fetch.queue.backoff.ms": 1,  # 1 s by default: starves a consumer that keeps up
         "queued.max.messages.kbytes": 4_096,  # 64 MiB by default, and as much again for its bookkeeping
         "queued.min.messages": 10_000,  # of each partition, 100,000 by default
-        "fetch.max.bytes": 2_097_152,  # a fetch may come on top of what is queued
+        "fetch.max.bytes": max(fetched, _largest_message(kafka)),  # librdkafka takes no less than the latter
         "topic.metadata.refresh.interval.ms": 10_000,  # 5 min by default: a topic or partition that appears waits as long
         **_TIMING[kafka.group_protocol],
         **(kafka.properties or {}),
@@ -94,7 +104,8 @@ def transactional(runtime: Runtime, pod: str) -> dict[str, Any]:
     """Settings of the producer when alerts and offsets are one transaction."""
     settings = {"transaction.timeout.ms": 10_000} | producer(runtime, pod)  # how long a pod that is gone for ever is in the way
     del settings["max.in.flight.requests.per.connection"]  # an idempotent producer keeps the order by itself
-    del settings["message.timeout.ms"]  # bounded by the transaction's
+    for bounded in ("message.timeout.ms", "socket.timeout.ms"):  # by the transaction's
+        del settings[bounded]
     return settings | {
         "transactional.id": f"{runtime.group_id}.{pod}",  # a container that is started again ends what it left open
         "retry.backoff.ms": 5,  # 100 by default, which a transaction would wait while the last one is completing

@@ -27,6 +27,8 @@ _ASK_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 1.0
 _AGAIN_WHEN_WELL_SECONDS: Final = 10.0
 _REFUSAL_SECONDS: Final = 15.0
+_SILENT_SECONDS: Final = 10.0
+"""So long no broker may answer before other connections are tried: nobody is told of one whose other end has vanished."""
 _SWARM_SECONDS: Final = 0.2
 """Errors come in swarms: one look for all of them."""
 _UNREACHABLE: Final = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
@@ -59,6 +61,8 @@ class Surroundings:
         self._pod = pod
         self._finding = Finding(SourceState.CONNECTING, f"asking {runtime.kafka.bootstrap_servers}")
         self._last_error = ""
+        self._senseless = ""
+        """What librdkafka says of settings that it makes no client of."""
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
         self._source = SourceTopic("", 0)
@@ -68,6 +72,8 @@ class Surroundings:
         self._neglected: Neglected | None = None
         self._askers: tuple[Asker, Asker] | None = None
         """One that looks, and one for whom a broker may create what it is asked for."""
+        self._asked_in_vain: float | None = None
+        """Since when no broker answers these clients."""
         self._access = self._seen = ""
         """Fingerprints of the credentials: those that the clients have, those that were looked at last."""
         self._wake = threading.Event()
@@ -110,6 +116,12 @@ class Surroundings:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+
+    def settings_refused(self, error: KafkaError | None) -> None:
+        """Settings of one of the loop's clients make no sense to librdkafka, or, None: do now."""
+        before, self._senseless = self._senseless, "" if error is None else error.str()
+        if before != self._senseless:
+            self._wake.set()
 
     def listener(self, credentials: str) -> Callable[[KafkaError], None]:
         """Takes errors of clients with these credentials: what they are refused says nothing of newer ones."""
@@ -156,15 +168,23 @@ class Surroundings:
         """How things stand, asked with the credentials as they are now."""
         try:
             self._renew()
+            if self._senseless:
+                return self._makes_no_sense(self._senseless)
             assert self._askers is not None, "they were made just now"
-            return replace(self._look(*self._askers), access=self._access)
+            found = replace(self._look(*self._askers), access=self._access)
+            self._look_at_silence(found)
+            return found
         except access.AccessError as error:
             return Finding(error.state, str(error))
         except KafkaException as failure:  # a client cannot be made
-            return Finding(SourceState.FAILED, f"spec.source.kafka makes no sense: {clients.error_of(failure).str()}")
+            return self._makes_no_sense(clients.error_of(failure).str())
         except Exception as error:  # the outer loop of this thread
             log.exception("looking at the broker failed; it is tried again")
             return Finding(SourceState.FAILED, f"looking at the broker failed: {error}")
+
+    @staticmethod
+    def _makes_no_sense(why: str) -> Finding:
+        return Finding(SourceState.FAILED, f"spec.source.kafka makes no sense: {why}: see its properties")
 
     def _renew(self) -> None:
         """Makes clients, and makes them anew when the credentials have changed. Raises AccessError and KafkaException."""
@@ -175,8 +195,19 @@ class Surroundings:
             Asker(clients.looking(self._runtime, self._pod, create=create) | {"error_cb": self.listener(now)})
             for create in (False, True)
         )
+        if now != self._access:
+            self._refusal = None  # it was of others
         self._askers, self._access = (looking, creating), now
-        self._refusal = None  # it was of others
+
+    def _look_at_silence(self, found: Finding) -> None:
+        """Gives the clients up when they have been asking in vain for long."""
+        now = time.monotonic()
+        if found.state is not SourceState.BROKER_UNREACHABLE:
+            self._asked_in_vain = None
+        elif self._asked_in_vain is None:
+            self._asked_in_vain = now
+        elif now - self._asked_in_vain > _SILENT_SECONDS:
+            self._askers = self._asked_in_vain = None
 
     @property
     def _denied(self) -> KafkaError | None:
