@@ -12,11 +12,6 @@ def first_of(slots: Int64) -> Mask:
     return first
 
 
-def last_places(first: Mask) -> Int64:
-    """[entities] Where each part ends."""
-    return np.append(np.flatnonzero(first)[1:], len(first))[: np.count_nonzero(first)] - 1
-
-
 def place_within(counts: Int64) -> Int64:
     """[sum of counts] The place of each item within its part.
 
