@@ -110,6 +110,14 @@ class MemoryEvidence(Contract):
     """Entities that were forgotten within the last minute although their next reading would have belonged to the same window."""
 
 
+class SeenEntity(Contract):
+    """An entity that sent something lately."""
+
+    entity: str
+    partition: int
+    """In which it came."""
+
+
 class FeatureEvidence(Contract):
     """A feature that readings lacked lately, as far as a look at some of them tells."""
 
@@ -167,6 +175,9 @@ class DetectorEvidence(Contract):
     """Entities seen that could not be scored yet, for lack of readings."""
     entities: int = 0
     """Entities known."""
+    seen: list[SeenEntity] = []
+    """A few of those that sent something within the last half minute, by all pods chosen alike: one whose readings come in
+    several partitions stands out."""
     memory: MemoryEvidence = MemoryEvidence()
     presence: PresenceEvidence = PresenceEvidence()
     busy: float = 1.0

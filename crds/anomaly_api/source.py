@@ -137,7 +137,7 @@ class Entity(Contract):
     """What a reading is of: every entity has windows and episodes of its own.
 
     All readings of an entity belong into one partition of the topic, as they do where it is the message key: a pod knows its own
-    partitions only.
+    partitions only. Where they do not, the condition Scoring says so (EntitiesScattered).
     """
 
     key: Empty | None = None

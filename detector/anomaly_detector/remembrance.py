@@ -1,4 +1,4 @@
-"""What a pod remembers of entities against what it may: counts for Prometheus and for the evidence. It evicts nobody."""
+"""What a pod remembers of entities against what it may, and of whom: for Prometheus and for the evidence. It evicts nobody."""
 
 import time
 from collections import Counter, deque
@@ -8,12 +8,14 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as Rising
 
 from anomaly_api.assignment import Runtime
-from anomaly_api.evidence import MemoryEvidence
+from anomaly_api.evidence import MemoryEvidence, SeenEntity
 from anomaly_api.schema import seconds
 from anomaly_detector.core.bounds import Allowance
+from anomaly_detector.core.sighting import Sighting
 from anomaly_detector.core.stream import Outcome, Stream
 
 _RECENT_SECONDS: Final = 60
+_SEEN_SECONDS: Final = 30.0
 
 
 class Remembrance:
@@ -23,6 +25,10 @@ class Remembrance:
         self._runtime = runtime
         self.evidence = MemoryEvidence()
         """As of the last `tell`."""
+        self.seen: list[SeenEntity] = []
+        """A few entities, as of the last look."""
+        self._sighting = Sighting()
+        self._looked = -_SEEN_SECONDS
         self._evicted: Counter[str] = Counter()
         self._cut_off: deque[tuple[int, int]] = deque()
         """By second."""
@@ -49,6 +55,10 @@ class Remembrance:
         oldest = int(time.time()) - _RECENT_SECONDS
         while self._cut_off and self._cut_off[0][0] <= oldest:
             self._cut_off.popleft()
+        if time.monotonic() - self._looked >= _SEEN_SECONDS:
+            self._looked = time.monotonic()
+            found = self._sighting.look(stream.memory.entities)
+            self.seen = [SeenEntity(entity=name, partition=partition) for name, partition in found]
         bounds, used = stream.regime.bounds, stream.memory_bytes
         self._used.set(used)
         if bounds is None:

@@ -130,6 +130,7 @@ class Service:
             windows=telemetry.windows,
             warming=self._warming,
             entities=self._stream.entities,
+            seen=self._remembrance.seen,
             memory=self._remembrance.evidence,
             presence=self._presence.evidence(time.time()),
             busy=telemetry.busy,

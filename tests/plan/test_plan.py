@@ -11,6 +11,7 @@ from anomaly_api.evidence import (
     PartitionEvidence,
     PresenceEvidence,
     RevisionFailure,
+    SeenEntity,
     SourceState,
     TrainingEvidence,
 )
@@ -622,6 +623,21 @@ def test_messages_that_were_deleted_before_they_were_read_are_told() -> None:
     world.report("pumps-detector-0")
     world.settle()
     assert world.condition("Scoring") == ("True", "Scoring")
+
+
+def test_entities_whose_readings_come_in_several_partitions_are_told_whichever_pods_have_these() -> None:
+    world = scoring_world()
+    world.run_pods(2)
+    world.report("pumps-detector-0", seen=[SeenEntity(entity="pump-1", partition=0), SeenEntity(entity="pump-2", partition=1)])
+    world.report("pumps-detector-1", seen=[SeenEntity(entity="pump-3", partition=2)])
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring")
+    world.report("pumps-detector-1", seen=[SeenEntity(entity="pump-3", partition=2), SeenEntity(entity="pump-2", partition=3)])
+    world.settle()
+    assert world.condition("Scoring") == ("False", "EntitiesScattered")
+    assert "readings of entity pump-2 come in partitions 1 and 3 of topic pump-readings" in world.message("Scoring")
+    assert "1 of 3 entities" in world.message("Scoring")
+    assert world.condition("Stalled")[0] == "False"
 
 
 def test_a_feature_that_readings_lack_is_told_within_a_minute_with_the_field_that_came_in_its_place() -> None:

@@ -88,6 +88,15 @@ def test_a_position_that_was_moved_back_decides_nothing_twice_and_says_what_to_d
     assert "delete the state topic as well" in found.note
 
 
+def test_records_that_somebody_else_wrote_into_the_state_topic_are_left_out_and_told() -> None:
+    known = begun(OLD)
+    known.add(journal.fact_key(7), b"hello")
+    known.add(journal.episodes_key("pump-1")[:-1] + b"\xff", b"hello")
+    found = known.recover(100, 0, 400, latest=True, source=OLD)
+    assert (found.until, found.episodes) == (100, {})
+    assert "2 records of the state topic make no sense" in found.note
+
+
 def beginning_late(topics: Topics) -> Runtime:
     """What a pod is told that begins at the end of a topic where its group has no offsets."""
     order = runtime(topics)

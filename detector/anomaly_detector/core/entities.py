@@ -55,6 +55,8 @@ class Entities:
         self._stages: list[Columns] = []
         self._seen = Seen(np.empty(0, np.int64), np.empty(0, np.int64))
         self._turn = 0
+        self._restored = 0
+        """The turn at which entities were last let in without a reading."""
         self.capacity = 0
         self._grow(_FIRST_CAPACITY)
 
@@ -84,6 +86,17 @@ class Entities:
     def detach(self, stage: Columns) -> None:
         """The stage is given up."""
         self._stages.remove(stage)
+
+    @property
+    def turn(self) -> int:
+        """How many readings have been seated."""
+        return self._turn
+
+    def seen_since(self, turn: int) -> Int64:
+        """Slots of the entities of which there were readings since then; of those that were restored meanwhile none is known."""
+        turns = self._seen.turns[: len(self.names)]
+        slots: Int64 = ((turns >= max(turn, self._restored)) & (turns != GONE)).nonzero()[0]
+        return slots
 
     def slots(self, batch: Batch) -> Int64:
         """[n] Slot of each reading's entity, where nobody is ever forgotten."""
@@ -138,6 +151,7 @@ class Entities:
         self._seen.turns[fresh] = self._turn + np.arange(len(fresh))
         self._seen.stamps[fresh] = rows["stamps"] if rows else roll.clock
         self._turn += len(fresh)
+        self._restored = self._turn
         roll.clock = int(self._seen.stamps[fresh].max(initial=roll.clock))
         roll.oldest = NEVER
         return slots

@@ -146,6 +146,8 @@ class Journal:
             found = self._anew(low, note)
         else:
             found = self._found(committed, low, high, latest=latest and not added)
+        if self._flaws:
+            found = replace(found, note="; ".join(filter(None, (found.note, _unreadable(self._flaws)))))
         begins = found.regime is None
         return replace(found, source=source) if source is not None and (begins or known is None) else found
 
@@ -234,6 +236,10 @@ class Journal:
             return header, unpack(map(self._pieces.pop, keys)), ""  # each is given up as it is read: they are large
         except CheckpointError as error:
             return None, {}, f"the checkpoint at offset {header.offset} cannot be used: {error}"
+
+
+def _unreadable(count: int) -> str:
+    return f"{count} records of the state topic make no sense and were left out: does anybody else write to it?"
 
 
 def fact_key(number: int) -> bytes:

@@ -194,7 +194,7 @@ def _hindered(observed: Observed, evidence: list[DetectorEvidence], now: float) 
         return _unreadable(observed, evidence)
     if any(each.memory.recently_cut_off for each in evidence):
         return _crowded(observed, evidence)
-    return _stuck(observed, evidence) or _overtaken(observed, evidence)
+    return _stuck(observed, evidence) or _overtaken(observed, evidence) or _scattered(observed, evidence)
 
 
 def _unreadable(observed: Observed, evidence: list[DetectorEvidence]) -> Finding:
@@ -229,6 +229,23 @@ def _overtaken(observed: Observed, evidence: list[DetectorEvidence]) -> Finding 
         "(spec.scaling)."
     )
     return Finding("False", "ReadingsLost", message, Standing.RESTING)
+
+
+def _scattered(observed: Observed, evidence: list[DetectorEvidence]) -> Finding | None:
+    """Entities whose readings come in several partitions."""
+    places: dict[str, set[int]] = {}
+    for seen in (seen for each in evidence for seen in each.seen):
+        places.setdefault(seen.entity, set()).add(seen.partition)
+    scattered = [entity for entity, found in places.items() if len(found) > 1]
+    if not scattered:
+        return None
+    partitions, topic = " and ".join(map(str, sorted(places[scattered[0]])[:2])), observed.detector.spec.source.kafka.topic
+    message = (
+        f"readings of entity {scattered[0]} come in partitions {partitions} of topic {topic}, as those of {len(scattered)} of "
+        f"{len(places)} entities that were looked at: each partition has windows and alerts of its own, and sees only a part of "
+        "what happens. Send readings with their entity as the message's key. After partitions were added it is over in a minute."
+    )
+    return Finding("False", "EntitiesScattered", message, Standing.RESTING)
 
 
 def _recent(observed: Observed, evidence: DetectorEvidence, moment: float | None, count: int, now: float) -> bool:
