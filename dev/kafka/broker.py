@@ -16,7 +16,7 @@ from dev.supervision import group
 from dev.supervision.plan import Component, Plan, State
 
 NAME = "kafka"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 OFFSETS_PARTITIONS = 4
 _BOOTSTRAP = "bootstrap"
 NEWCOMERS = {"auto.create.topics.enable": "true", "num.partitions": "4"}

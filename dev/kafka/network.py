@@ -44,7 +44,7 @@ class _Connection:
     """Bytes were lost: nothing may follow them."""
     breaks: bool = False
     """At its next answer, in the middle."""
-    stranded: bool = False
+    silent: bool = False
     """It carries nothing any more, and neither end is told: so it is when a host vanishes."""
 
     def abort(self) -> None:
@@ -82,9 +82,9 @@ class Link:
         """Breaks connections in the middle of their next answers."""
         self._loop.call_soon_threadsafe(self._cut, share)
 
-    def strand(self) -> None:
+    def silence(self, share: tuple[int, int] = (1, 0)) -> None:
         """The connections that there are carry nothing any more, for good, and nobody is told; new ones are sound."""
-        self._loop.call_soon_threadsafe(self._strand)
+        self._loop.call_soon_threadsafe(self._silence, share)
 
     def _turn(self, weather: Weather, delay: float, share: tuple[int, int]) -> None:
         for connection in [each for each in self._connections if each.torn]:
@@ -94,12 +94,15 @@ class Link:
         self._fair = asyncio.Event()
 
     def _cut(self, share: tuple[int, int]) -> None:
-        for connection in self._connections:
-            connection.breaks = connection.breaks or connection.number % share[0] == share[1]
+        for connection in self._of(share):
+            connection.breaks = True
 
-    def _strand(self) -> None:
-        for connection in self._connections:
-            connection.stranded = True
+    def _silence(self, share: tuple[int, int]) -> None:
+        for connection in self._of(share):
+            connection.silent = True
+
+    def _of(self, share: tuple[int, int]) -> list[_Connection]:
+        return [each for each in self._connections if each.number % share[0] == share[1]]
 
     def _befalls(self, connection: _Connection) -> Weather:
         return self._weather if connection.number % self._share[0] == self._share[1] else Weather.FAIR
@@ -131,7 +134,7 @@ class Link:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await self._still(connection)
-                if connection.stranded:
+                if connection.silent:
                     continue
                 connection.inside.write(data)
                 await connection.inside.drain()
@@ -141,7 +144,7 @@ class Link:
     async def _answer(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
-                if connection.stranded:
+                if connection.silent:
                     continue
                 if connection.breaks:
                     connection.outside.write(data[: len(data) // 2])

@@ -71,7 +71,7 @@ class Acting:
         running = [member for member in self.members if member.running]
         if event.act in (Act.BROKER_KILL, Act.BROKER_STOP, Act.BROKER_PAUSE):
             self._do_to_broker(event)
-        elif event.act in _NETWORK or event.act is Act.CUT:
+        elif event.act in (*_NETWORK, Act.CUT, Act.SILENT):
             self._do_to_network(event)
         elif event.act is Act.SPEC:
             self._order = self._orders[event.which % len(self._orders)]
@@ -141,6 +141,8 @@ class Acting:
         for link in [links[place]] if place < len(links) else links:
             if event.act is Act.CUT:
                 link.cut(share)
+            elif event.act is Act.SILENT:
+                link.silence(share)
             else:
                 link.turn(_NETWORK[event.act], 0.05 * (1 + rest % 8), share)
                 self._after(event.seconds, link.clear)

@@ -52,24 +52,32 @@ class Play:
 
     def _work(self, name: str) -> None:
         """A thread: pods end with it."""
+        again: int | None = None
         try:
-            with ground(name, self._tell) as mine:
-                while (place := self._left.get()) is not None:
-                    self.results[place].set_result(self._result(mine, place))
-                    self.ended.put(place)
+            while True:
+                with ground(name, self._tell) as mine:
+                    again = self._play_on(mine, again)
+                if again is None:
+                    return
         except Exception as error:  # noqa: BLE001 - the outer loop of this thread: whoever waits for its results is told
-            while (place := self._left.get()) is not None:
-                self.results[place].set_exception(error)
-                self.ended.put(place)
+            for place in (again, *iter(self._left.get, None)):
+                if place is not None:
+                    self.results[place].set_exception(error)
+                    self.ended.put(place)
 
-    def _result(self, mine: Ground, place: int) -> Result:
-        """A broker that is stuck says nothing of the pods: it is started again, and the schedule is played again."""
-        result = Trial(mine, self.plans[place], self.folder(place)).run()
-        if not result.stuck_broker:
-            return result
-        mine.restart()
-        shutil.rmtree(self.folder(place))
-        return replace(Trial(mine, self.plans[place], self.folder(place)).run(), again=True)
+    def _play_on(self, mine: Ground, again: int | None) -> int | None:
+        """One schedule after the other, `again` first. A broker that is stuck says nothing of the pods: then it ends with the
+        place of the schedule that is to be played again, on another one.
+        """
+        while (place := self._left.get() if again is None else again) is not None:
+            result = Trial(mine, self.plans[place], self.folder(place)).run()
+            if result.stuck_broker and again is None:
+                shutil.rmtree(self.folder(place))
+                return place
+            self.results[place].set_result(replace(result, again=again is not None))
+            self.ended.put(place)
+            again = None
+        return None
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class Act(StrEnum):
     STILL = "nothing gets through for a while, in either direction; then all of it does"
     LOST = "answers are lost for a while, then the connections break"
     CUT = "connections break in the middle of an answer"
+    SILENT = "connections carry nothing any more, and nobody is told"
 
 
 _WEIGHTS = {
@@ -50,6 +51,7 @@ _WEIGHTS = {
     Act.STILL: 3,
     Act.LOST: 3,
     Act.CUT: 2,
+    Act.SILENT: 1,
 }
 
 

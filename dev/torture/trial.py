@@ -72,7 +72,8 @@ class Trial:
             wrong += self._end()
             found = verdict.collect(self._runtime)
             wrong += verdict.judge(found, self._orders, self._plan.delivery)
-            self._feed.delete()
+            if not wrong:  # else the broker is looked at with them
+                self._feed.delete()
         except (KafkaException, AssertionError, TimeoutError, RuntimeError) as error:
             wrong.append(f"{type(error).__name__}: {error}")
         finally:

@@ -27,7 +27,7 @@ def test_connections_that_fall_silent_are_given_up_within_half_a_minute(tmp_path
         with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
             topics.readings(range(1000, 1100), calm)
             running.until(lambda found: found.readings == 100)
-            link.strand()
+            link.silence()
             topics.readings(range(1100, 1110), broken)
             running.until(lambda found: found.alerts > 0, SOON)
             assert running.terminate() == 0
