@@ -63,6 +63,8 @@ class Membership:
         self._busy = False
         self._behind = False
         self._committed = 0.0
+        self._read = time.monotonic()
+        """When anything was read last."""
         self._skipped = 0
         """Messages, since it was last asked, that were gone before they were read."""
         self.lost = False
@@ -93,6 +95,16 @@ class Membership:
     def recovering(self) -> int:
         """Of them, those that do not decide yet."""
         return len(self._recovering) + self._custody.replaying
+
+    @property
+    def silent(self) -> float:
+        """Seconds for which nothing has been read."""
+        return time.monotonic() - self._read
+
+    @property
+    def seeking(self) -> float:
+        """Seconds for which nothing has come of what is asked to find out where partitions begin; 0 when nothing is."""
+        return self._recovery.silent
 
     @property
     def replaced(self) -> bool:
@@ -140,6 +152,7 @@ class Membership:
         self.lost = self.lost or self._reader.ended
         if read is None or self.lost:
             return self._custody.settle()
+        self._read = time.monotonic()
         return self._custody.take_in(read, time.monotonic(), more=self._behind)
 
     def end(self, *, for_good: bool) -> list[Decided]:

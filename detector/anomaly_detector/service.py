@@ -21,6 +21,7 @@ from anomaly_detector.adapters.web import Answer, health
 from anomaly_detector.core.backlog import Behind
 from anomaly_detector.core.columns import numbers_in
 from anomaly_detector.core.custody import Custody, Decided, Often, Topics
+from anomaly_detector.core.doubts import Doubts
 from anomaly_detector.core.pace import Pace
 from anomaly_detector.core.records import Read
 from anomaly_detector.core.stream import Outcome, Stream
@@ -35,7 +36,6 @@ _WAIT_SECONDS: Final = 0.1
 _AGAIN_SECONDS: Final = 0.5
 _STUCK_SECONDS: Final = 30.0
 _SHARE_SECONDS: Final = 30.0
-_HEAR_SECONDS: Final = 30.0
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -72,8 +72,7 @@ class Service:
         """The one that we write to."""
         self._shared_anew = -_SHARE_SECONDS
         """When we last made the group share the partitions anew."""
-        self._heard = 0.0
-        """When the group was last known to keep us, or the brokers to be away."""
+        self._doubts = Doubts()
         self._stopping = False
         self._turned = time.monotonic()
         self._told = time.monotonic()
@@ -211,7 +210,7 @@ class Service:
             self._leave(member)
         elif self._share():
             self._topic, self._state_topic = self._surroundings.source.identity, self._surroundings.state_topic
-            self._heard = time.monotonic()
+            self._doubts.begin(time.monotonic())
             member.join()
 
     def _step(self, member: Membership) -> None:
@@ -223,9 +222,7 @@ class Service:
             log.info("the credentials have changed, and the brokers take the new ones: the next stay has them")
         elif self._another_topic():
             log.warning("topic %s was deleted and made anew: all is read again", self._runtime.kafka.topic)
-        elif self._unheard(member):
-            log.warning("the group has not said for %.0f s which partitions are ours: it is asked anew", _HEAR_SECONDS)
-        elif not member.lost:
+        elif not (member.lost or self._doubtful(member)):
             if self._neglecting():
                 self._leave(member, for_good=True)
             return
@@ -246,12 +243,19 @@ class Service:
         log.warning("nobody has partitions %s: this pod leaves the group and joins it again", sorted(found.partitions))
         return True
 
-    def _unheard(self, member: Membership) -> bool:
-        """Whether we wait in vain to be taken in: an answer was lost, or the client is not going to ask."""
-        now = time.monotonic()
-        if member.joined or not self._surroundings.finding.readable:
-            self._heard = now
-        return now - self._heard > _HEAR_SECONDS
+    def _doubtful(self, member: Membership) -> bool:
+        """Whether the stay's clients may be dead, for all that they say: others may do better."""
+        now, finding = time.monotonic(), self._surroundings.finding
+        if self._doubts.unheard(now, joined=member.joined, answered=finding.readable):
+            log.warning("the group does not say which partitions are ours: it is asked anew")
+            return True
+        waiting = max(member.seeking, min(member.silent, self._pace.standstill(now)))
+        if self._doubts.stands_still(now, waiting, answered=finding.state is SourceState.READING):
+            log.warning(
+                "nothing has come for %.0f s though there is something, and brokers answer: other clients are tried", waiting
+            )
+            return True
+        return False
 
     def _leave(self, member: Membership, *, for_good: bool = False) -> None:
         """The stay is over; the next one begins with what Kafka says."""
@@ -276,6 +280,7 @@ class Service:
 
     def _account(self, decided: list[Decided]) -> None:
         for each in decided:
+            self._doubts.decided()
             self._telemetry.batch(len(each.read), each.outcome, time.monotonic() - each.begun)
             self._remembrance.batch(each.outcome)
             self._presence.look(each.read.messages.values, time.time())

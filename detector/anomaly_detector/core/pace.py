@@ -65,6 +65,10 @@ class Pace:
             for number, each in sorted(self._partitions.items())
         ]
 
+    def standstill(self, now: float) -> float:
+        """Seconds for which readings have been waiting, in the slowest of the partitions that have begun."""
+        return max((each.waiting for each in self.standings(now) if each.lag), default=0.0)
+
     def slowest(self, now: float) -> Standing | None:
         """The one that has waited longest; None: nothing waits anywhere."""
         return max((each for each in self.standings(now) if each.waiting), key=lambda each: each.waiting, default=None)

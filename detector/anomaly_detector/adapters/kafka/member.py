@@ -20,6 +20,7 @@ log: Final = logging.getLogger(__name__)
 _LEAVE_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.05
 _WAKE_SECONDS: Final = 0.05
+_Callback = Callable[[Consumer, list[TopicPartition]], None]
 _METADATA: Final = b"CGMDv2:"
 """What the epoch follows in the group's metadata (librdkafka, rd_kafka_consumer_group_metadata_write)."""
 
@@ -43,6 +44,8 @@ class Member:
         self._owned: set[int] = set()
         self._early: list[Message] = []
         """What came while nobody asked for it."""
+        self._failure: Exception | None = None
+        """What went wrong while the client told us something."""
         self._asleep = False
         """Whether partitions were paused and go on since the brokers were last asked for anything."""
         self.waited = 0.0
@@ -57,7 +60,8 @@ class Member:
 
     def join(self) -> None:
         """Joins the group."""
-        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        told = {"on_assign": self._assigned, "on_revoke": self._revoked, "on_lost": self._lost}
+        self._consumer.subscribe([self._topic], **{name: self._heard(callback) for name, callback in told.items()})
 
     def begin(self, partition: int, offset: int) -> bool:
         """Reads a partition from here on; whether it is ours still.
@@ -67,7 +71,7 @@ class Member:
         between, the client's standing in the group has changed.
         """
         standing = self._consumer.consumer_group_metadata()
-        while (told := self._consumer.poll(0)) is not None:
+        while (told := self.one(0)) is not None:
             self._early.append(told)
             if told.error() is None:
                 break  # while partitions are lost, there are no readings
@@ -87,20 +91,22 @@ class Member:
         """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
         if self._asleep:
             self._wake()
-        found, self._early = [*self._early, *self._consumer.consume(most, 0)], []
+        found, self._early = [*self._early, *self._there(most)], []
         if not found:
             begin = time.monotonic()
-            first = self._consumer.poll(seconds)
+            first = self.one(seconds)
             self.waited += time.monotonic() - begin
             if first is None:
                 self.joined = self.joined or self._taken_in()
                 return []
-            found = [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
+            found = [first, *self._there(most - 1)] if most > 1 else [first]
         return found
 
     def one(self, seconds: float) -> Message | None:
         """The next message, if there is one that soon."""
-        return self._consumer.poll(seconds)
+        found = self._consumer.poll(seconds)
+        self._raise()
+        return found
 
     def pause(self, partitions: Iterable[int]) -> None:
         """They stand still."""
@@ -122,6 +128,7 @@ class Member:
     def close(self) -> None:
         """Gives all partitions up. A static member's place in the group is kept until its session ends."""
         self._consumer.close()
+        self._raise()
 
     def leave(self) -> None:
         """Gives all partitions up, and its place in the group: others have them at once."""
@@ -130,13 +137,39 @@ class Member:
                 self._say_goodbye()
             except KafkaException as failure:
                 log.info("the group was not told: %s", error_of(failure).str())
-        self._consumer.close()
+        self.close()
 
     def _say_goodbye(self) -> None:
         self._consumer.unsubscribe()  # it waits for a rebalance that is under way
         deadline = time.monotonic() + _LEAVE_SECONDS
         while (self._owned or self._consumer.memberid()) and time.monotonic() < deadline:
-            self._consumer.poll(_LOOK_SECONDS)  # what still comes is for those who read on
+            self.one(_LOOK_SECONDS)  # what still comes is for those who read on
+
+    def _there(self, most: int) -> list[Message]:
+        """What is there already."""
+        found = self._consumer.consume(most, 0)
+        self._raise()
+        return found
+
+    def _heard(
+        self, callback: Callable[[Consumer, list[TopicPartition]], None]
+    ) -> Callable[[Consumer, list[TopicPartition]], None]:
+        """What a callback raises is raised behind the call that it came in: of some exceptions the client (2.16, before Python
+        3.12) keeps nothing but the text, and raises a SystemError about that.
+        """
+
+        def heard(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            try:
+                callback(consumer, partitions)
+            except Exception as error:  # noqa: BLE001 - it is raised as soon as it can be
+                self._failure = error
+
+        return heard
+
+    def _raise(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)

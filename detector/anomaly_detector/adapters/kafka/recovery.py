@@ -50,6 +50,8 @@ class Recovery:
         self._consumer, self._admin = connections.recovery, connections.looking
         self._asked: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         self.found: queue.SimpleQueue[tuple[Wanted, Recovered]] = queue.SimpleQueue()
+        self._moved: float | None = None
+        """When anything came last that was asked for; None: nothing is."""
         self._met = False
         """Whether the consumer has heard of the state topic."""
         self._stopping = False
@@ -59,6 +61,12 @@ class Recovery:
     def ask(self, wanted: Wanted) -> None:
         """Wants to know about a partition."""
         self._asked.put(wanted)
+
+    @property
+    def silent(self) -> float:
+        """Seconds for which it has been asking and nothing has come; 0 when it asks for nothing."""
+        moved = self._moved
+        return 0.0 if moved is None else time.monotonic() - moved
 
     def stop(self) -> None:
         """Ends."""
@@ -74,7 +82,9 @@ class Recovery:
                 more = self._asked.get()
                 if more is not None:
                     wanted.append(more)
+            self._moved = time.monotonic()
             self._until_found(wanted)
+            self._moved = None
 
     def _until_found(self, wanted: list[Wanted]) -> None:
         said = False
@@ -82,6 +92,7 @@ class Recovery:
         while not self._stopping:
             try:
                 for each, recovered in self._recover(wanted):
+                    self._moved = time.monotonic()
                     self.found.put((each, recovered))
                     wanted = [other for other in wanted if other is not each]
                 log.info("%d partitions found after %.2f s", count, time.monotonic() - begin)
@@ -159,7 +170,10 @@ class Recovery:
     def _some(self) -> list[Message]:
         """What is there, as soon as anything is: a call for many messages waits for all of them, or for its time to be over."""
         first = self._consumer.poll(_WAIT_SECONDS)
-        return [] if first is None else [first, *self._consumer.consume(_AT_ONCE - 1, 0)]
+        if first is None:
+            return []
+        self._moved = time.monotonic()
+        return [first, *self._consumer.consume(_AT_ONCE - 1, 0)]
 
     def _journals(self, ends: dict[int, int]) -> dict[int, Journal]:
         """Reads these partitions of the state topic to their ends."""
