@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -15,10 +15,10 @@ from confluent_kafka.admin import AdminClient
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
-from anomaly_api.source import GroupProtocol
-from anomaly_detector.adapters.kafka import access, clients, refusals, rights, source_topic
+from anomaly_detector.adapters.kafka import access, clients, finding, refusals, rights, source_topic
 from anomaly_detector.adapters.kafka.asker import Asker
 from anomaly_detector.adapters.kafka.coverage import Neglected, neglected
+from anomaly_detector.adapters.kafka.finding import Finding
 from anomaly_detector.adapters.kafka.source_topic import SourceTopic
 from anomaly_detector.adapters.kafka.topics import StateTopic, ensure_state_topic, policy
 
@@ -35,24 +35,6 @@ _UNREACHABLE: Final = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError.
 _MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """How things stand."""
-
-    state: SourceState
-    """READING: everything is there."""
-    message: str = ""
-    partitions: int = 0
-    """Of the source topic, where it can be read."""
-    access: str = ""
-    """Fingerprint of the credentials that it was found with."""
-
-    @property
-    def readable(self) -> bool:
-        """Whether there is anything that can be scored."""
-        return self.state in (SourceState.READING, SourceState.PARTITION_UNAVAILABLE, SourceState.STATE_TOPIC_FORGETS)
-
-
 class Surroundings:
     """Watches the source topic, which must be there, and the others, which a broker may create when it is asked for them."""
 
@@ -61,7 +43,7 @@ class Surroundings:
         self._pod = pod
         self._finding = Finding(SourceState.CONNECTING, f"asking {runtime.kafka.bootstrap_servers}")
         self._last_error = ""
-        self._senseless = ""
+        self._senseless: KafkaError | None = None
         """What librdkafka says of settings that it makes no client of."""
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
@@ -119,8 +101,8 @@ class Surroundings:
 
     def settings_refused(self, error: KafkaError | None) -> None:
         """Settings of one of the loop's clients make no sense to librdkafka, or, None: do now."""
-        before, self._senseless = self._senseless, "" if error is None else error.str()
-        if before != self._senseless:
+        if error is not None or self._senseless is not None:
+            self._senseless = error
             self._wake.set()
 
     def listener(self, credentials: str) -> Callable[[KafkaError], None]:
@@ -168,8 +150,8 @@ class Surroundings:
         """How things stand, asked with the credentials as they are now."""
         try:
             self._renew()
-            if self._senseless:
-                return self._makes_no_sense(self._senseless)
+            if self._senseless is not None:
+                return finding.senseless(self._senseless)
             assert self._askers is not None, "they were made just now"
             found = replace(self._look(*self._askers), access=self._access)
             self._look_at_silence(found)
@@ -177,14 +159,10 @@ class Surroundings:
         except access.AccessError as error:
             return Finding(error.state, str(error))
         except KafkaException as failure:  # a client cannot be made
-            return self._makes_no_sense(clients.error_of(failure).str())
+            return finding.senseless(clients.error_of(failure))
         except Exception as error:  # the outer loop of this thread
             log.exception("looking at the broker failed; it is tried again")
             return Finding(SourceState.FAILED, f"looking at the broker failed: {error}")
-
-    @staticmethod
-    def _makes_no_sense(why: str) -> Finding:
-        return Finding(SourceState.FAILED, f"spec.source.kafka makes no sense: {why}: see its properties")
 
     def _renew(self) -> None:
         """Makes clients, and makes them anew when the credentials have changed. Raises AccessError and KafkaException."""
@@ -232,7 +210,7 @@ class Surroundings:
         if error is not None:
             return self._stateless(error, wanted)
         if self._denied is not None and not refusals.passing(self._denied):
-            return self._refused(self._denied, source)
+            return finding.refused(self._runtime, self._denied, source)
         self._look_at_state(looking.client)
         lacking = rights.lacking(looking, self._runtime)
         return Finding(lacking.state, lacking.message) if lacking else self._read_whole(looking.client)
@@ -248,11 +226,7 @@ class Surroundings:
         self._source = replace(found, ends={**self._source.ends, **ends} if self._source.identity == found.identity else ends)
         if not found.leaderless:
             return self._forgetful(found.partitions) or Finding(SourceState.READING, partitions=found.partitions)
-        text = (
-            f"partitions {', '.join(map(str, found.leaderless))} of topic {topic} have no leader, so nobody can read them: see "
-            "to the brokers that hold their replicas; the other partitions are scored, and these as soon as they can be read"
-        )
-        return Finding(SourceState.PARTITION_UNAVAILABLE, text, partitions=found.partitions)
+        return finding.leaderless(topic, found.leaderless, found.partitions)
 
     def _ensure_state(self, client: AdminClient, wanted: int) -> KafkaError | None:
         """Sees to it that there is a state topic."""
@@ -289,59 +263,25 @@ class Surroundings:
             log.debug("the state topic's policy cannot be looked at: %s", clients.error_of(failure).str())
 
     def _forgetful(self, partitions: int) -> Finding | None:
-        """A state topic of which records go that still count."""
-        topic, policy = self._runtime.state_topic, self._policy
-        if policy in ("", "compact"):
+        if self._policy in ("", "compact"):
             return None
-        text = (
-            f"the state topic {topic} has cleanup.policy={policy}, so that what is remembered goes after a while, and a pod "
-            "that starts then begins with empty windows and forgotten episodes: set it to compact; until then all is scored"
-        )
-        return Finding(SourceState.STATE_TOPIC_FORGETS, text, partitions=partitions)
+        return finding.forgetful(self._runtime, self._policy, partitions)
 
     def _stateless(self, error: KafkaError, wanted: int) -> Finding:
-        topic, servers = self._runtime.state_topic, self._runtime.kafka.bootstrap_servers
         if error.code() in _UNREACHABLE:
-            return self._finding_of(error, topic, SourceState.FAILED, "spec.stateTopic")
-        text = (
-            f"the state topic {topic} cannot be made or read at {servers}: {error.str()}; create it with {wanted} partitions "
-            "and cleanup.policy=compact, or let the detector create and alter it; it is tried again all the time"
-        )
-        return Finding(SourceState.STATE_TOPIC_UNUSABLE, text)
-
-    def _refused(self, error: KafkaError, topic: str) -> Finding:
-        if error.code() == KafkaError._FATAL:
-            return self._expelled(error)
-        refusal = refusals.explained(self._runtime.kafka, error, topic, self._runtime.group_id)
-        return Finding(refusal.state, refusal.message)
-
-    def _expelled(self, error: KafkaError) -> Finding:
-        """The group has no place for this pod."""
-        kafka = self._runtime.kafka
-        protocol = kafka.group_protocol
-        older = " (or set source.kafka.groupProtocol to Classic, which every broker knows)"
-        text = (
-            f"the group {self._runtime.group_id} at {kafka.bootstrap_servers} does not take this pod in, with group protocol "
-            f"{protocol.value}: {error.str()}; see what the broker allows"
-            f"{older if protocol is GroupProtocol.CONSUMER else ''}; it is tried again all the time"
-        )
-        return Finding(SourceState.FAILED, text)
+            return self._finding_of(error, self._runtime.state_topic, SourceState.FAILED, "spec.stateTopic")
+        return finding.stateless(self._runtime, error, wanted)
 
     def _finding_of(self, error: KafkaError, topic: str, missing: SourceState, field: str) -> Finding:
-        servers = self._runtime.kafka.bootstrap_servers
+        runtime = self._runtime
         if self._denied is not None or refusals.refusing(error):
-            return self._refused(self._denied or error, topic)
+            return finding.refused(runtime, self._denied or error, topic)
         if error.code() in _UNREACHABLE:
-            text = (
-                f"no broker answers at {servers}: check spec.source.kafka.bootstrapServers (as the pods reach it), that the "
-                "broker runs and that no NetworkPolicy is in between; it is tried again all the time "
-                f"({refusals.suspicion(self._runtime.kafka, self._last_error) or self._last_error or error.str()})"
-            )
-            return Finding(SourceState.BROKER_UNREACHABLE, text)
+            said = refusals.suspicion(runtime.kafka, self._last_error) or self._last_error or error.str()
+            return finding.unreachable(runtime, said)
         if error.code() in _MISSING:
-            text = f"topic {topic} does not exist at {servers}: create it or change {field}; it is looked for all the time"
-            return Finding(missing, text)
-        return Finding(SourceState.FAILED, f"topic {topic} at {servers}: {error.str()}")
+            return finding.missing(runtime, topic, missing, field)
+        return finding.failed(runtime, topic, error)
 
 
 def _ask(client: AdminClient, topic: str) -> tuple[KafkaError | None, int]:
