@@ -98,11 +98,12 @@ def _others(stand: Stand, scale: Scale, rounds: int, tell: progress.Tell) -> dic
             what = f"round {number} of {rounds}, {report.title(name)}"
             with telling(tell, f"{what}: start to first score"):
                 starts.setdefault(name, []).append(ours.first_score(stand, _START, delivery))
-            topic = f"latency-{number}-{name}"
-            readings.create(stand.bootstrap, topic)
-            with telling(tell, f"{what}: latency at {ours.READINGS_A_SECOND:,} readings/s"):
-                found = ours.latency(stand, topic, delivery, scale.latency_seconds)
-                latencies.setdefault(name, []).append(found)
+            for who, measure in ((name, ours.latency), (f"relay.{name}", ours.relayed)):
+                topic = f"latency-{number}-{who}"
+                readings.create(stand.bootstrap, topic)
+                with telling(tell, f"{what}: latency at {ours.READINGS_A_SECOND:,} readings/s, {who}"):
+                    latencies.setdefault(who, []).append(measure(stand, topic, delivery, scale.latency_seconds))
+            found = {who: latencies[who][-1] for who in (name, f"relay.{name}")}
             print(f"    {starts[name][-1]:.2f} s to the first score, latency {found}", flush=True)
     return {
         "latency": {name: report.medians(found) for name, found in latencies.items()},

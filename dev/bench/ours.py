@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from anomaly_api.alerting import AlertPolicy, Closing, Opening, Severity
 from anomaly_api.evidence import DetectorEvidence
 from anomaly_api.policy import Delivery
-from dev.bench import pod
+from dev.bench import pod, relay
 from dev.bench.pod import Pod, Trained
 from dev.bench.readings import PARTITIONS, SIZE, Readings
 
@@ -102,6 +102,19 @@ def latency(stand: Stand, topic: str, delivery: Delivery, seconds: float) -> dic
     lively = AlertPolicy(
         open=Opening(windows=1), close=Closing(windows=1), severities=[Severity(name="warning", above=1.0)]
     )  # fmt: skip
+    with stand.pod(topic, delivery, lively) as started:
+        started.until(lambda found: found.source.partitions == PARTITIONS)
+        return _latency(stand, topic, seconds, _moment)
+
+
+def relayed(stand: Stand, topic: str, delivery: Delivery, seconds: float) -> dict[str, float]:
+    """The same for a relay that looks at nothing: what Kafka and this machine take by themselves."""
+    with relay.running(stand.bootstrap, topic, delivery):
+        return _latency(stand, topic, seconds, relay.moment)
+
+
+def _latency(stand: Stand, topic: str, seconds: float, moment: Callable[[bytes], float]) -> dict[str, float]:
+    """Of whoever reads the topic now and writes alerts; `moment` is when their reading was produced."""
     taken: list[tuple[float, bytes]] = []
     stop = threading.Event()
     receiving = {"group.id": "bench-latency", "fetch.wait.max.ms": 5, "isolation.level": "read_committed"}
@@ -115,18 +128,16 @@ def latency(stand: Stand, topic: str, delivery: Delivery, seconds: float) -> dic
             if message is not None and message.error() is None:
                 taken.append((time.time(), message.value() or b""))
 
-    with stand.pod(topic, delivery, lively) as started:
-        started.until(lambda found: found.source.partitions == PARTITIONS)
-        receiver = threading.Thread(target=receive)
-        receiver.start()
-        try:
-            begin = _pour(stand.bootstrap, topic, seconds)
-            time.sleep(1.0)  # what is on its way arrives, or is not counted
-        finally:
-            stop.set()
-            receiver.join()
-            consumer.close()
-    found = np.array([at - _moment(alert) for at, alert in taken if _moment(alert) > begin + _SETTLING_SECONDS]) * 1e3
+    receiver = threading.Thread(target=receive)
+    receiver.start()
+    try:
+        begin = _pour(stand.bootstrap, topic, seconds)
+        time.sleep(1.0)  # what is on its way arrives, or is not counted
+    finally:
+        stop.set()
+        receiver.join()
+        consumer.close()
+    found = np.array([at - moment(value) for at, value in taken if moment(value) > begin + _SETTLING_SECONDS]) * 1e3
     if len(found) < 100:
         raise RuntimeError(f"only {len(found)} alerts came back: there is nothing to tell the latency by")
     p50, p99 = np.percentile(found, [50, 99])

@@ -25,6 +25,7 @@ def test_the_benchmark_measures_every_contestant_and_writes_it_down(tmp_path: Pa
         assert set(found[delivery]) == {"100", "1000", "2000"}
         assert all(rate > found["tutorial"] for rate in found[delivery].values())
         assert found["latency"][delivery]["p50Milliseconds"] > 0
+        assert found["latency"][f"relay.{delivery}"]["p50Milliseconds"] > 0
         assert found["firstScoreSeconds"][delivery] > 0
         assert found["memory"][delivery]["2000"] > 0
     assert found["versions"]["kafka"].startswith("4.")
