@@ -20,6 +20,10 @@ _ANSWER: Final = 10.0
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 15.0
 _LOOK_SECONDS: Final = 1.0
+_SILENT_SECONDS: Final = 30.0
+"""So long nothing may come of what is there before the client is given up: it can lose all brokers for good (`core.doubts`)."""
+_QUIET_SECONDS: Final = 300.0
+"""And so long, where nothing is known to be there."""
 _GROUP: Final = "anomaly-operator.training"
 """Never joined: partitions are assigned, nothing is committed."""
 Report = Callable[[str, str], None]
@@ -37,7 +41,7 @@ class Topic:
         self._consumer: Consumer | None = None
         self._access = ""
         """Fingerprint of the credentials that the consumer has."""
-        self._looked = 0.0
+        self._looked = self._heard = 0.0
         self._refusal: KafkaError | None = None
         self._starts: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -66,6 +70,11 @@ class Topic:
         """Lets go of the broker."""
         if self._consumer is not None:
             self._consumer.close()
+
+    def _give_up(self) -> None:
+        """The client may be at fault: another one is made."""
+        self.close()
+        self._consumer = None
 
     def _connected(self) -> Consumer:
         """The consumer, made anew when the credentials have changed; it waits for those that are missing."""
@@ -105,7 +114,10 @@ class Topic:
                 self._reached = dict(self._starts)
             except KafkaException as error:
                 consumer.poll(0)  # reports why, to `_note`
-                self._report(*_explain(self._refusal or error_of(error), self._kafka))
+                reason, message = _explain(self._refusal or error_of(error), self._kafka)
+                self._report(reason, message)
+                if reason == SourceState.BROKER_UNREACHABLE:
+                    self._give_up()
                 self._rest(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
             else:
@@ -129,11 +141,12 @@ class Topic:
     def _stream(self, starts: dict[int, int]) -> Iterator[Messages | None]:
         """From `starts` on. None when every partition has been read to its end, again and again."""
         self._reached = dict(starts)
+        self._heard = time.monotonic()
         assigned: Consumer | None = None
         unread = {partition for partition, end in self._ends.items() if starts[partition] < end}
         while True:
             if assigned is None or time.monotonic() - self._looked > _LOOK_SECONDS:
-                assigned = self._assigned(assigned)
+                assigned = self._assigned(assigned, _SILENT_SECONDS if unread else _QUIET_SECONDS)
             good: list[Message] = []
             for message in assigned.consume(_BATCH, timeout=0.5):
                 error = message.error()
@@ -146,6 +159,7 @@ class Topic:
             if self._refusal is not None and not good:
                 self._report(*_explain(self._refusal, self._kafka))
             if good:
+                self._heard = time.monotonic()
                 self._refusal = None
                 self._report("", "")
                 yield self._messages(good)
@@ -153,9 +167,15 @@ class Topic:
             if not unread:
                 yield None
 
-    def _assigned(self, before: Consumer | None) -> Consumer:
-        """The consumer with its partitions, at the places that were reached; `before` has them already."""
-        self._looked = time.monotonic()
+    def _assigned(self, before: Consumer | None, patience: float) -> Consumer:
+        """The consumer with its partitions, at the places that were reached; `before` has them already.
+
+        Another one, when nothing has come for longer than `patience`, in seconds.
+        """
+        self._looked = now = time.monotonic()
+        if now - self._heard > patience:
+            self._give_up()
+            self._heard = now
         consumer = self._connected()
         if consumer is not before:
             places = [TopicPartition(self._kafka.topic, partition, offset) for partition, offset in self._reached.items()]
@@ -178,6 +198,7 @@ def _settings(kafka: KafkaSource) -> dict[str, Any]:
         "fetch.queue.backoff.ms": 1,  # the default of a second starves a fast reader
         "queued.max.messages.kbytes": 32_768,
         "reconnect.backoff.max.ms": 5000,
+        "socket.timeout.ms": 20_000,  # 60 s by default: so long a connection whose other end has vanished would be waited for
         "log_level": 2,  # what goes wrong comes as errors
         **(kafka.properties or {}),
         **access.settings(kafka),
