@@ -16,10 +16,13 @@ from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.at_least_once import AtLeastOnce
 from anomaly_detector.adapters.kafka.connections import Connections
+from anomaly_detector.adapters.kafka.delivery import Progress
 from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
+from anomaly_detector.adapters.kafka.member import Member
 from anomaly_detector.adapters.kafka.recovery import Recovery, Wanted
 from anomaly_detector.core import journal
 from anomaly_detector.core.journal import Fact
+from anomaly_detector.core.records import Portion
 from anomaly_detector.core.stream import Stream
 from tests.recovery.test_custody import REVISIONS, SOURCE
 from tests.stream.pods import Topics, runtime
@@ -112,3 +115,29 @@ def test_what_a_killed_pod_left_open_is_ended_before_the_first_decision_of_its_s
         recovery.stop()
         successor.close()
         made.member.close()
+
+
+def test_a_commit_for_a_group_that_the_client_has_left_is_lost_and_nothing_is_raised(place: Place) -> None:
+    made = connections(place, "left")
+    way = ExactlyOnce(place.runtime, made)
+    while way.advance(1.0) is not Progress.DONE:
+        pass
+    way.offer({0: Portion(6, ())})
+    made.close()
+    assert way.advance(1.0) is Progress.LOST
+    way.close()
+
+
+def test_what_goes_wrong_while_the_client_tells_of_partitions_is_raised_as_it_is(place: Place) -> None:
+    made = connections(place, "clumsy")
+    known: dict[str, list[int]] = {}
+    member = Member(place.runtime, made.member, lambda _: known["nothing"].clear(), lambda _, ours: None)
+    member.join()
+    with pytest.raises(KeyError, match="nothing"):
+        read_on(member)
+    made.close()
+
+
+def read_on(member: Member) -> None:
+    while True:
+        member.read(1, 1.0)

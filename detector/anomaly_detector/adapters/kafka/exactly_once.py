@@ -98,7 +98,11 @@ class ExactlyOnce:
         deadline = time.monotonic() + seconds
         while not (self._ended.is_set() and self._step is _Step.IDLE) and time.monotonic() < deadline:
             if self._ended.is_set():
-                self._member = self._consumer.consumer_group_metadata()  # here: in a rebalance it answers this thread only
+                try:
+                    self._member = self._consumer.consumer_group_metadata()  # here: in a rebalance it answers this thread only
+                except RuntimeError as failure:  # it closes, and is in no group any more, but tells of partitions all the same
+                    log.info("the group cannot be committed for: %s", failure)
+                    return Progress.LOST
                 self._ended.clear()
                 self._returned = time.monotonic()
                 self._begin.put(True)
