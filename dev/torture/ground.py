@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from anomaly_api.source import GroupProtocol
 from dev.kafka import broker, network
 from dev.kafka.broker import OFFSETS_PARTITIONS, Broker
 from dev.kafka.network import Link
@@ -45,18 +46,21 @@ class Ground:
     broker: Broker
     links: Sequence[Link]
 
-    def sound(self, topic: str, group: str, seconds: float = 20.0) -> bool:
-        """Whether the broker still does for a bare client what every member of a group needs: take an offset.
+    def sound(self, topic: str, group: str, protocol: GroupProtocol, seconds: float = 20.0) -> bool:
+        """Whether the broker still does for bare clients what every member of a group needs: take offsets, and a member.
 
         A coordinator that was killed on a busy machine can find itself "out of sync with the underlying log" when it starts; it
-        takes no write any more, and may never be able to read its log again (Kafka 4.1, three times in 1,000 schedules). A group
-        with the same coordinator is asked, as one that has members takes nothing from others anyway.
+        takes no write any more, and may never be able to read its log again. Or it keeps one group in a state that it does not
+        understand itself, with a member twice, and whoever joins is told "Unknown broker error" (Kafka 4.1: three times and once
+        in 1,000 schedules).
         """
-        told: list[KafkaError | None] = []
-        settings = {"bootstrap.servers": self.broker.bootstrap, "group.id": _beside(group), "enable.auto.commit": False}
-        hasty = {"log_level": 0, "socket.timeout.ms": 5_000, "on_commit": lambda error, _: told.append(error)}
-        consumer = Consumer({**settings, **hasty})
         deadline = time.monotonic() + seconds
+        return self._takes_offsets(topic, group, deadline) and self._takes_members(topic, group, protocol, deadline)
+
+    def _takes_offsets(self, topic: str, group: str, deadline: float) -> bool:
+        """Of a group with the same coordinator: one that has members takes nothing from others anyway."""
+        told: list[KafkaError | None] = []
+        consumer = self._bare(_beside(group), on_commit=lambda error, _: told.append(error))
         try:
             while time.monotonic() < deadline:
                 told.clear()
@@ -67,7 +71,25 @@ class Ground:
                     return True
             return False
         finally:
-            threading.Thread(target=consumer.close, daemon=True).start()  # it would wait for answers
+            _let_go(consumer)
+
+    def _takes_members(self, topic: str, group: str, protocol: GroupProtocol, deadline: float) -> bool:
+        """Whether who joins the group is not told that there is no hope; those who have died may be waited for meanwhile."""
+        consumer = self._bare(group, **{"group.protocol": protocol.value.lower()})
+        try:
+            consumer.subscribe([topic])
+            while time.monotonic() < deadline and not consumer.assignment():
+                told = consumer.poll(0.1)
+                error = told.error() if told is not None else None
+                if error is not None and error.code() == KafkaError._FATAL:
+                    return False
+            return True
+        finally:
+            _let_go(consumer)
+
+    def _bare(self, group: str, **more: Any) -> Consumer:
+        settings = {"bootstrap.servers": self.broker.bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0}
+        return Consumer({**settings, "socket.timeout.ms": 5_000, **more})
 
 
 @contextmanager
@@ -76,6 +98,11 @@ def ground(name: str, tell: Tell = silent) -> Iterator[Ground]:
     doors = network.listeners(MOST_MEMBERS)
     with broker.running(name, tell, OVERRIDES, doors) as running, network.links(doors) as links:
         yield Ground(running, links)
+
+
+def _let_go(consumer: Consumer) -> None:
+    """It would wait for answers."""
+    threading.Thread(target=consumer.close, daemon=True).start()
 
 
 def _beside(group: str) -> str:

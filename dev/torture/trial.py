@@ -79,7 +79,8 @@ class Trial:
         finally:
             self._acting.kill()
         result = self._result(found, time.monotonic() - began, wrong)
-        sound = not wrong or self._ground.sound(self._runtime.kafka.topic, self._runtime.group_id)
+        kafka = self._runtime.kafka
+        sound = not wrong or self._ground.sound(kafka.topic, self._runtime.group_id, kafka.group_protocol)
         return result if sound else replace(result, stuck_broker=True)
 
     def _result(self, found: Found | None, seconds: float, wrong: list[str]) -> Result:

@@ -7,6 +7,8 @@ import os
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from anomaly_api.source import GroupProtocol
+
 
 @pytest.mark.parametrize(("group", "place"), [("", 0), ("a", 1), ("polygenelubricants", 0), ("torture-298e5ef0.group", 3)])
 def test_a_group_is_kept_where_the_broker_keeps_it(group: str, place: int) -> None:
@@ -18,14 +20,15 @@ def test_a_group_is_kept_where_the_broker_keeps_it(group: str, place: int) -> No
 
 
 @pytest.mark.integration
-def test_a_broker_that_takes_no_offset_is_told_from_one_that_does() -> None:
+@pytest.mark.parametrize("protocol", list(GroupProtocol))
+def test_a_broker_that_does_nothing_is_told_from_one_that_does(protocol: GroupProtocol) -> None:
     from dev.torture.ground import ground
 
     with ground(f"tests-{os.getpid()}-ground") as mine:
         admin = AdminClient({"bootstrap.servers": mine.broker.bootstrap})
         admin.create_topics([NewTopic("topic", 1, 1)])["topic"].result(30)
-        assert mine.sound("topic", "group")
+        assert mine.sound("topic", "group", protocol)
         mine.broker.pause()
-        assert not mine.sound("topic", "group", 5.0)
+        assert not mine.sound("topic", "group", protocol, 5.0)
         mine.broker.resume()
-        assert mine.sound("topic", "group")
+        assert mine.sound("topic", "group", protocol)

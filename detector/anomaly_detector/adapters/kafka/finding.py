@@ -98,7 +98,7 @@ def _expelled(runtime: Runtime, error: KafkaError) -> Finding:
     older = " (or set source.kafka.groupProtocol to Classic, which every broker knows)"
     text = (
         f"the group {runtime.group_id} at {kafka.bootstrap_servers} does not take this pod in, with group protocol "
-        f"{protocol.value}: {error.str()}; see what the broker allows"
+        f"{protocol.value}: {error.str()}; see what the broker allows, and its log"
         f"{older if protocol is GroupProtocol.CONSUMER else ''}; it is tried again all the time"
     )
     return Finding(SourceState.FAILED, text)
