@@ -130,6 +130,7 @@ class Acting:
             broker.pause()
             self._after(event.seconds, broker.resume)
         else:
+            broker.resume()  # paused, it would not hear that it is to stop
             (broker.kill if event.act is Act.BROKER_KILL else broker.stop)()
             broker.start()
 
