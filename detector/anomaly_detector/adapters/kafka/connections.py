@@ -20,15 +20,20 @@ class Connections:
 
         Raises AccessError, and KafkaException where the settings make no sense to librdkafka.
         """
+        self._runtime, self._pod = runtime, pod
         self.access = access.fingerprint(runtime.kafka)
         """Fingerprint of their credentials."""
         self.on_error = listener(self.access)
         errors = {"error_cb": self.on_error}
         self.member = Consumer(clients.member(runtime, pod) | errors)
         """It finds the group's coordinator: joining takes 60 ms less then."""
-        self.transactions = Producer(clients.transactional(runtime, pod) | errors)
+        self.transactions = self.producer()
         self.recovery = Consumer(clients.recovery(runtime, pod) | errors)
         self.looking = AdminClient(clients.looking(runtime, pod, create=False) | errors)
+
+    def producer(self) -> Producer:
+        """For transactions. Raises AccessError and KafkaException, too."""
+        return Producer(clients.transactional(self._runtime, self._pod) | {"error_cb": self.on_error})
 
     def close(self) -> None:
         """Of those that nobody has used."""

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import refusals
+from anomaly_detector.adapters.kafka.access import AccessError
 from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.delivery import Progress
@@ -54,12 +55,18 @@ class ExactlyOnce:
     Calls are made in a thread, because `send_offsets_to_transaction` may ignore its timeout and hang for good when the group's
     coordinator was away (librdkafka issues 5456 and 5511, open with 2.16). The client is then left behind; the next one's epoch
     fences it.
+
+    A transaction with records is not aborted by its client, but by the next client's coming. One that aborts takes it that what
+    it has not heard of was never written (librdkafka 2.16, rd_kafka_toppar_purge_queues advances epoch_base_msgid). Where it was,
+    and only the answer got lost, the next records have the same sequence numbers: the broker takes them for repetitions, says
+    that all is well, and drops them. With a new epoch they begin anew.
     """
 
     interval = 0.01
 
     def __init__(self, runtime: Runtime, connections: Connections) -> None:
         self._topic = runtime.kafka.topic
+        self._connections = connections
         self._consumer, self._producer, self._on_error = connections.member, connections.transactions, connections.on_error
         self._step = _Step.INITIALISE
         self._records: list[Record] = []
@@ -148,6 +155,9 @@ class ExactlyOnce:
                 self._work(_CALL_SECONDS)
             except BufferError:
                 self._producer.poll(0.01)
+            except AccessError as error:
+                log.warning("a transaction cannot go on: %s", error)
+                return Progress.LOST
             except KafkaException as failure:
                 if self._lost(error_of(failure)):
                     return Progress.LOST
@@ -177,11 +187,20 @@ class ExactlyOnce:
                 self.left_out = self.left_out + self._terms.left_out  # a new one: another thread reads it
                 self._records, self._offsets, self._step, self._watched = [], [], _Step.IDLE, False
             case _Step.ABORT:
-                self._producer.abort_transaction(seconds)
+                self._abort(seconds)
                 for code, records in self._refused.items():
                     self._terms.refused(records, code)
-                self._refused = {}
-                self._step, self._watched = _Step.BEGIN, True
+                self._refused, self._watched = {}, True
+
+    def _abort(self, seconds: float) -> None:
+        """Sees to it that all of it can be tried again."""
+        if not self._place:  # nothing has been handed over
+            self._producer.abort_transaction(seconds)
+            self._step = _Step.BEGIN
+            return
+        left, self._producer = self._producer, self._connections.producer()
+        threading.Thread(target=left.purge, name="left behind", daemon=True).start()  # it ends there, which takes a while
+        self._step = _Step.INITIALISE
 
     def _produce(self) -> None:
         """Hands over what is left of the records."""
