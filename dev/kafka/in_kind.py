@@ -12,7 +12,7 @@ from dev.kafka import broker
 from dev.kafka.broker import Listener
 from dev.progress import Tell, telling
 
-IMAGE = "apache/kafka:4.1.0"
+IMAGE = "apache/kafka:4.1.2"
 NAME = "kafka"
 PORT = 9092
 BOOTSTRAP = f"{NAME}.{NAME}.svc:{PORT}"

@@ -51,7 +51,7 @@ class Ground:
 
         A coordinator that was killed on a busy machine can find itself "out of sync with the underlying log" when it starts; it
         takes no write any more, and may never be able to read its log again. Or it keeps one group in a state that it does not
-        understand itself, with a member twice, and whoever joins is told "Unknown broker error" (Kafka 4.1: three times and once
+        understand itself, with a member twice, and whoever joins is told "Unknown broker error" (Kafka 4.1.0: three times and twice
         in 1,000 schedules).
         """
         deadline = time.monotonic() + seconds
