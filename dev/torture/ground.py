@@ -51,8 +51,8 @@ class Ground:
 
         A coordinator that was killed on a busy machine can find itself "out of sync with the underlying log" when it starts; it
         takes no write any more, and may never be able to read its log again. Or it keeps one group in a state that it does not
-        understand itself, with a member twice, and whoever joins is told "Unknown broker error" (Kafka 4.1.0: three times and twice
-        in 1,000 schedules).
+        understand itself, with a member twice, and whoever joins is told "Unknown broker error". (Kafka 4.1.0, five times in
+        1,300 schedules.)
         """
         deadline = time.monotonic() + seconds
         return self._takes_offsets(topic, group, deadline) and self._takes_members(topic, group, protocol, deadline)

@@ -30,6 +30,7 @@ log: Final = logging.getLogger(__name__)
 _CALL_SECONDS: Final = 5.0
 """What a call of librdkafka's gets: one that is cut short begins again from the start, and on a slow broker never ends."""
 _ABORT_SECONDS: Final = 1.0
+_TOLD_SECONDS: Final = 0.1
 _HUNG_SECONDS: Final = 8.0
 _PAUSE_SECONDS: Final = 0.2
 _REBALANCED_SECONDS: Final = 0.02
@@ -198,6 +199,7 @@ class ExactlyOnce:
             self._producer.abort_transaction(seconds)
             self._step = _Step.BEGIN
             return
+        self._producer.flush(_TOLD_SECONDS)  # which records are refused is told here
         left, self._producer = self._producer, self._connections.producer()
         threading.Thread(target=left.purge, name="left behind", daemon=True).start()  # it ends there, which takes a while
         self._step = _Step.INITIALISE
