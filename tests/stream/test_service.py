@@ -201,6 +201,7 @@ def test_properties_that_people_set_for_their_networks_and_messages_are_taken(to
     topics.create()
     order = runtime(topics)
     usual = {"socket.timeout.ms": "60000", "message.timeout.ms": "300000", "message.max.bytes": "8000000"}
+    usual["session.timeout.ms"] = "60000"
     kafka = order.kafka.model_copy(update={"properties": usual})
     with pod(tmp_path / "pod", order.model_copy(update={"kafka": kafka}), Assignment(stable=revision())) as running:
         topics.readings(range(1000, 1010), calm)

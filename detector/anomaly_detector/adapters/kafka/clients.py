@@ -36,10 +36,10 @@ def error_of(failure: KafkaException) -> KafkaError:
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
 
 
-def _largest_message(kafka: KafkaSource) -> int:
-    """Bytes, where somebody has set them."""
+def _asked(kafka: KafkaSource, name: str) -> int:
+    """What somebody has set a property to; 0 where nobody has."""
     try:
-        return int((kafka.properties or {}).get("message.max.bytes", 0))
+        return int((kafka.properties or {}).get(name, 0))
     except ValueError:  # librdkafka says what is wrong with it
         return 0
 
@@ -53,7 +53,10 @@ def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
         "fetch.queue.backoff.ms": 1,  # 1 s by default: starves a consumer that keeps up
         "queued.max.messages.kbytes": 4_096,  # 64 MiB by default, and as much again for its bookkeeping
         "queued.min.messages": 10_000,  # of each partition, 100,000 by default
-        "fetch.max.bytes": max(fetched, _largest_message(kafka)),  # librdkafka takes no less than the latter
+        "fetch.max.bytes": max(fetched, _asked(kafka, "message.max.bytes")),  # librdkafka takes no less than the latter
+        # 5 min by default: so long a rebalance waits for members that the coordinator does not know to be dead. The loop asks
+        # for readings every few seconds; librdkafka takes no less than a session.
+        "max.poll.interval.ms": max(45_000, _asked(kafka, "session.timeout.ms")),
         "topic.metadata.refresh.interval.ms": 10_000,  # 5 min by default: a topic or partition that appears waits as long
         **_TIMING[kafka.group_protocol],
         **(kafka.properties or {}),
