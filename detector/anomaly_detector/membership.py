@@ -153,7 +153,7 @@ class Membership:
         if read is None or self.lost:
             return self._custody.settle()
         self._read = time.monotonic()
-        return self._custody.take_in(read, time.monotonic(), more=self._behind)
+        return self._custody.take_in(read, self._read, more=self._behind)
 
     def end(self, *, for_good: bool) -> list[Decided]:
         """Commits what there is to commit, and leaves the group; who will be back under the same name keeps its place in it.

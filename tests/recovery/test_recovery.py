@@ -120,8 +120,9 @@ def test_what_a_killed_pod_left_open_is_ended_before_the_first_decision_of_its_s
 def test_a_commit_for_a_group_that_the_client_has_left_is_lost_and_nothing_is_raised(place: Place) -> None:
     made = connections(place, "left")
     way = ExactlyOnce(place.runtime, made)
-    while way.advance(1.0) is not Progress.DONE:
+    while (progress := way.advance(1.0)) is Progress.WAITING:
         pass
+    assert progress is Progress.DONE
     way.offer({0: Portion(6, ())})
     made.close()
     assert way.advance(1.0) is Progress.LOST

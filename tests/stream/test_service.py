@@ -200,9 +200,8 @@ def test_a_property_of_which_no_client_can_be_made_is_said_so_and_ends_nothing(
 def test_properties_that_people_set_for_their_networks_and_messages_are_taken(topics: Topics, tmp_path: Path) -> None:
     topics.create()
     order = runtime(topics)
-    usual = {"socket.timeout.ms": "60000", "message.timeout.ms": "300000", "message.max.bytes": "8000000"}
-    usual["session.timeout.ms"] = "60000"
-    kafka = order.kafka.model_copy(update={"properties": usual})
+    patient = {"socket.timeout.ms": "60000", "message.timeout.ms": "300000", "session.timeout.ms": "60000"}
+    kafka = order.kafka.model_copy(update={"properties": patient | {"message.max.bytes": "8000000"}})
     with pod(tmp_path / "pod", order.model_copy(update={"kafka": kafka}), Assignment(stable=revision())) as running:
         topics.readings(range(1000, 1010), calm)
         running.until(lambda found: found.readings == 10)

@@ -67,7 +67,7 @@ class Pace:
 
     def standstill(self, now: float) -> float:
         """Seconds for which readings have been waiting, in the slowest of the partitions that have begun."""
-        return max((each.waiting for each in self.standings(now) if each.lag), default=0.0)
+        return max((now - each.moved for each in self._partitions.values() if each.waits and each.lag), default=0.0)
 
     def slowest(self, now: float) -> Standing | None:
         """The one that has waited longest; None: nothing waits anywhere."""

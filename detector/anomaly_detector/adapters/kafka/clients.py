@@ -47,13 +47,13 @@ def _asked(kafka: KafkaSource, name: str) -> int:
 def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
     """Settings of a consumer that knows the group."""
     kafka = runtime.kafka
-    fetched = 2_097_152  # a fetch may come on top of what is queued
     return {
         **_BOTH,
         "fetch.queue.backoff.ms": 1,  # 1 s by default: starves a consumer that keeps up
         "queued.max.messages.kbytes": 4_096,  # 64 MiB by default, and as much again for its bookkeeping
         "queued.min.messages": 10_000,  # of each partition, 100,000 by default
-        "fetch.max.bytes": max(fetched, _asked(kafka, "message.max.bytes")),  # librdkafka takes no less than the latter
+        # A fetch may come on top of what is queued; librdkafka takes no less than a message.
+        "fetch.max.bytes": max(2_097_152, _asked(kafka, "message.max.bytes")),
         # 5 min by default: so long a rebalance waits for members that the coordinator does not know to be dead. The loop asks
         # for readings every few seconds; librdkafka takes no less than a session.
         "max.poll.interval.ms": max(45_000, _asked(kafka, "session.timeout.ms")),
