@@ -5,11 +5,12 @@ They belong to those who use them: `Reader`, the two ways to write, `Recovery`.
 
 from collections.abc import Callable
 
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError
 from confluent_kafka.admin import AdminClient
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import access, clients
+from anomaly_detector.adapters.kafka.transactional import Transactional
 
 
 class Connections:
@@ -31,9 +32,9 @@ class Connections:
         self.recovery = Consumer(clients.recovery(runtime, pod) | errors)
         self.looking = AdminClient(clients.looking(runtime, pod, create=False) | errors)
 
-    def producer(self) -> Producer:
-        """For transactions. Raises AccessError and KafkaException, too."""
-        return Producer(clients.transactional(self._runtime, self._pod) | {"error_cb": self.on_error})
+    def producer(self) -> Transactional:
+        """Raises AccessError and KafkaException, too."""
+        return Transactional(clients.transactional(self._runtime, self._pod), self.on_error)
 
     def close(self) -> None:
         """Of those that nobody has used."""

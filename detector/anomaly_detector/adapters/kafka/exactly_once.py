@@ -61,6 +61,10 @@ class ExactlyOnce:
     it has not heard of was never written (librdkafka 2.16, rd_kafka_toppar_purge_queues advances epoch_base_msgid). Where it was,
     and only the answer got lost, the next records have the same sequence numbers: the broker takes them for repetitions, says
     that all is well, and drops them. With a new epoch they begin anew.
+
+    Nor does a client go on after a transaction in which a connection has broken. It asks for the commit again on another one;
+    what it had asked first may be read later, and would end the next transaction in the midst of it, without its offsets. The
+    next client's epoch is a later one. (With KIP-890 each transaction has one of its own, but for that librdkafka is too old.)
     """
 
     interval = 0.01
@@ -187,6 +191,8 @@ class ExactlyOnce:
                 self._producer.commit_transaction(seconds)
                 self.left_out = self.left_out + self._terms.left_out  # a new one: another thread reads it
                 self._records, self._offsets, self._step, self._watched = [], [], _Step.IDLE, False
+                if self._producer.broken:
+                    self._renew()
             case _Step.ABORT:
                 self._abort(seconds)
                 for code, records in self._refused.items():
@@ -195,11 +201,15 @@ class ExactlyOnce:
 
     def _abort(self, seconds: float) -> None:
         """Sees to it that all of it can be tried again."""
-        if not self._place:  # nothing has been handed over
+        if not self._place and not self._producer.broken:  # nothing has been handed over
             self._producer.abort_transaction(seconds)
             self._step = _Step.BEGIN
             return
         self._producer.flush(_TOLD_SECONDS)  # which records are refused is told here
+        self._renew()
+
+    def _renew(self) -> None:
+        """Leaves the client to itself; another one takes over."""
         left, self._producer = self._producer, self._connections.producer()
         threading.Thread(target=left.purge, name="left behind", daemon=True).start()  # it ends there, which takes a while
         self._step = _Step.INITIALISE
