@@ -235,7 +235,7 @@ class Service:
 
     def _neglecting(self) -> bool:
         """Whether partitions have no owner, and it is ours to see to it: who leaves and comes back makes the group share anew."""
-        found = self._surroundings.neglected
+        found = self._surroundings.group.neglected
         now = time.monotonic()
         if found is None or found.by != self._name or not found.lasting(now) or now < self._shared_anew + _SHARE_SECONDS:
             return False
@@ -246,8 +246,10 @@ class Service:
     def _doubtful(self, member: Membership) -> bool:
         """Whether the stay's clients may be dead, for all that they say: others may do better."""
         now, finding = time.monotonic(), self._surroundings.finding
-        if self._doubts.unheard(now, joined=member.joined, answered=finding.readable):
-            log.warning("the group does not say which partitions are ours: it is asked anew")
+        taken_in = member.joined and not self._surroundings.group.lacks(self._name)
+        if self._doubts.unheard(now, joined=taken_in, answered=finding.readable):
+            why = "does not know this pod" if member.joined else "does not say which partitions are ours"
+            log.warning("the group %s: it is asked anew", why)
             return True
         waiting = max(member.seeking, min(member.silent, self._pace.standstill(now)))
         if self._doubts.stands_still(now, waiting, answered=finding.state is SourceState.READING):

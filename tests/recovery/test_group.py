@@ -17,6 +17,7 @@ from anomaly_api.alert import Alert, EpisodeEvent
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
+from anomaly_detector.adapters.kafka import coverage
 from anomaly_detector.adapters.kafka.asker import Asker
 from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.reader import Reader
@@ -188,6 +189,8 @@ def test_a_pod_for_which_there_is_no_partition_is_ready_and_stays_in_the_group(
             idle.until(lambda found: found.source.state is SourceState.READING)
             assert idle.get("/readyz")[0] == 200
             assert (idle.evidence().source.partitions, busy.evidence().source.partitions) == (0, 1)
+            asker = Asker({"bootstrap.servers": topics.bootstrap})
+            eventually(lambda: known(asker, order) == {"busy", "idle"})  # one whose client has died finds out by this
 
 
 def test_a_pod_that_is_told_nothing_by_the_group_asks_anew(tmp_path: Path) -> None:
@@ -271,6 +274,11 @@ def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_begins(im
         assert told == [([0, 1], False)], "what was decided of them is not ours to commit"
     finally:
         reader.close()
+
+
+def known(asker: Asker, order: Runtime) -> frozenset[str] | None:
+    """The members, as a pod sees them."""
+    return coverage.group(asker, order, 1, coverage.Group(), 10.0).members
 
 
 def eventually(holds: Callable[[], object], seconds: float = 30.0) -> None:

@@ -1,4 +1,4 @@
-"""Whether every partition of the source has an owner in the group. It only looks; who does something about it is the service.
+"""Whether every partition of the source has an owner in the group, and who its members are. It only looks; the service acts.
 
 A cooperative rebalance takes partitions from one member first and gives them to another in a second round. When the members and
 the coordinator die in between, all of them come back to a group that the coordinator remembers as stable after the first round:
@@ -36,23 +36,38 @@ class Neglected:
         return now - self.since >= _LASTING_SECONDS
 
 
-def neglected(asker: Asker, runtime: Runtime, count: int, before: Neglected | None, seconds: float) -> Neglected | None:
-    """What nobody owns of `count` partitions; None where all have an owner, or nobody can tell. Raises KafkaException."""
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The group as its coordinator has it."""
+
+    members: frozenset[str] | None = None
+    """By the names of their clients; None: nobody can tell, or it is not at rest."""
+    neglected: Neglected | None = None
+
+    def lacks(self, pod: str) -> bool:
+        """Whether it is known not to have a member of this name."""
+        return self.members is not None and pod not in self.members
+
+
+def group(asker: Asker, runtime: Runtime, count: int, before: Group, seconds: float) -> Group:
+    """How it is with `count` partitions, given how it was `before`. Raises KafkaException."""
+    found = asker.group(runtime.group_id, seconds)
+    if found.state is not ConsumerGroupState.STABLE or not found.members:
+        return Group()
+    members = frozenset(member.client_id for member in found.members)
     if not clients.static(runtime):
-        return None  # there, the coordinator reconciles
-    group = asker.group(runtime.group_id, seconds)
-    if group.state is not ConsumerGroupState.STABLE or not group.members:
-        return None
-    owned = (place for member in group.members for place in member.assignment.topic_partitions)
-    return _found(
+        return Group(members)  # there, the coordinator sees to the partitions
+    owned = (place for member in found.members for place in member.assignment.topic_partitions)
+    nobodys = _neglected(
         {place.partition for place in owned if place.topic == runtime.kafka.topic},
         count,
-        [member.group_instance_id or member.client_id for member in group.members],
-        before,
+        [member.group_instance_id or member.client_id for member in found.members],
+        before.neglected,
     )
+    return Group(members, nobodys)
 
 
-def _found(owned: set[int], count: int, members: Iterable[str], before: Neglected | None) -> Neglected | None:
+def _neglected(owned: set[int], count: int, members: Iterable[str], before: Neglected | None) -> Neglected | None:
     nobodys = frozenset(range(count)) - owned
     if not nobodys:
         return None

@@ -17,7 +17,7 @@ from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_detector.adapters.kafka import access, clients, finding, refusals, rights, source_topic
 from anomaly_detector.adapters.kafka.asker import Asker
-from anomaly_detector.adapters.kafka.coverage import Neglected, neglected
+from anomaly_detector.adapters.kafka.coverage import Group, group
 from anomaly_detector.adapters.kafka.finding import Finding
 from anomaly_detector.adapters.kafka.source_topic import SourceTopic
 from anomaly_detector.adapters.kafka.topics import StateTopic, ensure_state_topic, policy
@@ -51,7 +51,7 @@ class Surroundings:
         self._state = StateTopic()
         self._policy = ""
         """What becomes of old records of the state topic, as of the latest look; empty: nobody told."""
-        self._neglected: Neglected | None = None
+        self._group = Group()
         self._askers: tuple[Asker, Asker] | None = None
         """One that looks, and one for whom a broker may create what it is asked for."""
         self._asked_in_vain: float | None = None
@@ -79,9 +79,9 @@ class Surroundings:
         return self._state
 
     @property
-    def neglected(self) -> Neglected | None:
-        """Partitions that no pod has, as of the latest look."""
-        return self._neglected
+    def group(self) -> Group:
+        """As of the latest look."""
+        return self._group
 
     def wait_until_well(self, seconds: float) -> bool:
         """Waits for everything to be there, so long at most; whether it is."""
@@ -131,7 +131,7 @@ class Surroundings:
                 self._well.set()
                 before = self._policy
                 self._look_further(found.partitions)  # nobody waits for that
-                well = well and self._neglected is None and self._policy == before
+                well = well and self._group.neglected is None and self._policy == before
             else:
                 self._well.clear()
             self._rest(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS)
@@ -253,9 +253,9 @@ class Surroundings:
         assert self._askers is not None, "they have just looked at the topics"
         looking, _ = self._askers
         try:
-            self._neglected = neglected(looking, self._runtime, partitions, self._neglected, _ASK_SECONDS)
+            self._group = group(looking, self._runtime, partitions, self._group, _ASK_SECONDS)
         except KafkaException as failure:  # there is none yet, or nobody may look at it
-            self._neglected = None
+            self._group = Group()
             log.debug("the group cannot be described: %s", clients.error_of(failure).str())
         try:
             self._policy = policy(looking.client, self._runtime.state_topic, _ASK_SECONDS)
