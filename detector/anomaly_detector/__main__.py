@@ -39,7 +39,7 @@ def main() -> int:
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
-    server = serve(settings.http_host, settings.http_port, service.routes)
+    server = serve(settings.http_host, settings.http_port, service.account.routes)
     gc.freeze()  # what has been made so far lives for ever: the collector need not look at it again
     gc.enable()
     gc.set_threshold(50_000, 20, 50)  # thousands of messages come and go with each batch: looking every 700 costs 5 %
