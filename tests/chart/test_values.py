@@ -152,6 +152,25 @@ def test_a_monitor_without_the_service_is_refused_with_the_reason(helm: Helm) ->
     assert "metrics.serviceMonitor.enabled needs metrics.service" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("namespaces", "selector"), [([], {"any": True}), (["plant", "lab"], {"matchNames": ["plant", "lab"]})], ids=["all", "some"]
+)
+def test_a_monitor_finds_the_services_that_detectors_have(helm: Helm, namespaces: list[str], selector: Object) -> None:
+    from anomaly_operator.core import manifests, observed
+    from tests.contract.documents import example
+
+    detector = example("shortest.yaml")
+    detector["metadata"] |= {"namespace": "plant", "name": "pumps", "uid": "1"}
+    values = {"metrics": {"serviceMonitor": {"enabled": True}}, "watchNamespaces": namespaces}
+    _, monitor = of_kind(helm.rendered(values), "ServiceMonitor")
+    assert monitor["spec"]["namespaceSelector"] == selector
+    [service] = [made for made in manifests.always(observed.detector(detector)) if made["kind"] == "Service"]
+    wanted, labels = monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"]
+    assert wanted.items() <= labels.items()
+    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    assert labels["app.kubernetes.io/instance"] == "pumps", "the label by which a metric names its detector"
+
+
 def test_rules_speak_of_metrics_that_the_operator_has(helm: Helm) -> None:
     import prometheus_client
 

@@ -16,6 +16,11 @@ def example(name: str) -> Document:
     return document
 
 
+def example_of_kind(name: str, kind: str) -> Document:
+    """The first document of a kind."""
+    return next(document for document in examples()[name] if document["kind"] == kind)
+
+
 def examples() -> dict[str, list[Document]]:
     """Every example's documents, by file."""
     return {

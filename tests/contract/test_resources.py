@@ -70,12 +70,21 @@ def test_the_example_with_its_defaults_is_what_the_shortest_becomes(admission: A
 
 @pytest.mark.parametrize("file", examples())
 def test_every_example_applies(with_crds: Cluster, file: str) -> None:
-    documents = examples()[file]
+    documents = [document for document in examples()[file] if not document["apiVersion"].startswith("keda.sh/")]
     assert documents, f"{file} is empty"
     namespaces = {document.get("metadata", {}).get("namespace", "default") for document in documents}
     for namespace in namespaces - {"default"}:  # a dry run does not make it
         with_crds.run("create", "namespace", namespace)
     with_crds.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(documents))
+
+
+def test_the_example_for_keda_scales_its_detector_by_its_group() -> None:
+    detector, scaled = examples()["scaled-by-keda.yaml"]
+    kafka, [trigger] = detector["spec"]["source"]["kafka"], scaled["spec"]["triggers"]
+    asked = trigger["metadata"]
+    wanted = (kafka["bootstrapServers"], kafka["topic"], kafka["groupId"])
+    assert (asked["bootstrapServers"], asked["topic"], asked["consumerGroup"]) == wanted
+    assert scaled["spec"]["scaleTargetRef"]["name"] == f"{detector['metadata']['name']}-detector"
 
 
 @pytest.mark.parametrize("file", examples())

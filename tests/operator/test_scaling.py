@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.contract.documents import example_of_kind
+from tests.operator import metrics_api
 from tests.operator.running import Document, eventually
 
 if TYPE_CHECKING:
@@ -15,8 +18,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-def replicas(plant: Plant) -> int:
-    found = plant.get("deployment", "pumps-detector")
+def replicas(plant: Plant, deployment: str = "pumps-detector") -> int:
+    found = plant.get("deployment", deployment)
     assert found, "it is not there yet"
     return int(found["spec"]["replicas"])
 
@@ -55,6 +58,22 @@ def test_a_horizontal_pod_autoscaler_of_the_deployment_has_the_say(served: Plant
     eventually(lambda: "team" in served.get("deployment", "pumps-detector")["spec"]["template"]["metadata"]["labels"], 10)
     assert replicas(served) == 3
     eventually(lambda: "scaling" not in served.get("anomalydetector", "pumps")["status"])
+
+
+def test_a_horizontal_pod_autoscaler_follows_the_lag(served: Plant, tmp_path: Path) -> None:
+    detector, hpa = (example_of_kind("scaled-by-lag.yaml", kind) for kind in ("AnomalyDetector", "HorizontalPodAutoscaler"))
+    name = hpa["spec"]["scaleTargetRef"]["name"]
+    hpa["spec"]["behavior"] = {way: {"stabilizationWindowSeconds": 0} for way in ("scaleUp", "scaleDown")}
+
+    with metrics_api.served(served.cluster, tmp_path) as lag:
+        served.apply(detector)
+        eventually(lambda: replicas(served, name) == 1)
+        served.apply(hpa)
+        lag.value = 250_000
+        eventually(lambda: replicas(served, name) == 3, 90)
+        lag.value = 0
+        eventually(lambda: replicas(served, name) == 1, 90)
+    assert "scaling" not in served.get("anomalydetector", detector["metadata"]["name"])["status"]
 
 
 def test_a_horizontal_pod_autoscaler_of_the_detector_sets_its_least_number(served: Plant) -> None:

@@ -1,0 +1,94 @@
+"""External metrics as a cluster's metrics adapter serves them (KEDA, prometheus-adapter), behind the real API server."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from dev.kafka.authority import Authority
+
+if TYPE_CHECKING:
+    from dev.cluster.access import Cluster
+
+Document = dict[str, Any]
+_GROUP = "external.metrics.k8s.io"
+
+
+@dataclass
+class ExternalMetric:
+    """The one that there is; asked for by any name in any namespace."""
+
+    value: int = 0
+    asked: int = 0
+    """Times."""
+
+
+def _registration(port: int) -> list[Document]:
+    """The API server finds the server by a Service that is a name for the loopback."""
+    service: Document = {"metadata": {"name": "metrics", "namespace": "kube-system"}, "apiVersion": "v1", "kind": "Service"}
+    service["spec"] = {"type": "ExternalName", "externalName": "localhost"}
+    found: Document = {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService"}
+    found["metadata"] = {"name": f"v1beta1.{_GROUP}"}
+    found["spec"] = {
+        "group": _GROUP, "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
+        "insecureSkipTLSVerify": True, "service": {"name": "metrics", "namespace": "kube-system", "port": port},
+    }  # fmt: skip
+    return [service, found]
+
+
+@contextmanager
+def served(cluster: Cluster, folder: Path) -> Iterator[ExternalMetric]:
+    """The cluster has external metrics for as long as the context lives."""
+    metric = ExternalMetric()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0].rstrip("/").split("/")
+            answer: Document = {
+                "kind": "APIResourceList",
+                "apiVersion": "v1",
+                "groupVersion": f"{_GROUP}/v1beta1",
+                "resources": [],
+            }
+            if "namespaces" in path:
+                metric.asked += 1
+                item = {"metricName": path[-1], "metricLabels": {}, "value": str(metric.value)}
+                item["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                answer = {"kind": "ExternalMetricValueList", "apiVersion": f"{_GROUP}/v1beta1", "metadata": {}, "items": [item]}
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    pair = Authority(folder / "metrics").server("DNS:localhost")
+    (folder / "metrics.crt").write_text(pair.certificate)
+    (folder / "metrics.key").write_text(pair.key)
+    server = ThreadingHTTPServer(("localhost", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "metrics.crt", folder / "metrics.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    documents = yaml.safe_dump_all(_registration(int(server.server_address[1])))
+    try:
+        cluster.kubectl("apply", "-f", "-", stdin=documents)
+        cluster.kubectl("wait", "--for=condition=Available", f"apiservice/v1beta1.{_GROUP}", "--timeout=60s")
+        yield metric
+    finally:
+        cluster.run("delete", f"apiservice/v1beta1.{_GROUP}", "service/metrics", "--namespace=kube-system", "--ignore-not-found")
+        server.shutdown()
+        server.server_close()
