@@ -19,9 +19,8 @@ class Transactional(Producer):
     def __init__(self, settings: Mapping[str, Any], on_error: Callable[[KafkaError], None]) -> None:
         """`settings` are librdkafka's. Raises KafkaException where they make no sense to it."""
         self._ear = _Ear("debug" in settings)
-        super().__init__(
-            dict(settings) | {"error_cb": on_error, "log_level": _DEBUG if self._ear.verbose else _INFO}, logger=self._ear
-        )
+        heard = {"error_cb": on_error, "log_level": _DEBUG if self._ear.verbose else _INFO, "log.connection.close": True}
+        super().__init__(dict(settings) | heard, logger=self._ear)
 
     @property
     def broken(self) -> bool:
