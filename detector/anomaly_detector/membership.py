@@ -33,6 +33,7 @@ _WAIT_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 0.005
 _TRY_SECONDS: Final = 2.0
 _GLANCE_SECONDS: Final = 0.0001
+_LEISURE_SECONDS: Final = 0.02
 _AHEAD_SECONDS: Final = 1.0
 """So long a commit may be under way before reading waits for it."""
 _SETTLE_SECONDS: Final = 5.0
@@ -196,13 +197,20 @@ class Membership:
             return _WAIT_SECONDS
         return max(0.0, min(_WAIT_SECONDS, self._committed + self._interval - time.monotonic()))
 
+    @property
+    def _leisure(self) -> float:
+        """How long to wait for a commit before reading on meanwhile: what is read now is written after it anyway."""
+        if self._behind or self._recovering or not self._delivery.interval:
+            return _GLANCE_SECONDS
+        return _LEISURE_SECONDS
+
     def _commit(self) -> bool:
         """Whether reading may go on: all that was decided has been written, or is on its way and has not been for long."""
         if not self._busy:
             self._offer()
         since = time.monotonic() - self._committed
         ahead = since < _AHEAD_SECONDS and not self._full
-        progress = self._delivery.advance(_GLANCE_SECONDS if ahead else _TRY_SECONDS)
+        progress = self._delivery.advance(self._leisure if ahead else _TRY_SECONDS)
         self._note(progress)
         if progress is Progress.LOST:
             self.lost = True

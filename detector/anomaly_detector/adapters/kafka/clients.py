@@ -121,7 +121,7 @@ def producer(runtime: Runtime, pod: str) -> dict[str, Any]:
     kafka = runtime.kafka
     return {
         **_BOTH,
-        "linger.ms": 1,  # an alert is waited for; what a batch led to is sent together all the same
+        "linger.ms": 0,  # 5 by default: an alert is waited for; what comes while another request is under way is sent together
         "acks": "all",
         "message.timeout.ms": 0,  # 5 min by default, then the record is lost: while the broker is away, it waits
         "max.in.flight.requests.per.connection": 1,  # a retry must not overtake: the order per entity stays
