@@ -64,9 +64,9 @@ class Account:
 
     def adopt(self, assignment: str, pipeline: Pipeline) -> None:
         """Another assignment is in force. What was found of fields stays, unless others are wanted now."""
-        self._assignment = assignment
         if {feature.name: feature.path for feature in pipeline.features} != self._presence.paths:
             self._presence = Presence(pipeline)
+        self._assignment = assignment
 
     def stay(self, member: Membership | None) -> None:
         """A stay in the group begins, or, None: is over."""

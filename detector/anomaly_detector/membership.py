@@ -66,6 +66,8 @@ class Membership:
         self._committed = 0.0
         self._read = time.monotonic()
         """When anything was read last."""
+        self._idle = 0.0
+        """Seconds in which a commit was waited for, though more could have been read."""
         self._skipped = 0
         """Messages, since it was last asked, that were gone before they were read."""
         self.lost = False
@@ -114,8 +116,8 @@ class Membership:
 
     @property
     def waited(self) -> float:
-        """Seconds in which there was nothing to read."""
-        return self._reader.waited
+        """Seconds in which there was nothing to do."""
+        return self._reader.waited + self._idle
 
     def lags(self, ends: Mapping[int, int]) -> dict[int, int | None]:
         """By partition of ours, messages that were not read yet, `ends` being what the broker says; None: it does not decide."""
@@ -210,7 +212,10 @@ class Membership:
             self._offer()
         since = time.monotonic() - self._committed
         ahead = since < _AHEAD_SECONDS and not self._full
-        progress = self._delivery.advance(self._leisure if ahead else _TRY_SECONDS)
+        begin, leisure = time.monotonic(), self._leisure
+        progress = self._delivery.advance(leisure if ahead else _TRY_SECONDS)
+        if ahead and leisure > _GLANCE_SECONDS:
+            self._idle += time.monotonic() - begin
         self._note(progress)
         if progress is Progress.LOST:
             self.lost = True

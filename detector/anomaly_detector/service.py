@@ -150,9 +150,9 @@ class Service:
     def _doubtful(self, member: Membership) -> bool:
         """Whether the stay's clients may be dead, for all that they say: others may do better."""
         now, finding = time.monotonic(), self._surroundings.finding
-        taken_in = member.joined and not self._surroundings.group.lacks(self._name)
-        if self._doubts.unheard(now, joined=taken_in, answered=finding.readable):
-            why = "does not know this pod" if member.joined else "does not say which partitions are ours"
+        missing = self._surroundings.group.lacks(self._name)
+        if self._doubts.unheard(now, joined=member.joined, missing=missing, answered=finding.readable):
+            why = "does not know this pod" if missing else "does not say which partitions are ours"
             log.warning("the group %s: it is asked anew", why)
             return True
         waiting = max(member.seeking, min(member.silent, self.account.pace.standstill(now)))

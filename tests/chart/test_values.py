@@ -168,7 +168,9 @@ def test_a_monitor_finds_the_services_that_detectors_have(helm: Helm, namespaces
     wanted, labels = monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"]
     assert wanted.items() <= labels.items()
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
-    assert labels["app.kubernetes.io/instance"] == "pumps", "the label by which a metric names its detector"
+    assert labels["app.kubernetes.io/instance"] == "pumps"
+    source = "__meta_kubernetes_service_label_app_kubernetes_io_instance"
+    assert monitor["spec"]["endpoints"][0]["relabelings"] == [{"sourceLabels": [source], "targetLabel": "detector"}]
 
 
 def test_rules_speak_of_metrics_that_the_operator_has(helm: Helm) -> None:

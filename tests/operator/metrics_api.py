@@ -7,11 +7,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
@@ -26,11 +27,11 @@ _GROUP = "external.metrics.k8s.io"
 
 @dataclass
 class ExternalMetric:
-    """The one that there is; asked for by any name in any namespace."""
+    """The one that there is; by any name in any namespace."""
 
     value: int = 0
-    asked: int = 0
-    """Times."""
+    asked: set[tuple[str, str, str]] = field(default_factory=set)
+    """Namespace, name and selector of what was asked for."""
 
 
 def _registration(port: int) -> list[Document]:
@@ -53,7 +54,8 @@ def served(cluster: Cluster, folder: Path) -> Iterator[ExternalMetric]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            path = self.path.partition("?")[0].rstrip("/").split("/")
+            address = urlsplit(self.path)
+            path = address.path.rstrip("/").split("/")
             answer: Document = {
                 "kind": "APIResourceList",
                 "apiVersion": "v1",
@@ -61,7 +63,7 @@ def served(cluster: Cluster, folder: Path) -> Iterator[ExternalMetric]:
                 "resources": [],
             }
             if "namespaces" in path:
-                metric.asked += 1
+                metric.asked.add((path[-2], path[-1], parse_qs(address.query).get("labelSelector", [""])[0]))
                 item = {"metricName": path[-1], "metricLabels": {}, "value": str(metric.value)}
                 item["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
                 answer = {"kind": "ExternalMetricValueList", "apiVersion": f"{_GROUP}/v1beta1", "metadata": {}, "items": [item]}

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
+LAG = "anomaly_detector_lag_messages"
+
+
 def replicas(plant: Plant, deployment: str = "pumps-detector") -> int:
     found = plant.get("deployment", deployment)
     assert found, "it is not there yet"
@@ -60,6 +63,13 @@ def test_a_horizontal_pod_autoscaler_of_the_deployment_has_the_say(served: Plant
     eventually(lambda: "scaling" not in served.get("anomalydetector", "pumps")["status"])
 
 
+def test_the_lag_that_the_example_asks_for_is_a_metric_that_pods_have() -> None:
+    from anomaly_detector.core.pace import Pace
+    from anomaly_detector.telemetry import Telemetry
+
+    assert f"\n{LAG} " in Telemetry(Pace()).text().decode()
+
+
 def test_a_horizontal_pod_autoscaler_follows_the_lag(served: Plant, tmp_path: Path) -> None:
     detector, hpa = (example_of_kind("scaled-by-lag.yaml", kind) for kind in ("AnomalyDetector", "HorizontalPodAutoscaler"))
     name = hpa["spec"]["scaleTargetRef"]["name"]
@@ -71,9 +81,12 @@ def test_a_horizontal_pod_autoscaler_follows_the_lag(served: Plant, tmp_path: Pa
         served.apply(hpa)
         lag.value = 250_000
         eventually(lambda: replicas(served, name) == 3, 90)
+        served.edit("anomalydetector", detector["metadata"]["name"], {"spec": {"pod": {"labels": {"team": "plant"}}}})
+        eventually(lambda: "team" in served.get("deployment", name)["spec"]["template"]["metadata"]["labels"], 10)
+        assert replicas(served, name) == 3
         lag.value = 0
         eventually(lambda: replicas(served, name) == 1, 90)
-    assert "scaling" not in served.get("anomalydetector", detector["metadata"]["name"])["status"]
+    assert lag.asked == {(served.namespace, LAG, f"detector={detector['metadata']['name']}")}
 
 
 def test_a_horizontal_pod_autoscaler_of_the_detector_sets_its_least_number(served: Plant) -> None:

@@ -16,12 +16,19 @@ def begun() -> Doubts:
 
 def test_who_is_not_taken_in_asks_anew_but_not_while_brokers_are_away() -> None:
     doubts = begun()
-    assert not doubts.unheard(100.0 + PATIENCE_SECONDS, joined=False, answered=True)
-    assert doubts.unheard(100.0 + LONG, joined=False, answered=True)
-    assert not begun().unheard(100.0 + LONG, joined=True, answered=True)
+    assert not doubts.unheard(100.0 + PATIENCE_SECONDS, joined=False, missing=False, answered=True)
+    assert doubts.unheard(100.0 + LONG, joined=False, missing=False, answered=True)
+    assert not begun().unheard(100.0 + LONG, joined=True, missing=False, answered=True)
     away = begun()
-    assert not away.unheard(100.0 + LONG, joined=False, answered=False)
-    assert not away.unheard(100.0 + LONG + 5.0, joined=False, answered=True), "they have just come back"
+    assert not away.unheard(100.0 + LONG, joined=False, missing=False, answered=False)
+    assert not away.unheard(100.0 + LONG + 5.0, joined=False, missing=False, answered=True), "they have just come back"
+
+
+def test_who_is_not_in_the_group_though_its_client_takes_itself_for_a_member_asks_anew() -> None:
+    doubts = begun()
+    assert not doubts.unheard(100.0 + PATIENCE_SECONDS, joined=True, missing=True, answered=True)
+    assert doubts.unheard(100.0 + LONG, joined=True, missing=True, answered=True)
+    assert not begun().unheard(100.0 + LONG, joined=True, missing=True, answered=False)
 
 
 def test_readings_that_wait_though_brokers_answer_end_a_stay() -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from anomaly_api.alert import EpisodeEvent
 from anomaly_api.assignment import Assignment
@@ -35,6 +36,15 @@ def headers(topics: Topics, state: str) -> list[int]:
     return [message.offset() or 0 for message in found if message.key() == journal.header_key()]
 
 
+def until_committed(topics: Topics, group: str, offset: int) -> None:
+    """What a pod that is killed has decided and not committed is decided again."""
+    consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": group})
+    deadline = time.monotonic() + 30
+    while consumer.committed([TopicPartition(topics.name, 0)], 10)[0].offset != offset:
+        assert time.monotonic() < deadline, "it is not committed"
+    consumer.close()
+
+
 def test_a_pod_goes_on_with_what_is_left_of_a_topic_that_was_compacted(tmp_path: Path) -> None:
     with broker.running(f"tests-{os.getpid()}-compaction", overrides={"log.cleaner.backoff.ms": "100"}) as own:
         topics = Topics(own.bootstrap)
@@ -46,20 +56,20 @@ def test_a_pod_goes_on_with_what_is_left_of_a_topic_that_was_compacted(tmp_path:
             first.until(lambda found: found.readings == 100)
             topics.readings(range(1100, 1102), broken)
             assert len(topics.received(topics.alerts, 1)) == 1
-            oldest, at = headers(topics, order.state_topic)[0], 1102
-            deadline = time.monotonic() + 90
-            while oldest in headers(topics, order.state_topic):
+            seen: set[int] = set()
+            at, deadline = 1000, time.monotonic() + 90
+            while seen <= set(there := headers(topics, order.state_topic)):
                 assert time.monotonic() < deadline, "the broker does not compact it"
-                topics.readings(range(at, at + 10), broken)
+                seen |= set(there)
+                topics.readings(range(at, at + 10), calm, b"pump-2")
                 at += 10
-            first.until(lambda found: found.readings == at - 1000)
+            until_committed(topics, order.group_id, 102 + at - 1000)
             first.process.kill()
             first.process.wait()
         with pod(tmp_path / "pod", order, assignment, ANOMALY_CHECKPOINT_READINGS=EVERY) as second:
-            topics.readings(range(at, at + 30), calm)
+            topics.readings(range(1102, 1132), calm)
             evidence = second.until(lambda found: found.readings >= 30)
             assert evidence.readings == evidence.windows == 30, "none is decided again, and none waits for a window"
             assert second.terminate() == 0
-        told = [json.loads(message.value() or b"")["type"] for message in topics.received(topics.alerts, 1000, seconds=3.0)]
-        assert (told[0], told[-1]) == (EpisodeEvent.OPENED, EpisodeEvent.CLOSED)
-        assert set(told[1:-1]) <= {EpisodeEvent.UPDATED}, "the episode went on"
+        told = [json.loads(message.value() or b"")["type"] for message in topics.received(topics.alerts, 3, seconds=3.0)]
+        assert told == [EpisodeEvent.OPENED, EpisodeEvent.CLOSED], "the episode went on"

@@ -6,7 +6,8 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
@@ -28,12 +29,18 @@ from dev.torture import orders
 pytestmark = pytest.mark.integration
 END, OFFSETS = 26, 28
 """Keys of requests of Kafka's protocol."""
+TIMEOUT = "4100"
+"""Of a transaction, milliseconds; the client gives a connection up 100 ms earlier."""
 
 
 class Relay:
-    """Holds the first request that ends a transaction and breaks its connection; hands it on when it is told to."""
+    """Holds the first request that ends a transaction; hands it on when it is told to.
 
-    def __init__(self, listener: Listener) -> None:
+    Its connection breaks, or, `silent`, carries nothing any more until the client gives it up.
+    """
+
+    def __init__(self, listener: Listener, *, silent: bool) -> None:
+        self._silent = silent
         self._host, _, port = listener.bind.rpartition(":")
         self._port = int(port)
         self._held: tuple[socket.socket, bytes] | None = None
@@ -75,7 +82,8 @@ class Relay:
                 [key] = struct.unpack_from(">h", request, 4)
                 if key == END and self._held is None:
                     self._held = inside, request
-                    outside.shutdown(socket.SHUT_RDWR)
+                    if not self._silent:
+                        outside.shutdown(socket.SHUT_RDWR)
                     return
                 if not (self.dying and key == OFFSETS):
                     inside.sendall(request)
@@ -100,19 +108,24 @@ class Relay:
 
 
 @contextmanager
-def relaying(listener: Listener) -> Iterator[Relay]:
-    relay = Relay(listener)
+def relaying(listener: Listener, *, silent: bool) -> Iterator[Relay]:
+    relay = Relay(listener, silent=silent)
     try:
         yield relay
     finally:
         relay.close()
 
 
-def done(delivery: ExactlyOnce) -> Progress:
-    progress = Progress.WAITING
-    while progress is Progress.WAITING:
+def advance(delivery: ExactlyOnce, until: Callable[[Progress], bool]) -> None:
+    deadline, progress = time.monotonic() + 60, Progress.WAITING
+    while not until(progress):
         progress = delivery.advance(0.1)
-    return progress
+        assert progress is not Progress.LOST
+        assert time.monotonic() < deadline, "it did not come so"
+
+
+def finish(delivery: ExactlyOnce) -> None:
+    advance(delivery, lambda progress: progress is Progress.DONE)
 
 
 def committed(bootstrap: str, runtime: Runtime) -> tuple[int, list[bytes]]:
@@ -143,24 +156,27 @@ def alert(runtime: Runtime, value: bytes) -> tuple[Record]:
     return (Record(runtime.alerts_topic, b"pump", value, partition=0),)
 
 
-def test_a_commit_that_is_read_late_does_not_end_the_next_transaction() -> None:
+@pytest.mark.parametrize("silent", [False, True], ids=["broken", "silent"])
+def test_a_commit_that_is_read_late_does_not_end_the_next_transaction(silent: bool) -> None:
     doors = network.listeners(1)
-    with broker.running(f"tests-{os.getpid()}-late", more=doors) as own, relaying(doors[0]) as relay:
-        runtime = orders.runtime(doors[0].advertised, f"late-{uuid4().hex[:8]}", Delivery.EXACTLY_ONCE, GroupProtocol.CLASSIC)
-        topics = [NewTopic(name, 1, 1) for name in (runtime.kafka.topic, runtime.alerts_topic, runtime.state_topic)]
+    with broker.running(f"tests-{os.getpid()}-late", more=doors) as own, relaying(doors[0], silent=silent) as relay:
+        plain = orders.runtime(doors[0].advertised, f"late-{uuid4().hex[:8]}", Delivery.EXACTLY_ONCE, GroupProtocol.CLASSIC)
+        kafka = plain.kafka.model_copy(update={"properties": {"transaction.timeout.ms": TIMEOUT}})
+        runtime = plain.model_copy(update={"kafka": kafka})
+        topics = [NewTopic(name, 1, 1) for name in (kafka.topic, runtime.alerts_topic, runtime.state_topic)]
         admin = AdminClient({"bootstrap.servers": own.bootstrap})
         for made in admin.create_topics(topics).values():
             made.result(30)
         connections = Connections(runtime, "pod", lambda _: lambda _: None)
         delivery = ExactlyOnce(runtime, connections)
-        assert done(delivery) is Progress.DONE
+        finish(delivery)
         delivery.offer({0: Portion(1, alert(runtime, b"first"))})
-        assert done(delivery) is Progress.DONE
-        before = written(own.bootstrap, runtime.alerts_topic)
+        finish(delivery)
+        marked = 2
+        advance(delivery, lambda _: written(own.bootstrap, runtime.alerts_topic) == marked)
         relay.dying = True
         delivery.offer({0: Portion(2, alert(runtime, b"second"))})
-        while written(own.bootstrap, runtime.alerts_topic) == before:
-            delivery.advance(0.1)
+        advance(delivery, lambda _: written(own.bootstrap, runtime.alerts_topic) > marked)
         relay.release()
         assert committed(own.bootstrap, runtime) == (1, [b"first"])
         delivery.close()

@@ -29,9 +29,12 @@ class Doubts:
         """Readings have been decided: all is well."""
         self._patience = PATIENCE_SECONDS
 
-    def unheard(self, now: float, *, joined: bool, answered: bool) -> bool:
-        """Whether we wait in vain to be taken in: an answer was lost, or the client is not going to ask."""
-        if joined or not answered:
+    def unheard(self, now: float, *, joined: bool, missing: bool, answered: bool) -> bool:
+        """Whether we wait in vain to be taken in: an answer was lost, or the client is not going to ask.
+
+        `joined` is what the client says; `missing`: the group is known not to have us.
+        """
+        if (joined and not missing) or not answered:
             self._heard = now
         return now - self._heard > PATIENCE_SECONDS
 

@@ -62,7 +62,7 @@ class ExactlyOnce:
     and only the answer got lost, the next records have the same sequence numbers: the broker takes them for repetitions, says
     that all is well, and drops them. With a new epoch they begin anew.
 
-    Nor does a client go on after a transaction in which a connection has broken. It asks for the commit again on another one;
+    Nor does a client begin another transaction when a connection of its has broken. It asks for the commit again on another one;
     what it had asked first may be read later, and would end the next transaction in the midst of it, without its offsets. The
     next client's epoch is a later one. (With KIP-890 each transaction has one of its own, but for that librdkafka is too old.)
     """
@@ -177,6 +177,8 @@ class ExactlyOnce:
             case _Step.INITIALISE:
                 self._producer.init_transactions(seconds)
                 self._step = _Step.BEGIN if self._offsets else _Step.IDLE
+            case _Step.BEGIN if self._producer.broken:
+                self._renew()
             case _Step.BEGIN:
                 self._producer.begin_transaction()
                 self._terms.left_out.clear()  # in one that was aborted
@@ -191,8 +193,6 @@ class ExactlyOnce:
                 self._producer.commit_transaction(seconds)
                 self.left_out = self.left_out + self._terms.left_out  # a new one: another thread reads it
                 self._records, self._offsets, self._step, self._watched = [], [], _Step.IDLE, False
-                if self._producer.broken:
-                    self._renew()
             case _Step.ABORT:
                 self._abort(seconds)
                 for code, records in self._refused.items():

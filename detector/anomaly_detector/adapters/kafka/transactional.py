@@ -7,10 +7,15 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, Producer
 
 log: Final = logging.getLogger(__name__)
+_CRITICAL: Final = 2
+"""As syslog has it, like the next two: what librdkafka logs elsewhere, unless somebody asks for more."""
 _INFO: Final = 6
-"""As syslog has it: the level from which on librdkafka says that a connection which was in use is closed."""
+"""From here on it says that a connection which was in use is closed."""
 _DEBUG: Final = 7
-_IN_USE: Final = ("in state UP", "in state REAUTH")
+_GIVEN_UP: Final = "REQTMOUT"
+"""What it calls requests that were not answered in time: their connection is closed, of which it says nothing else."""
+_FAILED: Final = "FAIL"
+_IN_USE: Final = ("in state UP", "in state REAUTH", "in state AUTH_")
 
 
 class Transactional(Producer):
@@ -18,13 +23,14 @@ class Transactional(Producer):
 
     def __init__(self, settings: Mapping[str, Any], on_error: Callable[[KafkaError], None]) -> None:
         """`settings` are librdkafka's. Raises KafkaException where they make no sense to it."""
-        self._ear = _Ear("debug" in settings)
-        heard = {"error_cb": on_error, "log_level": _DEBUG if self._ear.verbose else _INFO, "log.connection.close": True}
+        more = "debug" in settings or str(settings.get("log_level", _CRITICAL)) > str(_CRITICAL)
+        self._ear = _Ear(more)
+        heard = {"error_cb": on_error, "log_level": _DEBUG if more else _INFO, "log.connection.close": True}
         super().__init__(dict(settings) | heard, logger=self._ear)
 
     @property
     def broken(self) -> bool:
-        """Whether a connection has broken that was in use since the client began.
+        """Whether a connection that was in use has broken, or was given up, since the client began.
 
         It is said for sure only of the first: of others that are alike librdkafka says nothing for half a minute.
         """
@@ -35,15 +41,16 @@ class Transactional(Producer):
 class _Ear(logging.Logger):
     """What librdkafka logs: a connection that was closed is told as an error in some cases only."""
 
-    def __init__(self, verbose: bool) -> None:  # noqa: FBT001 - nobody else makes one
-        """`verbose`: whether to hand on all of it, not only what is critical."""
+    def __init__(self, more: bool) -> None:  # noqa: FBT001 - nobody else makes one
+        """`more`: whether to hand on all of it, not only what is critical."""
         super().__init__("librdkafka")
-        self.verbose = verbose
+        self._more = more
         self.broken = False
 
     def log(self, level: int, msg: object, *args: object, **_: object) -> None:
         """`args` are a facility, the client's name, and what happened."""
         facility, *_rest, what = args
-        self.broken = self.broken or (facility == "FAIL" and any(state in str(what) for state in _IN_USE))
-        if self.verbose or level >= logging.CRITICAL:
-            log.log(level, msg, *args)
+        failed = facility == _FAILED and any(state in str(what) for state in _IN_USE)
+        self.broken = self.broken or failed or facility == _GIVEN_UP
+        if self._more or level >= logging.CRITICAL:
+            log.log(max(level, logging.INFO), msg, *args)
