@@ -42,6 +42,11 @@ class Broker:
     name: str = NAME
     """Of its component."""
 
+    @property
+    def log(self) -> Path:
+        """What it says of itself."""
+        return self.state.log(self.name)
+
     def kill(self) -> None:
         """As a crash: no goodbye."""
         self._end(signal.SIGKILL)

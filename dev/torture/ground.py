@@ -27,6 +27,7 @@ OVERRIDES = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
 }
 
+_UNREADABLE: Final = "CoordinatorLoaderImpl: Replaying record"
 _SILENT: Final = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -52,10 +53,14 @@ class Ground:
         A coordinator that was killed on a busy machine can find itself "out of sync with the underlying log" when it starts; it
         takes no write any more, and may never be able to read its log again. Or it keeps one group in a state that it does not
         understand itself, with a member twice, and whoever joins is told "Unknown broker error". (Kafka 4.1.0, five times in
-        1,300 schedules.)
+        1,300 schedules.) Or it cannot make sense of what it had written of a group, and says that there are no positions: then
+        pods read all of it again, as they are meant to. (4.1.2, once in 500, with the consumer protocol.)
         """
         deadline = time.monotonic() + seconds
-        return self._takes_offsets(topic, group, deadline) and self._takes_members(topic, group, protocol, deadline)
+        remembered = not forgotten(self.broker.log.read_text(errors="replace"), group)
+        return (
+            remembered and self._takes_offsets(topic, group, deadline) and self._takes_members(topic, group, protocol, deadline)
+        )
 
     def _takes_offsets(self, topic: str, group: str, deadline: float) -> bool:
         """Of a group with the same coordinator: one that has members takes nothing from others anyway."""
@@ -90,6 +95,11 @@ class Ground:
     def _bare(self, group: str, **more: Any) -> Consumer:
         settings = {"bootstrap.servers": self.broker.bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0}
         return Consumer({**settings, "socket.timeout.ms": 5_000, **more})
+
+
+def forgotten(log: str, group: str) -> bool:
+    """Whether a broker's log says that it could not read what it had written of a group."""
+    return any(_UNREADABLE in line and f"'{group}'" in line for line in log.splitlines())
 
 
 @contextmanager

@@ -19,6 +19,19 @@ def test_a_group_is_kept_where_the_broker_keeps_it(group: str, place: int) -> No
     assert _place(_beside(group)) == place
 
 
+def test_a_broker_that_cannot_read_what_it_wrote_of_a_group_is_told_by_its_log() -> None:
+    from dev.torture.ground import forgotten
+
+    line = (
+        "07:11:32.299 ERROR CoordinatorLoaderImpl: Replaying record CoordinatorRecord(key=ConsumerGroupCurrentMemberAssignmentKey"
+        "(groupId='torture-cbdcec45.group', memberId='vwTidS5eRAK04')) from __consumer_offsets-0 at offset 2139 failed due to: "
+        "Cannot set the epoch of XAmg0082RIm2Zhr0-GkQmw-0 to 1 because the partition is still owned at epoch 1.\n"
+    )
+    assert forgotten(line, "torture-cbdcec45.group")
+    assert not forgotten(line, "torture-298e5ef0.group")
+    assert not forgotten("07:11:24.866 WARN  QuorumController: [QuorumController id=1] Performing controller activation.\n", "")
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", list(GroupProtocol))
 def test_a_broker_that_does_nothing_is_told_from_one_that_does(protocol: GroupProtocol) -> None:
