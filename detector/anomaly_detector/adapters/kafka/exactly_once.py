@@ -77,6 +77,8 @@ class ExactlyOnce:
         self._records: list[Record] = []
         self._offsets: list[TopicPartition] = []
         self._place = 0
+        self._asked = False
+        """Whether the client has asked for anything that may be read late."""
         self._terms = Terms()
         self._refused: dict[int, list[Record]] = {}
         """By the broker's reason."""
@@ -177,7 +179,7 @@ class ExactlyOnce:
             case _Step.INITIALISE:
                 self._producer.init_transactions(seconds)
                 self._step = _Step.BEGIN if self._offsets else _Step.IDLE
-            case _Step.BEGIN if self._producer.broken:
+            case _Step.BEGIN if self._asked and self._producer.broken:
                 self._renew()
             case _Step.BEGIN:
                 self._producer.begin_transaction()
@@ -187,6 +189,7 @@ class ExactlyOnce:
                 self._produce()
                 self._step = _Step.OFFSETS
             case _Step.OFFSETS:
+                self._asked = True
                 self._producer.send_offsets_to_transaction(self._offsets, self._member, seconds)
                 self._step = _Step.COMMIT
             case _Step.COMMIT:
@@ -201,7 +204,7 @@ class ExactlyOnce:
 
     def _abort(self, seconds: float) -> None:
         """Sees to it that all of it can be tried again."""
-        if not self._place and not self._producer.broken:  # nothing has been handed over
+        if not self._place and not (self._asked and self._producer.broken):  # nothing has been handed over
             self._producer.abort_transaction(seconds)
             self._step = _Step.BEGIN
             return
@@ -212,7 +215,7 @@ class ExactlyOnce:
         """Leaves the client to itself; another one takes over."""
         left, self._producer = self._producer, self._connections.producer()
         threading.Thread(target=left.purge, name="left behind", daemon=True).start()  # it ends there, which takes a while
-        self._step = _Step.INITIALISE
+        self._step, self._asked = _Step.INITIALISE, False
 
     def _produce(self) -> None:
         """Hands over what is left of the records."""

@@ -50,7 +50,7 @@ class _Ear(logging.Logger):
     def log(self, level: int, msg: object, *args: object, **_: object) -> None:
         """`args` are a facility, the client's name, and what happened."""
         facility, *_rest, what = args
-        failed = facility == _FAILED and any(state in str(what) for state in _IN_USE)
+        failed = facility == _FAILED and level >= logging.INFO and any(state in str(what) for state in _IN_USE)
         self.broken = self.broken or failed or facility == _GIVEN_UP
         if self._more or level >= logging.CRITICAL:
             log.log(max(level, logging.INFO), msg, *args)
