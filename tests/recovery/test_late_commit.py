@@ -24,7 +24,7 @@ from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
 from anomaly_detector.core.records import Portion, Record
 from dev.kafka import broker, network
 from dev.kafka.broker import Listener
-from dev.torture import orders
+from dev.torture import orders, verdict
 
 pytestmark = pytest.mark.integration
 END, OFFSETS = 26, 28
@@ -132,16 +132,8 @@ def committed(bootstrap: str, runtime: Runtime) -> tuple[int, list[bytes]]:
     """The group's position, and the alerts that who reads what is committed finds."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": runtime.group_id, "enable.auto.commit": False})
     [place] = consumer.committed([TopicPartition(runtime.kafka.topic, 0)], 20)
-    begin = TopicPartition(runtime.alerts_topic, 0, 0)
-    _, end = consumer.get_watermark_offsets(begin, 20)
-    consumer.assign([begin])
-    found = []
-    while consumer.position([begin])[0].offset < end:
-        message = consumer.poll(1.0)
-        if message is not None and message.error() is None:
-            found.append(message.value() or b"")
     consumer.close()
-    return place.offset, found
+    return place.offset, [message.value() or b"" for message in verdict.read(bootstrap, runtime.alerts_topic)[0]]
 
 
 def written(bootstrap: str, topic: str) -> int:

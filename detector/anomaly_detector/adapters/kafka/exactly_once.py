@@ -204,7 +204,7 @@ class ExactlyOnce:
 
     def _abort(self, seconds: float) -> None:
         """Sees to it that all of it can be tried again."""
-        if not self._place and not (self._asked and self._producer.broken):  # nothing has been handed over
+        if not self._place:  # nothing has been handed over
             self._producer.abort_transaction(seconds)
             self._step = _Step.BEGIN
             return
