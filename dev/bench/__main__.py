@@ -20,7 +20,7 @@ from dev import progress
 from dev.bench import contest, ours, readings, report, surroundings
 from dev.bench.contest import ROOT, Results, Scale
 from dev.bench.ours import Stand
-from dev.kafka import broker
+from dev.kafka import broker, jars
 from dev.progress import telling
 
 FULL: Final = Scale(rounds=3, ticks={100: 15_000, 10_000: 120, 100_000: 24}, seconds=4.0, latency_seconds=12.0)
@@ -53,7 +53,7 @@ def _bench(folder: Path, scale: Scale, rounds: int, only: Sequence[str] | None, 
     quix = surroundings.quixstreams(tell)
     with telling(tell, "training the model that all score with"):
         trained, training_seconds = surroundings.trained(folder)
-    with broker.running(f"bench-{os.getpid()}", tell) as kafka:
+    with broker.running(f"bench-{os.getpid()}", tell, machine=jars.LASTING) as kafka:
         stand = Stand(folder, kafka.bootstrap, trained)
         topics = (contest.topic(entities) for entities in scale.entities)
         readings.create(stand.bootstrap, "alerts", "dead-letters", _START, *topics)

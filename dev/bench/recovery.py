@@ -26,7 +26,7 @@ from anomaly_api.policy import Delivery
 from dev import progress
 from dev.bench import readings, surroundings
 from dev.bench.readings import Readings
-from dev.kafka import broker
+from dev.kafka import broker, jars
 from dev.progress import telling
 from dev.scale import stand
 from dev.scale.rebalances import Stream
@@ -72,7 +72,7 @@ def main() -> int:
 def _bench(folder: Path, kills: int, deliveries: list[Delivery], tell: progress.Tell) -> None:
     with telling(tell, "training the model that scores"):
         trained, _ = surroundings.trained(folder)
-    with broker.running(f"bench-recovery-{os.getpid()}", tell, _OVERRIDES) as kafka:
+    with broker.running(f"bench-recovery-{os.getpid()}", tell, _OVERRIDES, machine=jars.LASTING) as kafka:
         admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
         found: dict[str, list[Kill]] = {}
         for delivery in deliveries:

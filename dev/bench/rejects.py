@@ -22,7 +22,7 @@ from dev import progress
 from dev.bench import ours, readings, surroundings
 from dev.bench.ours import Stand
 from dev.bench.readings import PARTITIONS, Readings
-from dev.kafka import broker
+from dev.kafka import broker, jars
 from dev.progress import telling
 
 _ENTITIES: Final = 100
@@ -112,7 +112,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="anomaly-bench-") as folder:
         with telling(tell, "training the model that scores"):
             trained, _ = surroundings.trained(Path(folder))
-        with broker.running(f"bench-rejects-{os.getpid()}", tell) as kafka:
+        with broker.running(f"bench-rejects-{os.getpid()}", tell, machine=jars.LASTING) as kafka:
             stand = Stand(Path(folder), kafka.bootstrap, trained)
             readings.create(kafka.bootstrap, "alerts", "dead-letters", *(f"kind-{number}" for number in range(len(kinds))))
             _measure(stand, kinds, asked.messages)

@@ -73,7 +73,13 @@ class Broker:
 
 
 def component(
-    programs: Jars, folder: Path, listeners: list[Listener], controller: int, overrides: Mapping[str, str], java: str = ""
+    programs: Jars,
+    folder: Path,
+    listeners: list[Listener],
+    controller: int,
+    overrides: Mapping[str, str],
+    java: str = "",
+    machine: Sequence[str] = jars.BRIEF,
 ) -> Component:
     """Writes the settings and an empty store into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +88,7 @@ def component(
     (folder / "server.properties").write_text(jars.text(made))
     return Component(
         NAME,
-        programs.java("kafka.Kafka", str(folder / "server.properties")),
+        programs.java("kafka.Kafka", str(folder / "server.properties"), machine=machine),
         ready=f"tcp://{listeners[0].bind}",
         env={"JDK_JAVA_OPTIONS": java} if java else {},
     )
@@ -123,10 +129,11 @@ def up(
     overrides: Mapping[str, str] | None = None,
     more: Sequence[Listener] = (),
     java: str = "",
+    machine: Sequence[str] = jars.BRIEF,
 ) -> Broker:
     """A broker on free ports of the loopback, with `more` listeners; the one that is there already, if it is.
 
-    `java` is for the virtual machine.
+    `java` is for the virtual machine, `machine` what kind of one it is.
     """
     programs = jars.fetched(tell)
     state = State.of(name)
@@ -135,7 +142,7 @@ def up(
 
     def plan() -> Plan:
         listeners = [Listener("PLAINTEXT", address, address), *more]
-        made = component(programs, state.folder / NAME, listeners, controller, overrides or {}, java)
+        made = component(programs, state.folder / NAME, listeners, controller, overrides or {}, java, machine)
         (state.folder / _BOOTSTRAP).write_text(address)
         return Plan((made,))
 
@@ -156,9 +163,10 @@ def running(
     overrides: Mapping[str, str] | None = None,
     more: Sequence[Listener] = (),
     java: str = "",
+    machine: Sequence[str] = jars.BRIEF,
 ) -> Iterator[Broker]:
     """A broker for as long as the context and this process live."""
     try:
-        yield up(name, leashed=True, tell=tell, overrides=overrides, more=more, java=java)
+        yield up(name, leashed=True, tell=tell, overrides=overrides, more=more, java=java, machine=machine)
     finally:
         group.down(State.of(name))

@@ -23,7 +23,7 @@ from dev import progress
 from dev.bench import readings, report, surroundings
 from dev.bench.contest import ROOT
 from dev.bench.readings import Readings
-from dev.kafka import broker
+from dev.kafka import broker, jars
 from dev.progress import telling
 from dev.scale import rebalances, stand, throughput
 from dev.scale.rebalances import Outcome
@@ -68,7 +68,7 @@ def _measure(folder: Path, asked: argparse.Namespace) -> tuple[list[Rate], Outco
         trained, _ = surroundings.trained(folder)
     rates: list[Rate] = []
     outcome = None
-    with broker.running(f"scale-{os.getpid()}", tell, stand.OVERRIDES) as kafka:
+    with broker.running(f"scale-{os.getpid()}", tell, stand.OVERRIDES, machine=jars.LASTING) as kafka:
         admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
         if asked.only != "rebalances":
             stand.create(admin, "full")

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from anomaly_api.source import GroupProtocol
+from anomaly_detector.adapters.kafka.asker import Asker
+from anomaly_detector.adapters.kafka.clients import error_of
 from dev.kafka import broker, network
 from dev.kafka.broker import OFFSETS_PARTITIONS, Broker
 from dev.kafka.network import Link
@@ -27,6 +29,7 @@ OVERRIDES = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
 }
 
+_LOOK_SECONDS: Final = 0.2
 _UNREADABLE: Final = "CoordinatorLoaderImpl: Replaying record"
 _SILENT: Final = (
     KafkaError.NOT_COORDINATOR,
@@ -48,19 +51,37 @@ class Ground:
     links: Sequence[Link]
 
     def sound(self, topic: str, group: str, protocol: GroupProtocol, seconds: float = 20.0) -> bool:
-        """Whether the broker still does for bare clients what every member of a group needs: take offsets, and a member.
+        """Whether the broker still does what every member of a group needs: let go of who is dead, take offsets, and a member.
+        Nobody may be in the group any more.
 
         A coordinator that was killed on a busy machine can find itself "out of sync with the underlying log" when it starts; it
         takes no write any more, and may never be able to read its log again. Or it keeps one group in a state that it does not
         understand itself, with a member twice, and whoever joins is told "Unknown broker error". (Kafka 4.1.0, five times in
         1,300 schedules.) Or it cannot make sense of what it had written of a group, and says that there are no positions: then
-        pods read all of it again, as they are meant to. (4.1.2, once in 500, with the consumer protocol.)
+        pods read all of it again, as they are meant to. (4.1.2, once in 500, with the consumer protocol.) Or it never ends the
+        session of somebody who has left, and keeps his partitions for him. (4.1.2, once in 500, with the consumer protocol.)
         """
         deadline = time.monotonic() + seconds
         remembered = not forgotten(self.broker.log.read_text(errors="replace"), group)
         return (
-            remembered and self._takes_offsets(topic, group, deadline) and self._takes_members(topic, group, protocol, deadline)
+            remembered
+            and self._lets_go(group, deadline)
+            and self._takes_offsets(topic, group, deadline)
+            and self._takes_members(topic, group, protocol, deadline)
         )
+
+    def _lets_go(self, group: str, deadline: float) -> bool:
+        """Whether the sessions of those who are dead end."""
+        asker = Asker({"bootstrap.servers": self.broker.bootstrap, "log_level": 0})
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                if not asker.group(group, left).members:
+                    return True
+            except KafkaException as failure:
+                if error_of(failure).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    return True
+            time.sleep(_LOOK_SECONDS)
+        return False
 
     def _takes_offsets(self, topic: str, group: str, deadline: float) -> bool:
         """Of a group with the same coordinator: one that has members takes nothing from others anyway."""

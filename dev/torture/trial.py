@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -79,6 +80,8 @@ class Trial:
         finally:
             self._acting.kill()
         result = self._result(found, time.monotonic() - began, wrong)
+        if wrong:
+            shutil.copyfile(self._ground.broker.log, self._folder / "broker.log")
         kafka = self._runtime.kafka
         sound = not wrong or self._ground.sound(kafka.topic, self._runtime.group_id, kafka.group_protocol)
         return result if sound else replace(result, stuck_broker=True)
