@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_detector.account import Account
+from anomaly_detector.adapters import allocator
 from anomaly_detector.adapters.beside import Beside
 from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
 from anomaly_detector.adapters.kafka.clients import error_of
@@ -26,6 +27,7 @@ log: Final = logging.getLogger(__name__)
 _WAIT_SECONDS: Final = 0.1
 _AGAIN_SECONDS: Final = 0.5
 _SHARE_SECONDS: Final = 30.0
+_TIDY_SECONDS: Final = 5.0
 
 
 class Service:
@@ -57,6 +59,8 @@ class Service:
         self._shared_anew = -_SHARE_SECONDS
         """When we last made the group share the partitions anew."""
         self._doubts = Doubts()
+        self._tidied = time.monotonic()
+        """When memory was given back last."""
         self._stopping = False
 
     def stop(self) -> None:
@@ -93,6 +97,13 @@ class Service:
             self._share()
             self._look_at_state()
             self.account.tell(now, self._topic_partitions)
+            self._tidy(now)
+
+    def _tidy(self, now: float) -> None:
+        """Gives back memory that nobody needs."""
+        if now - self._tidied > _TIDY_SECONDS:
+            allocator.give_back()
+            self._tidied = now
 
     def _new(self) -> Membership | None:
         """A stay with the credentials as they are now; None where they do not do: what is wrong with them is said elsewhere."""

@@ -66,7 +66,7 @@ class _InTransactions:
     """Sends what there is together with the position, and waits for it."""
 
     def __init__(self, settings: dict[str, str | int], consumer: Consumer, topic: str) -> None:
-        self._producer = Producer({**settings, "transactional.id": topic, "retry.backoff.ms": 5})
+        self._producer = Producer({**settings, "transactional.id": topic, "retry.backoff.ms": 5, "retry.backoff.max.ms": 20})
         self._producer.init_transactions(30)
         self._consumer, self._topic = consumer, topic
         self._waiting: list[Message] = []

@@ -19,9 +19,9 @@ HERE = Path(__file__).parent
 NODE_ID = 1
 BRIEF: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """The virtual machine of a broker that lives for a test: little memory, one collector thread, no second compiler."""
-LASTING: Final = ("-Xms1G", "-Xmx1G", "-XX:+UseSerialGC", "-XX:+AlwaysPreTouch")
-"""That of one which others are measured against: both compilers, and the heap that Kafka's own script grants. The script's
-collector (G1) wants cores of its own: on two threads of one core it doubles the 99th percentile of what clients wait for.
+LASTING: Final = ("-Xms2G", "-Xmx2G", "-XX:+UseSerialGC", "-XX:+AlwaysPreTouch")
+"""That of one which others are measured against: both compilers, and a heap as brokers at work have. The collector of Kafka's own
+script (G1) wants cores of its own: on two threads of one core it doubles the 99th percentile of what clients wait for.
 """
 
 

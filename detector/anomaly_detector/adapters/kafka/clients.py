@@ -111,7 +111,9 @@ def transactional(runtime: Runtime, pod: str) -> dict[str, Any]:
         del settings[bounded]
     return settings | {
         "transactional.id": f"{runtime.group_id}.{pod}",  # a container that is started again ends what it left open
-        "retry.backoff.ms": 5,  # 100 by default, which a transaction would wait while the last one is completing
+        # 100 and 1,000 by default: what a transaction would wait for the last one to complete, twice as long each time.
+        "retry.backoff.ms": 5,
+        "retry.backoff.max.ms": 20,
         # 5 by default; with none, hundreds of dead letters go in batches of a few, several at a time, and cost twice as much.
         "linger.ms": 1,
     }

@@ -1,0 +1,21 @@
+"""What the C library's allocator keeps for later is given back to the system.
+
+Copies that a checkpoint takes leave holes between what lives on. They are used again, but nobody gives them back: a pod with
+100,000 entities has ten megabytes of them. Giving them back takes a millisecond or two.
+"""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+
+def give_back() -> None:
+    """Does nothing where the C library has no `malloc_trim` (musl)."""
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Any:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
