@@ -21,7 +21,7 @@ class Connections:
 
         Raises AccessError, and KafkaException where the settings make no sense to librdkafka.
         """
-        self._runtime, self._pod = runtime, pod
+        self._runtime, self.pod = runtime, pod
         self.access = access.fingerprint(runtime.kafka)
         """Fingerprint of their credentials."""
         self.on_error = listener(self.access)
@@ -34,7 +34,7 @@ class Connections:
 
     def producer(self) -> Transactional:
         """Raises AccessError and KafkaException, too."""
-        return Transactional(clients.transactional(self._runtime, self._pod), self.on_error)
+        return Transactional(clients.transactional(self._runtime, self.pod), self.on_error)
 
     def close(self) -> None:
         """Of those that nobody has used."""

@@ -101,7 +101,8 @@ class ExactlyOnce:
     def offer(self, portions: Portions) -> None:
         """The next commit."""
         self._records = [record for portion in portions.values() for record in portion.records]
-        self._offsets = [TopicPartition(self._topic, number, portion.offset) for number, portion in portions.items()]
+        signed = self._connections.pod
+        self._offsets = [TopicPartition(self._topic, number, portion.offset, signed) for number, portion in portions.items()]
         if self._step is _Step.IDLE:
             self._step = _Step.BEGIN
 

@@ -18,11 +18,14 @@ from confluent_kafka.admin import OffsetSpec
 from anomaly_api.assignment import Runtime
 from anomaly_api.source import StartFrom
 from anomaly_detector.adapters.kafka.connections import Connections
+from anomaly_detector.adapters.kafka.leftovers import Leftovers
 from anomaly_detector.adapters.kafka.source_topic import described
 from anomaly_detector.core.journal import Journal, Recovered, Source
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 5.0
+_OPEN_SECONDS: Final = 1.5
+"""So long a transaction that is being committed may be in the way before it is taken for one that somebody has left open."""
 _AGAIN_SECONDS: Final = 0.3
 _SETTLE_SECONDS: Final = 5.0
 _AT_ONCE: Final = 100
@@ -52,6 +55,7 @@ class Recovery:
         self.found: queue.SimpleQueue[tuple[Wanted, Recovered]] = queue.SimpleQueue()
         self._moved: float | None = None
         """When anything came last that was asked for; None: nothing is."""
+        self._leftovers = Leftovers(runtime, connections.pod)
         self._met = False
         """Whether the consumer has heard of the state topic."""
         self._stopping = False
@@ -88,10 +92,10 @@ class Recovery:
 
     def _until_found(self, wanted: list[Wanted]) -> None:
         said = False
-        begin, count = time.monotonic(), len(wanted)
+        begin, count, patience = time.monotonic(), len(wanted), _OPEN_SECONDS
         while not self._stopping:
             try:
-                for each, recovered in self._recover(wanted):
+                for each, recovered in self._recover(wanted, patience):
                     self._moved = time.monotonic()
                     self.found.put((each, recovered))
                     wanted = [other for other in wanted if other is not each]
@@ -101,7 +105,9 @@ class Recovery:
                 if not said:
                     log.warning("where the group stands cannot be read; it is tried again: %s", failure)
                     said = True
+                self._leftovers.end(each.partition for each in wanted)
                 self._forget_layout()
+                patience = _ASK_SECONDS
             except Exception:  # the outer loop of this thread: without it nothing is read
                 log.exception("finding out where the group stands failed; it is tried again")
             time.sleep(_AGAIN_SECONDS)
@@ -115,11 +121,11 @@ class Recovery:
             except KafkaException as failure:
                 log.info("topic %s cannot be looked at: %s", topic, failure)
 
-    def _recover(self, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Recovered]]:
+    def _recover(self, wanted: list[Wanted], patience: float) -> Iterator[tuple[Wanted, Recovered]]:
         source = self._runtime.kafka.topic
         asked = [TopicPartition(source, each.partition) for each in wanted]
         committed = {}
-        for answer in self._consumer.committed(asked, _ASK_SECONDS):
+        for answer in self._consumer.committed(asked, patience):
             if answer.error is not None:
                 raise KafkaException(answer.error)
             committed[answer.partition] = answer.offset if answer.offset >= 0 else None
@@ -180,6 +186,7 @@ class Recovery:
         topic = self._runtime.state_topic
         journals = {partition: Journal() for partition in ends}
         left = {partition for partition, end in ends.items() if end > 0}
+        looked = 0.0
         if left:
             if not self._met:  # a client that is given a topic that it does not know yet looks for its leaders a second later
                 self._consumer.list_topics(topic, _ASK_SECONDS)
@@ -187,6 +194,9 @@ class Recovery:
             self._consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
         try:
             while left and not self._stopping:
+                if time.monotonic() - max(looked, self._moved or 0.0) > _OPEN_SECONDS:
+                    self._leftovers.end(left)
+                    looked = time.monotonic()
                 for message in self._some():
                     error, number, offset = message.error(), message.partition(), message.offset()
                     assert number is not None and offset is not None, "it was fetched"  # noqa: PT018 - for mypy
