@@ -31,12 +31,12 @@ class Leftovers:
         self._runtime, self._pod = runtime, pod
 
     def end(self, partitions: Iterable[int]) -> None:
-        """Ends what may hold these partitions up. What goes wrong is said; whoever waits asks again."""
+        """Ends what may hold these partitions up. Where that cannot be seen, nothing happens: whoever waits asks again."""
         try:
             for name in sorted(self._gone(self._signers(partitions))):
                 self._end(name)
         except (KafkaException, AccessError) as failure:
-            log.info("whether a pod that is gone holds partitions up cannot be seen: %s", failure)
+            log.debug("whether a pod that is gone holds partitions up cannot be seen: %s", failure)
 
     def _signers(self, partitions: Iterable[int]) -> set[str]:
         """Who committed the positions of these partitions."""

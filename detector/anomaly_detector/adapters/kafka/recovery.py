@@ -105,7 +105,8 @@ class Recovery:
                 if not said:
                     log.warning("where the group stands cannot be read; it is tried again: %s", failure)
                     said = True
-                self._leftovers.end(each.partition for each in wanted)
+                if not self._stopping:
+                    self._leftovers.end(each.partition for each in wanted)
                 self._forget_layout()
                 patience = _ASK_SECONDS
             except Exception:  # the outer loop of this thread: without it nothing is read
