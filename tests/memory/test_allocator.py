@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ def _own() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library gives back by itself")
+@pytest.mark.skipif(allocator._trim is None, reason="the C library gives back by itself")
 def test_holes_between_what_lives_are_given_back() -> None:
     made = [bytes(_SIZE) for _ in range(_COUNT)]
     kept = made[::-_EVERY]

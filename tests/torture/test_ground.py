@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from anomaly_api.source import GroupProtocol
+
+if TYPE_CHECKING:
+    from dev.torture.ground import Ground
+
+
+@pytest.fixture
+def mine() -> Iterator[Ground]:
+    """One with a topic."""
+    from dev.torture.ground import ground
+
+    with ground(f"tests-{os.getpid()}-ground") as made:
+        admin = AdminClient({"bootstrap.servers": made.broker.bootstrap})
+        admin.create_topics([NewTopic("topic", 1, 1)])["topic"].result(30)
+        yield made
 
 
 @pytest.mark.parametrize(("group", "place"), [("", 0), ("a", 1), ("polygenelubricants", 0), ("torture-298e5ef0.group", 3)])
@@ -35,35 +51,23 @@ def test_a_broker_that_cannot_read_what_it_wrote_of_a_group_is_told_by_its_log()
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", list(GroupProtocol))
-def test_a_broker_that_does_nothing_is_told_from_one_that_does(protocol: GroupProtocol) -> None:
-    from dev.torture.ground import ground
-
-    with ground(f"tests-{os.getpid()}-ground") as mine:
-        admin = AdminClient({"bootstrap.servers": mine.broker.bootstrap})
-        admin.create_topics([NewTopic("topic", 1, 1)])["topic"].result(30)
-        assert mine.sound("topic", "group", protocol)
-        mine.broker.pause()
-        assert not mine.sound("topic", "group", protocol, 5.0)
-        mine.broker.resume()
-        assert mine.sound("topic", "group", protocol)
+def test_a_broker_that_does_nothing_is_told_from_one_that_does(mine: Ground, protocol: GroupProtocol) -> None:
+    assert mine.sound("topic", "group", protocol)
+    mine.broker.pause()
+    assert not mine.sound("topic", "group", protocol, 5.0)
+    mine.broker.resume()
+    assert mine.sound("topic", "group", protocol)
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("protocol", list(GroupProtocol))
-def test_a_broker_that_keeps_somebody_in_the_group_after_all_are_dead_is_not_sound(protocol: GroupProtocol) -> None:
-    from dev.torture.ground import ground
-
-    with ground(f"tests-{os.getpid()}-ground") as mine:
-        admin = AdminClient({"bootstrap.servers": mine.broker.bootstrap})
-        admin.create_topics([NewTopic("topic", 1, 1)])["topic"].result(30)
-        kept = Consumer(
-            {"bootstrap.servers": mine.broker.bootstrap, "group.id": "group", "group.protocol": protocol.value.lower()}
-        )
-        try:
-            kept.subscribe(["topic"])
-            while not kept.assignment():
-                kept.poll(0.1)
-            assert not mine.sound("topic", "group", protocol, 3.0)
-        finally:
-            kept.close()
-        assert mine.sound("topic", "group", protocol)
+def test_a_broker_that_keeps_somebody_in_the_group_after_all_are_dead_is_not_sound(mine: Ground, protocol: GroupProtocol) -> None:
+    kept = Consumer({"bootstrap.servers": mine.broker.bootstrap, "group.id": "group", "group.protocol": protocol.value.lower()})
+    try:
+        kept.subscribe(["topic"])
+        while not kept.assignment():
+            kept.poll(0.1)
+        assert not mine.sound("topic", "group", protocol, 3.0)
+    finally:
+        kept.close()
+    assert mine.sound("topic", "group", protocol)

@@ -5,17 +5,12 @@ Copies that a checkpoint takes leave holes between what lives on. They are used 
 """
 
 import ctypes
-from functools import cache
-from typing import Any
+from typing import Final
+
+_trim: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def give_back() -> None:
     """Does nothing where the C library has no `malloc_trim` (musl)."""
-    trim = _trim()
-    if trim is not None:
-        trim(0)
-
-
-@cache
-def _trim() -> Any:
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if _trim is not None:
+        _trim(0)

@@ -21,7 +21,9 @@ class Connections:
 
         Raises AccessError, and KafkaException where the settings make no sense to librdkafka.
         """
-        self._runtime, self.pod = runtime, pod
+        self._runtime = runtime
+        self.pod = pod
+        """The name by which the group and the coordinator of transactions know it."""
         self.access = access.fingerprint(runtime.kafka)
         """Fingerprint of their credentials."""
         self.on_error = listener(self.access)

@@ -187,7 +187,7 @@ class Recovery:
         topic = self._runtime.state_topic
         journals = {partition: Journal() for partition in ends}
         left = {partition for partition, end in ends.items() if end > 0}
-        looked = 0.0
+        looked = time.monotonic()
         if left:
             if not self._met:  # a client that is given a topic that it does not know yet looks for its leaders a second later
                 self._consumer.list_topics(topic, _ASK_SECONDS)
@@ -195,7 +195,7 @@ class Recovery:
             self._consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
         try:
             while left and not self._stopping:
-                if time.monotonic() - max(looked, self._moved or 0.0) > _OPEN_SECONDS:
+                if time.monotonic() - max(looked, self._moved or looked) > _OPEN_SECONDS:
                     self._leftovers.end(left)
                     looked = time.monotonic()
                 for message in self._some():
