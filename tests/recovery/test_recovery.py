@@ -139,6 +139,17 @@ def test_what_goes_wrong_while_the_client_tells_of_partitions_is_raised_as_it_is
     made.close()
 
 
+def test_partitions_are_ours_only_once_it_is_asked_where_they_begin(place: Place) -> None:
+    made = connections(place, "asked")
+    ours: list[list[int]] = []
+    member = Member(place.runtime, made.member, lambda _: ours.append(member.owned), lambda _, ours: None)
+    member.join()
+    while not member.joined:
+        member.read(1, 1.0)
+    assert (ours, member.owned) == ([[]], [0, 1]), "else it could be told that none of ours has still to begin"
+    made.close()
+
+
 def read_on(member: Member) -> None:
     while True:
         member.read(1, 1.0)

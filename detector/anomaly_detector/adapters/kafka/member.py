@@ -206,10 +206,10 @@ class Member:
         consumer.incremental_assign([TopicPartition(self._topic, number, 0) for number in numbers])
         if numbers:
             self.pause(numbers)
+        self._arrived(numbers)  # before anybody is told that they are ours: who hears of them asks whether they have begun
         self.joined = self._asleep = True
         self._owned |= set(numbers)
         log.info("partitions assigned: %s", numbers or "none")
-        self._arrived(numbers)
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = sorted(self._owned & {each.partition for each in partitions})
