@@ -78,10 +78,9 @@ def component(
     listeners: list[Listener],
     controller: int,
     overrides: Mapping[str, str],
-    java: str = "",
     machine: Sequence[str] = jars.BRIEF,
 ) -> Component:
-    """Writes the settings and an empty store into `folder`."""
+    """Writes the settings and an empty store into `folder`. `machine` are options of the virtual machine."""
     folder.mkdir(parents=True, exist_ok=True)
     programs.copy_store(folder / "data")
     made = settings(listeners, controller, str(folder / "data"), overrides)
@@ -90,7 +89,6 @@ def component(
         NAME,
         programs.java("kafka.Kafka", str(folder / "server.properties"), machine=machine),
         ready=f"tcp://{listeners[0].bind}",
-        env={"JDK_JAVA_OPTIONS": java} if java else {},
     )
 
 
@@ -128,13 +126,9 @@ def up(
     tell: Tell = silent,
     overrides: Mapping[str, str] | None = None,
     more: Sequence[Listener] = (),
-    java: str = "",
     machine: Sequence[str] = jars.BRIEF,
 ) -> Broker:
-    """A broker on free ports of the loopback, with `more` listeners; the one that is there already, if it is.
-
-    `java` is for the virtual machine, `machine` what kind of one it is.
-    """
+    """A broker on free ports of the loopback, with `more` listeners; the one that is there already, if it is."""
     programs = jars.fetched(tell)
     state = State.of(name)
     port, controller = ports.free(2)
@@ -142,7 +136,7 @@ def up(
 
     def plan() -> Plan:
         listeners = [Listener("PLAINTEXT", address, address), *more]
-        made = component(programs, state.folder / NAME, listeners, controller, overrides or {}, java, machine)
+        made = component(programs, state.folder / NAME, listeners, controller, overrides or {}, machine)
         (state.folder / _BOOTSTRAP).write_text(address)
         return Plan((made,))
 
@@ -162,11 +156,10 @@ def running(
     tell: Tell = silent,
     overrides: Mapping[str, str] | None = None,
     more: Sequence[Listener] = (),
-    java: str = "",
     machine: Sequence[str] = jars.BRIEF,
 ) -> Iterator[Broker]:
     """A broker for as long as the context and this process live."""
     try:
-        yield up(name, leashed=True, tell=tell, overrides=overrides, more=more, java=java, machine=machine)
+        yield up(name, leashed=True, tell=tell, overrides=overrides, more=more, machine=machine)
     finally:
         group.down(State.of(name))

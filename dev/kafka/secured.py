@@ -30,7 +30,7 @@ from confluent_kafka.admin import (
 )
 
 from dev import ports
-from dev.kafka import broker
+from dev.kafka import broker, jars
 from dev.kafka.authority import Authority
 from dev.kafka.broker import Listener
 
@@ -93,7 +93,7 @@ def running(name: str, folder: Path, users: Mapping[str, str], keys: dict[str, o
     overrides = settings(folder, users, {"sasl": SESSION_SECONDS, "hasty": HASTY_SECONDS})
     addresses = {each: f"127.0.0.1:{port}" for each, port in zip(_LISTENERS, ports.free(len(_LISTENERS)), strict=True)}
     more = [Listener(each, address, address, _LISTENERS[each]) for each, address in addresses.items()]
-    with broker.running(name, overrides=overrides, more=more, java=java(folder)) as made:
+    with broker.running(name, overrides=overrides, more=more, machine=machine(folder)) as made:
         yield Secured(made.bootstrap, authority, addresses["SASL"], addresses["HASTY"], addresses["MUTUAL"])
 
 
@@ -107,8 +107,13 @@ def prepared(folder: Path, keys: Mapping[str, object], *alternatives: str) -> Au
     return authority
 
 
-def java(folder: Path) -> str:
-    """For the virtual machine: which keys of token issuers it may read."""
+def machine(folder: Path) -> tuple[str, ...]:
+    """A broker's virtual machine that may read the keys of whoever issues tokens."""
+    return (*jars.BRIEF, may_read_keys(folder))
+
+
+def may_read_keys(folder: Path) -> str:
+    """The option of the virtual machine for that."""
     return f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={(folder / _KEYS).as_uri()}"
 
 

@@ -37,7 +37,7 @@ def _in_own(cluster: Cluster, name: str, folder: Path, tell: Tell) -> tuple[str,
     machine, address = f"127.0.0.1:{own.broker_ports(state)[1]}", f"{_HOST}:{_PORT}"
     listeners = [Listener("PLAINTEXT", machine, machine), Listener("SASL", f"{node.ADDRESS}:{_PORT}", address, "SASL_SSL")]
     overrides = secured.settings(folder, {}, _SESSIONS)
-    made = broker.component(jars.fetched(tell), folder, listeners, _CONTROLLER, overrides, secured.java(folder))
+    made = broker.component(jars.fetched(tell), folder, listeners, _CONTROLLER, overrides, secured.machine(folder))
     group.add(state, replace(made, name=NAME))
     in_cluster.serve(cluster, NAME, _PORT)
     group.wait_until(state, NAME, "Ready", broker.START_SECONDS)
@@ -53,5 +53,5 @@ def _in_kind(cluster: Cluster, name: str, folder: Path) -> tuple[str, str]:
     mounted = Path(in_kind.FILES)
     files = {each: (folder / each).read_text() for each in secured.FILES}
     overrides = secured.settings(mounted, {}, _SESSIONS)
-    in_kind.run(cluster, NAME, listeners, overrides, kind.BROKER_NODE_PORTS[1], files, secured.java(mounted))
+    in_kind.run(cluster, NAME, listeners, overrides, kind.BROKER_NODE_PORTS[1], files, secured.may_read_keys(mounted))
     return machine, address

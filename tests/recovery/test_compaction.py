@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from anomaly_api.alert import EpisodeEvent
 from anomaly_api.assignment import Assignment
@@ -36,15 +35,6 @@ def headers(topics: Topics, state: str) -> list[int]:
     return [message.offset() or 0 for message in found if message.key() == journal.header_key()]
 
 
-def until_committed(topics: Topics, group: str, offset: int) -> None:
-    """What a pod that is killed has decided and not committed is decided again."""
-    consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": group})
-    deadline = time.monotonic() + 30
-    while consumer.committed([TopicPartition(topics.name, 0)], 10)[0].offset != offset:
-        assert time.monotonic() < deadline, "it is not committed"
-    consumer.close()
-
-
 def test_a_pod_goes_on_with_what_is_left_of_a_topic_that_was_compacted(tmp_path: Path) -> None:
     with broker.running(f"tests-{os.getpid()}-compaction", overrides={"log.cleaner.backoff.ms": "100"}) as own:
         topics = Topics(own.bootstrap)
@@ -63,7 +53,7 @@ def test_a_pod_goes_on_with_what_is_left_of_a_topic_that_was_compacted(tmp_path:
                 seen |= set(there)
                 topics.readings(range(at, at + 10), calm, b"pump-2")
                 at += 10
-            until_committed(topics, order.group_id, 102 + at - 1000)
+            topics.until_committed(order.group_id, 102 + at - 1000)
             first.process.kill()
             first.process.wait()
         with pod(tmp_path / "pod", order, assignment, ANOMALY_CHECKPOINT_READINGS=EVERY) as second:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from anomaly_api.assignment import Assignment, Revision, Runtime
@@ -36,11 +34,7 @@ def read_and_open(topics: Topics, order: Runtime, running: Pod) -> None:
     topics.readings(range(1050, 1053), broken)
     assert {alert["data"]["reason"] for alert in told(topics, 2)} == {"Opened"}
     running.until(lambda found: found.source.lag == 0 and found.readings == 53)
-    looking = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": order.group_id})
-    place, deadline = TopicPartition(topics.name, 0), time.monotonic() + 30
-    while looking.committed([place], 10)[0].offset != 53:
-        assert time.monotonic() < deadline, "it does not commit"
-    looking.close()
+    topics.until_committed(order.group_id, 53)
 
 
 @pytest.mark.parametrize("delivery", list(Delivery))

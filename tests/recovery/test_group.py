@@ -63,14 +63,6 @@ def group(topics: Topics) -> tuple[ConsumerGroupType, list[str], int]:
     return found.type, members, sum(len(member.assignment.topic_partitions) for member in found.members)
 
 
-def committed(topics: Topics) -> int:
-    """Readings that the group will not be given again."""
-    consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": runtime(topics).group_id})
-    [place] = consumer.committed([TopicPartition(topics.name, 0)], 30)
-    consumer.close()
-    return place.offset
-
-
 def seen(topics: Topics, count: int) -> list[tuple[EpisodeEvent, str]]:
     """Alerts, as who reads committed records sees them; more than `count` if there are."""
     topics.received(topics.alerts, count)
@@ -118,7 +110,7 @@ def test_a_zombie_whose_name_another_has_taken_over_decides_nothing_and_goes_on_
     topics.create(partitions=1)
     with pod(tmp_path / "one" / "twin", runtime(topics), ORDER) as zombie:
         topics.readings(range(1000, 1100), calm)
-        eventually(lambda: committed(topics) == 100)  # one that has yet to introduce its transactions would fence the heir
+        topics.until_committed(runtime(topics).group_id, 100)  # without transactions it would fence the heir
         zombie.process.send_signal(signal.SIGSTOP)
         with pod(tmp_path / "two" / "twin", runtime(topics), ORDER) as heir:
             topics.readings(range(1100, 1103), broken)

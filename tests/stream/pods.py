@@ -102,6 +102,21 @@ class Topics:
             self.send(json.dumps({"at": at, **reading}).encode(), key)
         self.producer.flush(30)
 
+    def committed(self, group: str) -> int:
+        """Readings of the first partition that the group will not be given again; negative: it has no position."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "enable.auto.commit": False})
+        try:
+            [place] = consumer.committed([TopicPartition(self.name, 0)], 30)
+            return place.offset
+        finally:
+            consumer.close()
+
+    def until_committed(self, group: str, offset: int) -> None:
+        """What a pod has decided and not committed when it is killed is decided again."""
+        deadline = time.monotonic() + 30
+        while (found := self.committed(group)) != offset:
+            assert time.monotonic() < deadline, f"{found} is committed, not {offset}"
+
     def received(self, topic: str, count: int, seconds: float = 30.0) -> list[Message]:
         """The first `count` records of a topic; fewer when they do not come in time."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": uuid4().hex, "enable.auto.commit": False})
