@@ -1,4 +1,4 @@
-.PHONY: demo up down test lint crds bench scale torture clean
+.PHONY: demo up down test lint crds bench scale torture keda clean
 
 demo up down: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.$@ $(if $(DATA),--data $(DATA))
 test: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check
@@ -6,5 +6,6 @@ lint: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check --lint
 bench: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.bench $(if $(QUICK),--quick)
 scale: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.scale
 torture: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.torture $(if $(N),--schedules $(N)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+keda: ; @sh dev/bootstrap.sh && exec .venv/bin/pytest -v -s -m keda tests/operator/test_keda.py
 crds: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.crds
 clean: down ; rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,7 +19,7 @@ _LINT: Final = (
     ("import contracts", ["lint-imports", "--no-cache"]),
 )
 _TESTS: Final = (
-    ("unit and property tests", ["pytest", "-q", "-m", "not integration and not e2e"]),
+    ("unit and property tests", ["pytest", "-q", "-m", "not integration and not e2e and not keda"]),
     ("integration and end-to-end tests", ["pytest", "-v", "-m", "integration or e2e", "--durations=15"]),
 )
 # Two threads of torch or numpy collapse when the other core is busy (60 times slower): one each, always.

@@ -32,6 +32,11 @@ class Cluster:
         """Until the first namespace has its service account, without which no pod is admitted."""
         self.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace=default", "--timeout=60s")
 
+    def wait_for_definitions(self, *which: str) -> None:
+        """Until custom resources can be applied. One made this instant has no conditions, which kubectl takes for an error."""
+        for what in ("jsonpath={.status.conditions}", "condition=Established"):
+            self.kubectl("wait", f"--for={what}", "--timeout=60s", *which)
+
 
 def _output(program: str, done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode != 0:

@@ -16,7 +16,7 @@ KUBERNETES = "v1.34.2"  # the last minor that runs on cgroup v1 by default; go.m
 KIND = "v0.30.0"  # its node image is Kubernetes 1.34
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns")
 # No DWARF and no garbage collection in the compiler: a quarter less of several minutes.
-_FLAGS = ("-trimpath", "-gcflags=all=-dwarf=false")
+FLAGS = ("-trimpath", "-gcflags=all=-dwarf=false")
 _ENVIRONMENT = {"CGO_ENABLED": "0", "GOGC": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 
 
@@ -32,16 +32,16 @@ class Binaries:
 
 def built(tell: Tell) -> Binaries:
     """The components of kubebox, kubectl, helm and pause; minutes the first time, then nothing."""
-    return Binaries(cache.made("kubernetes", cache.digest(SOURCE, " ".join(_FLAGS)), lambda into: _build(into, tell)))
+    return Binaries(cache.made("kubernetes", cache.digest(SOURCE, " ".join(FLAGS)), lambda into: _build(into, tell)))
 
 
 def _build(into: Path, tell: Tell) -> None:
     version = f"-X k8s.io/component-base/version.gitVersion={KUBERNETES}"
     with telling(tell, "building Kubernetes from its Go modules (4 to 5 minutes on 2 cores, once)"):
-        _go(SOURCE, "build", *_FLAGS, f"-ldflags=-s -w {version}", "-o", str(into / "kubebox"), ".")
+        go(SOURCE, "build", *FLAGS, f"-ldflags=-s -w {version}", "-o", str(into / "kubebox"), ".")
     with telling(tell, "building Helm from its Go modules (under a minute, once)"):
-        _go(SOURCE, "build", *_FLAGS, "-ldflags=-s -w", "-o", str(into / "helm"), "helm.sh/helm/v3/cmd/helm")
-        _go(SOURCE, "build", *_FLAGS, "-ldflags=-s -w", "-o", str(into / "pause"), "./pause")
+        go(SOURCE, "build", *FLAGS, "-ldflags=-s -w", "-o", str(into / "helm"), "helm.sh/helm/v3/cmd/helm")
+        go(SOURCE, "build", *FLAGS, "-ldflags=-s -w", "-o", str(into / "pause"), "./pause")
     for name in (*COMPONENTS, "kubectl"):
         (into / name).symlink_to("kubebox")
 
@@ -63,21 +63,23 @@ def kind(tell: Tell) -> str:
 
     def build(into: Path) -> None:
         with telling(tell, f"building kind {KIND}"):
-            _go(Path.home(), "install", f"sigs.k8s.io/kind@{KIND}", GOBIN=str(into), GOFLAGS="")
+            go(Path.home(), "install", f"sigs.k8s.io/kind@{KIND}", GOBIN=str(into), GOFLAGS="")
 
     return str(cache.made("kind", KIND, build) / "kind")
 
 
-def _go(where: Path, *arguments: str, **environment: str) -> None:
+def go(where: Path, *arguments: str, **environment: str) -> str:
+    """What Go's command prints; RuntimeError with what it said when it fails or is missing."""
     if shutil.which("go") is None:
         raise RuntimeError("Go is missing: install Go 1.26 or newer (https://go.dev/dl), or start a Docker engine")
     done = subprocess.run(
         ["go", *arguments],
         cwd=where,
         env={**os.environ, **_ENVIRONMENT, **environment},
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
         raise RuntimeError(f"go {arguments[0]} failed in {where}:\n{done.stderr[-3000:]}")
+    return done.stdout

@@ -42,7 +42,7 @@ def _served(cluster: Cluster) -> None:
     """Waits for the CRDs that there are: one that is deleted before it was ever served takes minutes to go."""
     there = cluster.kubectl("get", "crd", "--ignore-not-found", "-o", "name", *CRDS).split()
     if there:
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *there)
+        cluster.wait_for_definitions(*there)
         cluster.kubectl("get", ",".join(name.partition("/")[2] for name in there), "--all-namespaces")
 
 

@@ -68,7 +68,7 @@ def _causes(status: dict[str, Any]) -> list[Refusal]:
 def with_crds(api_server: Cluster) -> Cluster:
     """The API server, once it serves both resources."""
     api_server.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    api_server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    api_server.wait_for_definitions("-f", str(CRDS))
     return api_server
 
 

@@ -27,8 +27,7 @@ def control_plane(api_server: Cluster) -> Cluster:
     """The API server with the CRDs."""
     crds = [part for plural in ("anomalydetectors", "anomalymodels") for part in ("-f", str(ROOT / "crds" / f"{plural}.yaml"))]
     api_server.kubectl("apply", "--server-side", "--force-conflicts", *crds)
-    for plural in ("anomalydetectors", "anomalymodels"):
-        api_server.kubectl("wait", "--for=condition=Established", f"crd/{plural}.anomaly-operator.dev", "--timeout=30s")
+    api_server.wait_for_definitions(*crds)
     return api_server
 
 

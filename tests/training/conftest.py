@@ -113,7 +113,7 @@ class Registered:
 def with_crds(api_server: Any) -> Any:
     """The API server, once it serves both resources."""
     api_server.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    api_server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    api_server.wait_for_definitions("-f", str(CRDS))
     return api_server
 
 
