@@ -27,7 +27,7 @@ log: Final = logging.getLogger(__name__)
 _WAIT_SECONDS: Final = 0.1
 _AGAIN_SECONDS: Final = 0.5
 _SHARE_SECONDS: Final = 30.0
-_TIDY_SECONDS: Final = 5.0
+_TIDY_SECONDS: Final = 1.0
 
 
 class Service:
