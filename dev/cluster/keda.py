@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from dev import cache, ports
-from dev.cluster import binaries
+from dev.cluster import binaries, external_metrics
 from dev.kafka.authority import Authority
 from dev.progress import Tell, telling
 from dev.supervision.leash import LEASHED
@@ -27,7 +27,6 @@ VERSION: Final = "v2.21.0"
 _MODULE: Final = f"github.com/kedacore/keda/v2@{VERSION}"
 _PROGRAMS: Final = ("operator", "adapter")
 _CRDS: Final = "crds"
-_METRICS: Final = "v1beta1.external.metrics.k8s.io"
 _NAMESPACE: Final = "keda"
 _READERS: Final = "external-metrics-reader"
 
@@ -76,22 +75,22 @@ def running(cluster: Cluster, folder: Path, tell: Tell) -> Iterator[None]:
         *(f"--tls-cert-file={keys / 'tls.crt'}", f"--tls-private-key-file={keys / 'tls.key'}"),
         *(f"--metrics-service-address=localhost:{lag}", f"--lister-kubeconfig={cluster.kubeconfig}"),
         *(f"--authentication-kubeconfig={cluster.kubeconfig}", f"--authorization-kubeconfig={cluster.kubeconfig}"),
-        "--authorization-always-allow-paths=/apis/*",  # what there is; what it says is in _surroundings
+        "--authorization-always-allow-paths=/apis/*",  # what there is; what it says is in _rights
     )
     definitions = [part for each in sorted(programs.crds.iterdir()) for part in ("-f", str(each))]
     cluster.kubectl("apply", "--server-side", *definitions)
     try:
         cluster.wait_for_definitions(*definitions)
-        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(_surroundings(adapter)))
+        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(_rights()))
         with (
             _program(folder / "operator.log", [programs["operator"], *operator], environment),
             _program(folder / "adapter.log", [programs["adapter"], *server], environment),
+            external_metrics.registered(cluster, adapter),
         ):
-            cluster.kubectl("wait", "--for=condition=Available", f"apiservice/{_METRICS}", "--timeout=90s")
             yield
     finally:
-        made = [f"apiservice/{_METRICS}", f"namespace/{_NAMESPACE}", f"clusterrolebinding/{_READERS}", f"clusterrole/{_READERS}"]
-        cluster.run("delete", *made, "--ignore-not-found", "--wait=false")
+        made = [f"{kind}/{_READERS}" for kind in ("clusterrolebinding", "clusterrole")]
+        cluster.run("delete", f"namespace/{_NAMESPACE}", *made, "--ignore-not-found", "--wait=false")
         cluster.run("delete", *definitions, "--ignore-not-found", "--wait=false")
 
 
@@ -104,31 +103,16 @@ def _keys(folder: Path) -> Path:
     return folder
 
 
-def _surroundings(port: int) -> list[dict[str, Any]]:
-    """The API server finds the adapter by a Service that is a name for the loopback.
-
-    That of a bare control plane does not say for whom it asks: anybody may.
-    """
-    service = {"type": "ExternalName", "externalName": "localhost"}
-    registered = {
-        "group": "external.metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
-        "insecureSkipTLSVerify": True, "service": {"name": "adapter", "namespace": _NAMESPACE, "port": port},
-    }  # fmt: skip
+def _rights() -> list[dict[str, Any]]:
+    """Of who asks for metrics: for whom it asks, the API server of a bare control plane does not say, so that anybody may."""
     rights = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": _READERS}}
     anybody = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:unauthenticated"}]
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": _READERS}
-    read = {"apiGroups": ["external.metrics.k8s.io"], "resources": ["*"], "verbs": ["get", "list"]}
+    read = {"apiGroups": [external_metrics.GROUP], "resources": ["*"], "verbs": ["get", "list"]}
     return [
         {**rights, "kind": "ClusterRole", "rules": [read]},
         {**rights, "kind": "ClusterRoleBinding", "subjects": anybody, "roleRef": role},
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "adapter", "namespace": _NAMESPACE}, "spec": service},
-        {
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": _METRICS},
-            "spec": registered,
-        },
     ]
 
 

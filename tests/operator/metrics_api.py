@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-import yaml
-
+from dev.cluster import external_metrics
+from dev.cluster.external_metrics import GROUP
 from dev.kafka.authority import Authority
 
 if TYPE_CHECKING:
     from dev.cluster.access import Cluster
 
 Document = dict[str, Any]
-_GROUP = "external.metrics.k8s.io"
 
 
 @dataclass
@@ -32,19 +31,6 @@ class ExternalMetric:
     value: int = 0
     asked: set[tuple[str, str, str]] = field(default_factory=set)
     """Namespace, name and selector of what was asked for."""
-
-
-def _registration(port: int) -> list[Document]:
-    """The API server finds the server by a Service that is a name for the loopback."""
-    service: Document = {"metadata": {"name": "metrics", "namespace": "kube-system"}, "apiVersion": "v1", "kind": "Service"}
-    service["spec"] = {"type": "ExternalName", "externalName": "localhost"}
-    found: Document = {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService"}
-    found["metadata"] = {"name": f"v1beta1.{_GROUP}"}
-    found["spec"] = {
-        "group": _GROUP, "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
-        "insecureSkipTLSVerify": True, "service": {"name": "metrics", "namespace": "kube-system", "port": port},
-    }  # fmt: skip
-    return [service, found]
 
 
 @contextmanager
@@ -59,14 +45,14 @@ def served(cluster: Cluster, folder: Path) -> Iterator[ExternalMetric]:
             answer: Document = {
                 "kind": "APIResourceList",
                 "apiVersion": "v1",
-                "groupVersion": f"{_GROUP}/v1beta1",
+                "groupVersion": f"{GROUP}/v1beta1",
                 "resources": [],
             }
             if "namespaces" in path:
                 metric.asked.add((path[-2], path[-1], parse_qs(address.query).get("labelSelector", [""])[0]))
                 item = {"metricName": path[-1], "metricLabels": {}, "value": str(metric.value)}
                 item["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                answer = {"kind": "ExternalMetricValueList", "apiVersion": f"{_GROUP}/v1beta1", "metadata": {}, "items": [item]}
+                answer = {"kind": "ExternalMetricValueList", "apiVersion": f"{GROUP}/v1beta1", "metadata": {}, "items": [item]}
             body = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -85,12 +71,9 @@ def served(cluster: Cluster, folder: Path) -> Iterator[ExternalMetric]:
     context.load_cert_chain(folder / "metrics.crt", folder / "metrics.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    documents = yaml.safe_dump_all(_registration(int(server.server_address[1])))
     try:
-        cluster.kubectl("apply", "-f", "-", stdin=documents)
-        cluster.kubectl("wait", "--for=condition=Available", f"apiservice/v1beta1.{_GROUP}", "--timeout=60s")
-        yield metric
+        with external_metrics.registered(cluster, int(server.server_address[1])):
+            yield metric
     finally:
-        cluster.run("delete", f"apiservice/v1beta1.{_GROUP}", "service/metrics", "--namespace=kube-system", "--ignore-not-found")
         server.shutdown()
         server.server_close()

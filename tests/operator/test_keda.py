@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anomaly_api.assignment import Assignment, Runtime
+from anomaly_api.assignment import Assignment
 from tests.contract.documents import example_of_kind
 from tests.operator.running import Document, eventually
-from tests.operator.test_scaling import replicas
+from tests.operator.test_scaling import edited, replicas
 from tests.stream.pods import Topics, calm, pod, revision, runtime
 
 if TYPE_CHECKING:
@@ -33,20 +33,16 @@ def example(kafka: Broker) -> tuple[Document, Document]:
     return detector, scaled
 
 
-def orders(topics: Topics, detector: Document) -> Runtime:
-    """What a pod of the example is told."""
-    return runtime(topics, detector["spec"]["source"]["kafka"]["groupId"])
-
-
 def test_the_example_follows_the_lag_of_the_group_that_pods_commit_for(served: Plant, kafka: Broker, tmp_path: Path) -> None:
     from dev.cluster import keda
     from dev.progress import plain
 
     detector, scaled = example(kafka)
     deployment = scaled["spec"]["scaleTargetRef"]["name"]
-    topics = Topics(kafka.bootstrap, detector["spec"]["source"]["kafka"]["topic"])
+    source = detector["spec"]["source"]["kafka"]
+    topics = Topics(kafka.bootstrap, source["topic"])
     topics.create(partitions=PARTITIONS)
-    order, assignment = orders(topics, detector), Assignment(stable=revision())
+    order, assignment = runtime(topics, source["groupId"]), Assignment(stable=revision())
     with keda.running(served.cluster, tmp_path, plain):
         served.apply(detector)
         eventually(lambda: replicas(served, deployment) == 1)
@@ -62,8 +58,7 @@ def test_the_example_follows_the_lag_of_the_group_that_pods_commit_for(served: P
         for partition in range(PARTITIONS):
             send(topics, partition, 62_500)
         eventually(lambda: replicas(served, deployment) == 3, 120)
-        served.edit("anomalydetector", detector["metadata"]["name"], {"spec": {"pod": {"labels": {"team": "plant"}}}})
-        eventually(lambda: "team" in served.get("deployment", deployment)["spec"]["template"]["metadata"]["labels"], 10)
+        edited(served, detector["metadata"]["name"])
         assert replicas(served, deployment) == 3
         with pod(tmp_path / "again", order, assignment):
             eventually(lambda: replicas(served, deployment) == 1, 120)

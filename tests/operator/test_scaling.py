@@ -27,6 +27,13 @@ def replicas(plant: Plant, deployment: str = "pumps-detector") -> int:
     return int(found["spec"]["replicas"])
 
 
+def edited(plant: Plant, detector: str) -> None:
+    """Its Deployment is written again, for another reason than the number of pods."""
+    plant.edit("anomalydetector", detector, {"spec": {"pod": {"labels": {"team": "plant"}}}})
+    written = f"{detector}-detector"
+    eventually(lambda: "team" in plant.get("deployment", written)["spec"]["template"]["metadata"]["labels"], 10)
+
+
 def autoscaler(target: Document, fewest: int) -> Document:
     """Without metrics, its controller still keeps to the fewest."""
     resource = {"type": "Pods", "pods": {"metric": {"name": "anomaly_detector_lag_seconds"}}}
@@ -57,8 +64,7 @@ def test_a_horizontal_pod_autoscaler_of_the_deployment_has_the_say(served: Plant
     eventually(lambda: replicas(served) == 1)
     served.apply(autoscaler({"apiVersion": "apps/v1", "kind": "Deployment", "name": "pumps-detector"}, 3))
     eventually(lambda: replicas(served) == 3, 60)
-    served.edit("anomalydetector", "pumps", {"spec": {"pod": {"labels": {"team": "plant"}}}})
-    eventually(lambda: "team" in served.get("deployment", "pumps-detector")["spec"]["template"]["metadata"]["labels"], 10)
+    edited(served, "pumps")
     assert replicas(served) == 3
     eventually(lambda: "scaling" not in served.get("anomalydetector", "pumps")["status"])
 
@@ -81,8 +87,7 @@ def test_a_horizontal_pod_autoscaler_follows_the_lag(served: Plant, tmp_path: Pa
         served.apply(hpa)
         lag.value = 250_000
         eventually(lambda: replicas(served, name) == 3, 90)
-        served.edit("anomalydetector", detector["metadata"]["name"], {"spec": {"pod": {"labels": {"team": "plant"}}}})
-        eventually(lambda: "team" in served.get("deployment", name)["spec"]["template"]["metadata"]["labels"], 10)
+        edited(served, detector["metadata"]["name"])
         assert replicas(served, name) == 3
         lag.value = 0
         eventually(lambda: replicas(served, name) == 1, 90)
