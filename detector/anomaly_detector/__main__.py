@@ -30,10 +30,11 @@ def main() -> int:
             connections = None  # what is wrong with them is said by the surroundings
 
         from anomaly_detector.adapters.orders import Orders
-        from anomaly_detector.adapters.web import serve
         from anomaly_detector.service import Service
 
         service = Service(settings, runtime, surroundings, Orders(settings.config_folder), connections)
+
+        from anomaly_detector.adapters.web import serve
     except (order_files.OrderError, ValueError) as error:
         logging.getLogger(__name__).error("%s", error)
         return 2

@@ -38,7 +38,7 @@ class Account:
         self._assignment = assignment
         self.pace = Pace()
         self._telemetry = Telemetry(self.pace)
-        self.remembrance = Remembrance(runtime, self._telemetry.registry)
+        self.remembrance = Remembrance(self._telemetry.registry)
         self._presence = Presence(stream.regime.pipeline)
         self._membership: Membership | None = None
         self._turned = self._told = time.monotonic()

@@ -64,6 +64,8 @@ class Membership:
         self._busy = False
         self._behind = False
         self._committed = 0.0
+        self._offered = False
+        """Whether the commit that is under way has anything to write; the first of a stay only makes ready."""
         self._read = time.monotonic()
         """When anything was read last."""
         self._idle = 0.0
@@ -202,7 +204,7 @@ class Membership:
     @property
     def _leisure(self) -> float:
         """How long to wait for a commit before reading on meanwhile: what is read now is written after it anyway."""
-        if self._behind or self._recovering or not self._delivery.interval:
+        if self._behind or self._recovering or not self._offered or not self._delivery.interval:
             return _GLANCE_SECONDS
         return _LEISURE_SECONDS
 
@@ -229,6 +231,7 @@ class Membership:
     def _offer(self, leaving: tuple[int, ...] = ()) -> None:
         self._committed = time.monotonic()
         portions = self._custody.seal(self._committed, leaving)
+        self._offered = bool(portions)
         if portions:
             records = chain.from_iterable(portion.records for portion in portions.values())
             self._on_their_way = sum(record.topic == self._alerts_topic for record in records)
@@ -247,13 +250,17 @@ class Membership:
             self._recovery.ask(Wanted(partition, turn))
 
     def _take_over(self) -> None:
+        """All that was found begins at once: what begins later may wait for readings of what has begun already."""
+        begun: dict[int, int] = {}
         while not self._recovery.found.empty():
             wanted, found = self._recovery.found.get()
             partition = wanted.partition
             if partition in self._recovering and self._turns.get(partition) == wanted.turn:
                 self._recovering.discard(partition)
                 self._skipped += found.skipped
-                self._reader.begin(partition, self._custody.recover(partition, found, time.monotonic()))
+                begun[partition] = self._custody.recover(partition, found, time.monotonic())
+        if begun:
+            self._reader.begin(begun)
 
     def _leaving(self, partitions: list[int], ours: bool) -> None:  # noqa: FBT001 - the caller is a callback
         if not ours:

@@ -7,10 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as Rising
 
-from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import MemoryEvidence, SeenEntity
-from anomaly_api.schema import seconds
-from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.sighting import Sighting
 from anomaly_detector.core.stream import Outcome, Stream
 
@@ -21,8 +18,7 @@ _SEEN_SECONDS: Final = 30.0
 class Remembrance:
     """Counts since the start. Written by the loop, read by the HTTP threads."""
 
-    def __init__(self, runtime: Runtime, registry: CollectorRegistry) -> None:
-        self._runtime = runtime
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.evidence = MemoryEvidence()
         """As of the last `tell`."""
         self.seen: list[SeenEntity] = []
@@ -33,11 +29,6 @@ class Remembrance:
         self._cut_off: deque[tuple[int, int]] = deque()
         """By second."""
         self._metrics(registry)
-
-    def allowance(self, partitions: int) -> Allowance | None:
-        """What may be remembered of a topic with so many partitions; None: there is no bound."""
-        budget = self._runtime.memory_budget
-        return Allowance(budget, partitions, seconds(self._runtime.expire_after)) if budget is not None else None
 
     def batch(self, outcome: Outcome) -> None:
         """A batch has been worked on."""

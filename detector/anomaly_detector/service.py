@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
-from anomaly_detector.account import Account
+from anomaly_api.schema import seconds
 from anomaly_detector.adapters import allocator
 from anomaly_detector.adapters.beside import Beside
 from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
@@ -17,6 +17,7 @@ from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.adapters.kafka.connections import Connections
 from anomaly_detector.adapters.kafka.surroundings import Surroundings
 from anomaly_detector.adapters.orders import Orders
+from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.custody import Custody, Decided, Often, Topics
 from anomaly_detector.core.doubts import Doubts
 from anomaly_detector.core.stream import Stream
@@ -36,7 +37,10 @@ class Service:
     def __init__(
         self, settings: Settings, runtime: Runtime, surroundings: Surroundings, orders: Orders, connections: Connections | None
     ) -> None:
-        """`surroundings` are being looked at already; `connections` are for the first stay, if they could be made."""
+        """`surroundings` are being looked at already; `connections` are for the first stay, if they could be made.
+
+        It joins the group if all is well by now: what takes long to import, and nobody needs before, is imported meanwhile.
+        """
         self._settings, self._runtime, self._orders = settings, runtime, orders
         self._connections = connections
         taken = orders.start()
@@ -44,7 +48,6 @@ class Service:
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._scoring = Beside("scoring")
         self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings), self._scoring)
-        self.account = Account(settings, runtime, self._stream, surroundings, orders, taken.digest)
         self._topic_partitions = 0
         self._surroundings = surroundings
         self._name = settings.pod
@@ -62,6 +65,12 @@ class Service:
         self._tidied = time.monotonic()
         """When memory was given back last."""
         self._stopping = False
+        self._hurry()
+
+        from anomaly_detector.account import Account  # after the hurry
+
+        self.account = Account(settings, runtime, self._stream, surroundings, orders, taken.digest)
+        self.account.stay(self._membership)
 
     def stop(self) -> None:
         """Ends after the present batch; may be called from a signal handler."""
@@ -130,7 +139,18 @@ class Service:
             return
         if self._renewed:
             self._leave(member)
-        elif self._share():
+        else:
+            self._begin(member)
+
+    def _hurry(self) -> None:
+        """The first stay."""
+        if self._connections is not None and self._surroundings.wait_until_well(0.0):
+            self._membership = self._new()
+            if self._membership is not None and not self._renewed:
+                self._begin(self._membership)
+
+    def _begin(self, member: Membership) -> None:
+        if self._share():
             self._topic, self._state_topic = self._surroundings.source.identity, self._surroundings.state_topic
             self._doubts.begin(time.monotonic())
             member.join()
@@ -206,9 +226,9 @@ class Service:
         partitions = self._surroundings.finding.partitions
         if partitions and partitions != self._topic_partitions:
             self._topic_partitions = partitions
-            allowance = self.account.remembrance.allowance(partitions)
-            if allowance is not None:
-                self._custody.allow(allowance)
+            budget = self._runtime.memory_budget
+            if budget is not None:
+                self._custody.allow(Allowance(budget, partitions, seconds(self._runtime.expire_after)))
         return self._topic_partitions > 0
 
     def _look_at_state(self) -> None:

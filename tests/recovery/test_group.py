@@ -254,13 +254,13 @@ def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_begins(im
     try:
         reader.join()
         eventually(lambda: reader.read(1, 0.1) is None and reader.partitions == 2)
-        reader.begin(0, 5)
+        reader.begin({0: 5})
         eventually(lambda: (found := reader.read(1, 0.1)) is not None and found.offsets.tolist() == [5])
         if instant == "before":
             expelled()
         else:
             hesitant.expelled = expelled
-        reader.begin(1, 0)
+        reader.begin({1: 0})
         hesitant.expelled = lambda: None
         eventually(lambda: reader.read(1, 0.1) is None and told)
         assert told == [([0, 1], False)], "what was decided of them is not ours to commit"

@@ -12,6 +12,8 @@ from anomaly_api.source import GroupProtocol, KafkaSource
 from anomaly_detector.adapters.kafka import access
 
 _BOTH: Final[dict[str, Any]] = {
+    # 100 by default; half of it passes between two connections of a client, too, and each makes at least two.
+    "reconnect.backoff.ms": 20,
     "reconnect.backoff.max.ms": 2_000,  # 10 s by default: a broker that is back should be noticed at once
     "socket.timeout.ms": 20_000,  # 60 s by default: so long a connection whose other end has vanished would be waited for
     "socket.keepalive.enable": True,  # connections through a cluster's address translation die in silence otherwise
@@ -50,6 +52,7 @@ def consumer(runtime: Runtime, pod: str) -> dict[str, Any]:
     return {
         **_BOTH,
         "fetch.queue.backoff.ms": 1,  # 1 s by default: starves a consumer that keeps up
+        "fetch.wait.max.ms": 100,  # 500 by default: so long a partition that begins waits when there is nothing new of others
         "queued.max.messages.kbytes": 4_096,  # 64 MiB by default, and as much again for its bookkeeping
         "queued.min.messages": 10_000,  # of each partition, 100,000 by default
         # A fetch may come on top of what is queued; librdkafka takes no less than a message.

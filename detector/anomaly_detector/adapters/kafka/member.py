@@ -20,6 +20,9 @@ log: Final = logging.getLogger(__name__)
 _LEAVE_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.05
 _WAKE_SECONDS: Final = 0.05
+_NUDGE_SECONDS: Final = 0.005
+_DROWSY_SECONDS: Final = 0.05
+"""So long somebody may sleep while there are readings of others."""
 _Callback = Callable[[Consumer, list[TopicPartition]], None]
 _METADATA: Final = b"CGMDv2:"
 """What the epoch follows in the group's metadata (librdkafka, rd_kafka_consumer_group_metadata_write)."""
@@ -46,8 +49,8 @@ class Member:
         """What came while nobody asked for it."""
         self._failure: Exception | None = None
         """What went wrong while the client told us something."""
-        self._asleep = False
-        """Whether partitions were paused and go on since the brokers were last asked for anything."""
+        self._asleep: float | None = None
+        """Since when partitions that were paused go on, if the brokers have not been asked for anything since."""
         self.waited = 0.0
         """Seconds in which there was nothing to read."""
         self.joined = False
@@ -63,8 +66,8 @@ class Member:
         told = {"on_assign": self._assigned, "on_revoke": self._revoked, "on_lost": self._lost}
         self._consumer.subscribe([self._topic], **{name: self._heard(callback) for name, callback in told.items()})
 
-    def begin(self, partition: int, offset: int) -> bool:
-        """Reads a partition from here on; whether it is ours still.
+    def begin(self, offsets: Mapping[int, int]) -> list[int]:
+        """Reads partitions from here on, all at once; those that are ours still.
 
         What the client has to tell is heard first: a partition that is assigned while it waits to say that all of them are lost
         makes it forget that, and what another pod decides already would be committed as ours. Where they are lost in the instant
@@ -75,23 +78,24 @@ class Member:
             self._early.append(told)
             if told.error() is None:
                 break  # while partitions are lost, there are no readings
-        if partition not in self._owned:
-            return False
-        place = TopicPartition(self._topic, partition, offset)
-        self._consumer.incremental_unassign([place])
-        self._consumer.incremental_assign([place])
-        self._early = [each for each in self._early if each.partition() != partition]  # it comes again, in its place
+        begun = sorted(self._owned & offsets.keys())
+        if not begun:
+            return []
+        places = [TopicPartition(self._topic, partition, offsets[partition]) for partition in begun]
+        self._consumer.incremental_unassign(places)
+        self._consumer.incremental_assign(places)
+        self._early = [each for each in self._early if each.partition() not in offsets]  # it comes again, in its place
         if self._consumer.consumer_group_metadata() != standing:
             self._lose(self.owned)
-            return False
-        self.resume([partition])
-        return True
+            return []
+        self.resume(begun)
+        return begun
 
     def read(self, most: int, seconds: float) -> list[Message]:
         """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
-        if self._asleep:
-            self._wake()
         found, self._early = [*self._early, *self._there(most)], []
+        if self._asleep is not None and (not found or time.monotonic() - self._asleep > _DROWSY_SECONDS):
+            self._wake()
         if not found:
             begin = time.monotonic()
             first = self.one(seconds)
@@ -115,7 +119,7 @@ class Member:
     def resume(self, partitions: Iterable[int]) -> None:
         """They go on."""
         self._consumer.resume(self._places(partitions))
-        self._asleep = True
+        self._rouse()
 
     def positions(self, partitions: Iterable[int]) -> Mapping[int, int]:
         """Behind the last message that was read of each; markers of transactions count."""
@@ -184,20 +188,27 @@ class Member:
         told = self._consumer.consumer_group_metadata()
         return bool(told and told.startswith(_METADATA) and struct.unpack_from("=i", told, len(_METADATA))[0] > 0)
 
+    def _rouse(self) -> None:
+        """Somebody may have to be woken."""
+        if self._asleep is None:
+            self._asleep = time.monotonic()
+
     def _wake(self) -> None:
         """Asks each leader of our partitions for something, so that the client's thread for it looks at them again.
 
         Every rebalance pauses and resumes all partitions, those that stay, too. A thread that found nothing to fetch meanwhile is
         not told that there is something again, and sleeps on for up to a second (librdkafka 2.16, rd_kafka_toppar_pause_resume).
+        One that waits for readings of other partitions is awake, and answers when they come: its answer is of no use, and it is
+        not waited for.
         """
-        self._asleep = False
+        self._asleep = None
         if not self._owned:
             return
         try:
             known = self._consumer.list_topics(self._topic, _WAKE_SECONDS).topics[self._topic].partitions
             leaders = {known[number].leader: number for number in self._owned if number in known}
             for number in leaders.values():
-                self._consumer.get_watermark_offsets(self._place(number), _WAKE_SECONDS)
+                self._consumer.get_watermark_offsets(self._place(number), _NUDGE_SECONDS)
         except KafkaException as failure:
             log.debug("nobody was woken: %s", error_of(failure).str())
 
@@ -207,7 +218,8 @@ class Member:
         if numbers:
             self.pause(numbers)
         self._arrived(numbers)  # before anybody is told that they are ours: who hears of them asks whether they have begun
-        self.joined = self._asleep = True
+        self._rouse()
+        self.joined = True
         self._owned |= set(numbers)
         log.info("partitions assigned: %s", numbers or "none")
 
@@ -217,7 +229,7 @@ class Member:
             return  # they were told as lost
         self._leaving(numbers, True)
         self._owned -= set(numbers)
-        self._asleep = True
+        self._rouse()
         log.info("partitions given up: %s", numbers)
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:

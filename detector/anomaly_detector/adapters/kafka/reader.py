@@ -96,12 +96,12 @@ class Reader:
         """Seconds in which there was nothing to read."""
         return self._member.waited
 
-    def begin(self, partition: int, offset: int) -> None:
-        """Reads a partition from here on, if it is ours still."""
-        if self._member.begin(partition, offset):
-            self._next[partition] = offset
-            if self._held:
-                self._member.pause([partition])
+    def begin(self, offsets: Mapping[int, int]) -> None:
+        """Reads partitions from here on, those that are ours still."""
+        begun = self._member.begin(offsets)
+        self._next |= {partition: offsets[partition] for partition in begun}
+        if begun and self._held:
+            self._member.pause(begun)
 
     def read(self, most: int, seconds: float) -> Read | None:
         """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
@@ -149,7 +149,7 @@ class Reader:
         if error is not None:
             self._failed(message, error)
         elif partition in self._next and offset is not None and offset >= self._next[partition]:
-            self.begin(partition, self._next[partition])
+            self.begin({partition: self._next[partition]})
 
     def _columns(self, found: Sequence[Message]) -> Read | None:
         good = found

@@ -27,6 +27,7 @@ _ASK_SECONDS: Final = 5.0
 _OPEN_SECONDS: Final = 1.5
 """So long a transaction that is being committed may be in the way before it is taken for one that somebody has left open."""
 _AGAIN_SECONDS: Final = 0.3
+_INTRODUCTION_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 5.0
 _AT_ONCE: Final = 100
 _WAIT_SECONDS: Final = 0.1
@@ -80,6 +81,7 @@ class Recovery:
         self._consumer.close()
 
     def _run(self) -> None:
+        self._introduce()
         while (first := self._asked.get()) is not None and not self._stopping:
             wanted = [first]
             while not self._asked.empty():
@@ -89,6 +91,13 @@ class Recovery:
             self._moved = time.monotonic()
             self._until_found(wanted)
             self._moved = None
+
+    def _introduce(self) -> None:
+        """Finds the group's coordinator while the group is being joined. Of the state topic it holds nothing to wait for."""
+        try:
+            self._consumer.committed([TopicPartition(self._runtime.state_topic, _FIRST)], _INTRODUCTION_SECONDS)
+        except KafkaException as failure:
+            log.debug("the coordinator has not been found yet: %s", failure)
 
     def _until_found(self, wanted: list[Wanted]) -> None:
         said = False
