@@ -2,14 +2,18 @@
 
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
 
 from anomaly_api.meta import CONFIG_FOLDER, HTTP_PORT
 
+_CHECKPOINT_READINGS: Final = 200_000
+_BATCH_MESSAGES: Final = 4_000
 
-@dataclass(frozen=True)
-class Settings:
+
+class Settings(Struct, frozen=True):
     """Settings of the process."""
 
     pod: str
@@ -17,9 +21,9 @@ class Settings:
     http_host: str
     """Address that the HTTP server listens on; empty: all."""
     http_port: int
-    checkpoint_readings: int = 200_000
+    checkpoint_readings: int = _CHECKPOINT_READINGS
     """What is remembered of a partition is written down after so many readings: replaying them takes half a second."""
-    batch_messages: int = 4_000
+    batch_messages: int = _BATCH_MESSAGES
     """Messages that are decided together, at most. While a batch of half as many is scored, the next one is read."""
 
     @classmethod
@@ -31,8 +35,8 @@ class Settings:
             config_folder=Path(os.environ.get("ANOMALY_CONFIG_FOLDER", CONFIG_FOLDER)),
             http_host=os.environ.get("ANOMALY_HTTP_HOST", ""),
             http_port=port,
-            checkpoint_readings=_whole("ANOMALY_CHECKPOINT_READINGS", cls.checkpoint_readings),
-            batch_messages=max(1, _whole("ANOMALY_BATCH_MESSAGES", cls.batch_messages)),
+            checkpoint_readings=_whole("ANOMALY_CHECKPOINT_READINGS", _CHECKPOINT_READINGS),
+            batch_messages=max(1, _whole("ANOMALY_BATCH_MESSAGES", _BATCH_MESSAGES)),
         )
 
 

@@ -1,11 +1,11 @@
 """Alerts: the contract, ids that follow from what happened, contributors, limits, trace context."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from anomaly_api.alert import Alert, EpisodeEvent, EpisodeReason, LimitAlert, LimitKind, ScorerKind
 from anomaly_detector.core.alerts import Decision, Explanation, episode_alert, identity, limit_alert, rfc3339

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.columns import Batch

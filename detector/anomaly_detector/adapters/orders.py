@@ -7,10 +7,10 @@ what is ready between two batches. A revision that cannot be loaded leaves the o
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from anomaly_api.assignment import Assignment, Revision
@@ -28,8 +28,7 @@ _FETCH_AGAIN_SECONDS: Final = 10.0
 """An archive that is there and no good is fetched again after this long; one that is missing, at every look."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """An assignment, ready to be taken over."""
 
     digest: str

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from anomaly_api.alert import LIMITED, EpisodeEvent, LimitKind, ScorerKind
 from anomaly_detector.core.columns import MICROSECONDS, Float32, Header, Mask
@@ -22,8 +22,7 @@ _CONTENT: Final = (("content-type", b"application/cloudevents+json; charset=UTF-
 """How CloudEvents' binding for Kafka tells a whole event from a bare one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """A record for the alerts topic."""
 
     row: int
@@ -35,8 +34,7 @@ class Alert:
     headers: tuple[Header, ...] = _CONTENT
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """Who decided, and by what."""
 
     source: str
@@ -49,8 +47,7 @@ class Decision:
     features: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """What a score is made of."""
 
     errors: Float32

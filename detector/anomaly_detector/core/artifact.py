@@ -16,9 +16,9 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
+from msgspec import Struct
 from pydantic import Field, ValidationError
 
 from anomaly_api.calibration import Calibrations
@@ -87,8 +87,7 @@ class Manifest(Contract):
     """sha256, in hexadecimal, of each window's graph. `pack` fills it in."""
 
 
-@dataclass(frozen=True)
-class ModelArtifact:
+class ModelArtifact(Struct, frozen=True):
     """A verified archive."""
 
     digest: str

@@ -10,14 +10,14 @@ whichever is shorter, and never too small but for a clock that is wrong.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 _MOST_LOOKS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Behind:
+class Behind(Struct, frozen=True):
     """Of one partition."""
 
     messages: int
@@ -26,8 +26,7 @@ class Behind:
     """Age of the oldest of them; 0 if there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(Struct, frozen=True):
     """What can be seen of a partition at one look."""
 
     position: int
@@ -38,8 +37,7 @@ class Sight:
     """Timestamp of the last message that was read, in Unix seconds."""
 
 
-@dataclass(slots=True)
-class _Track:
+class _Track(Struct):
     since: float
     """No unread message is older."""
     ends: deque[tuple[float, int]] = field(default_factory=deque)

@@ -11,7 +11,8 @@ What the shares are is part of the `Regime`: a topic that gets more partitions, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from anomaly_api.schema import Contract, seconds
 from anomaly_api.source import Window
@@ -45,8 +46,7 @@ _LONGEST = 1 << 60
 """Microseconds: 36,000 years, so that no sum of times is too large."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """What the spec grants to a topic."""
 
     budget: int

@@ -1,10 +1,10 @@
 """Readings as columns: what every stage after decoding takes and returns. Holds data; next to nothing is computed here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
@@ -37,8 +37,7 @@ FOR_EVER = int(np.iinfo(np.int64).max)
 """Longer than any length of time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Readings in the order in which they were read.
 
     A partition is one sequence: what happens to its readings depends on nothing that stands in another partition.
@@ -59,8 +58,7 @@ class Batch:
         return len(self.entities)
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(Struct, frozen=True):
     """Readings entity by entity, each entity's by rising time."""
 
     rows: Int64
@@ -79,8 +77,7 @@ class Readings:
     """[n] The time that what was filled in bridges, microseconds; FOR_EVER where a value is still missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Messages:
+class Messages(Struct, frozen=True):
     """Messages as columns, each partition's in the order of their offsets."""
 
     values: Sequence[bytes | None]

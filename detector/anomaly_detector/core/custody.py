@@ -11,11 +11,12 @@ It knows no broker: `seal` says what one commit must hold, and what a pod needs 
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from anomaly_detector.core import journal
 from anomaly_detector.core.alerts import Alert
@@ -35,8 +36,7 @@ from anomaly_detector.core.stream import Outcome, Stream
 log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
+class Topics(Struct, frozen=True):
     """By name."""
 
     source: str
@@ -45,8 +45,7 @@ class Topics:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Often:
+class Often(Struct, frozen=True):
     """When what is remembered of a partition is written down."""
 
     readings: int = 200_000
@@ -61,8 +60,7 @@ class Often:
     """But no more than about so much in one commit: whoever takes the others over replays them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """A batch without what had been decided before, and what it led to."""
 
     read: Read
@@ -71,8 +69,7 @@ class Decided:
     """When it was taken in."""
 
 
-@dataclass(slots=True)
-class _Live:
+class _Live(Struct):
     """A partition that decides."""
 
     next: int
@@ -88,7 +85,7 @@ class _Live:
     """Of the last fact."""
     limit: bytes | None = None
     """As it stands in the state topic."""
-    records: list[Record] = field(default_factory=list)
+    records: list[Record] = []
     weight: int = 0
     """Bytes of the dead letters among them."""
     pieces: Iterator[Record] | None = None

@@ -8,7 +8,6 @@ message only, so the same bytes always give the same reading.
 import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, repeat
 from operator import attrgetter
@@ -16,7 +15,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec.structs import astuple
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
@@ -42,8 +42,7 @@ class Reject(NamedTuple):
     """What is wrong and where, for people; never the content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Struct, frozen=True):
     """What became of a batch of messages: each is either a reading or a reject."""
 
     batch: Batch

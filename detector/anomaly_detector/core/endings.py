@@ -9,8 +9,9 @@ and in one that finds the change when it takes the partition over. The record's 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from anomaly_api.alert import EpisodeReason, LimitKind
 from anomaly_api.assignment import revision_name
@@ -24,8 +25,7 @@ from anomaly_detector.core.turns import EpisodeTurn, LimitReached
 NO_MESSAGE = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Endings:
+class Endings(Struct, frozen=True):
     """A partition goes over from one regime to another; `after` None: what was known of it is void, whatever the regime."""
 
     source: str

@@ -13,9 +13,11 @@ Prometheus fires: `!` is at or above its `above`, one window every 5 minutes, fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from anomaly_api.alert import EpisodeReason
 from anomaly_detector.core.rules import Rules
@@ -29,8 +31,7 @@ class Turn(Enum):
     CLOSED = "closed"
 
 
-@dataclass(slots=True)
-class Episode:
+class Episode(Struct):
     """Times are event times in microseconds since 1970 UTC. Every field has a default: states may be older than a field."""
 
     streak: int = 0
@@ -47,7 +48,7 @@ class Episode:
     peak: float = 0.0
     severity: str = ""
     """The highest one so far; of a closed one, that of the last announced one, for as long as its cooldown lasts."""
-    since: dict[str, int] = field(default_factory=dict)
+    since: dict[str, int] = {}
     """Of severities that need time: since when the score has been that high."""
     recorded: bool = False
     """Whether there is a record of its opening."""
@@ -128,8 +129,7 @@ class Episode:
 
     def state(self) -> dict[str, Any]:
         """What differs from a new one: plain values."""
-        found = {each.name: getattr(self, each.name) for each in fields(self)}
-        found["since"] = dict(self.since)
+        found = asdict(self) | {"since": dict(self.since)}
         return {name: value for name, value in found.items() if value != _NEW[name]}
 
     @staticmethod
@@ -171,4 +171,4 @@ class Episode:
             self.since = {}
 
 
-_NEW: Final[dict[str, Any]] = {**{each.name: each.default for each in fields(Episode)}, "since": {}}
+_NEW: Final = asdict(Episode())

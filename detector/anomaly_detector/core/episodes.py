@@ -5,10 +5,10 @@ something to remember (`wake`: the event time from which on it wants to be looke
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_detector.core.columns import Int64, Mask
 from anomaly_detector.core.entities import Entities, grown, row_bytes
@@ -24,13 +24,12 @@ TALLY: Final = "*"
 """Where the entity's limit stands among the windows of its state; no window has this name."""
 
 
-@dataclass(slots=True)
-class _Watch:
+class _Watch(Struct):
     """One kind of window."""
 
     wake: Int64
     """[capacity] Event time from which on an entity's windows are looked at, however low."""
-    episodes: dict[int, Episode] = field(default_factory=dict)
+    episodes: dict[int, Episode] = {}
     """By slot: of those that have something to remember."""
 
 

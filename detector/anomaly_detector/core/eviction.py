@@ -12,12 +12,12 @@ order, not on batches: a plan ends before the first reading that would need it t
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import heappop, heappush
 from typing import Final
 
 import numpy as np
+from msgspec import Struct, field
 
 from anomaly_detector.core.bounds import Bounds, name_bytes
 from anomaly_detector.core.columns import NEVER, Int64
@@ -36,8 +36,7 @@ class Reason(StrEnum):
     """It sent nothing for too long."""
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct):
     """Columns of all slots."""
 
     turns: Int64
@@ -46,11 +45,10 @@ class Seen:
     """[capacity] The event time that its partition had reached by then, microseconds."""
 
 
-@dataclass(slots=True)
-class Roll:
+class Roll(Struct):
     """The entities of one partition."""
 
-    slots: dict[str, int] = field(default_factory=dict)
+    slots: dict[str, int] = {}
     text: int = 0
     """Bytes of their names."""
     clock: int = NEVER
@@ -71,15 +69,14 @@ class Roll:
         return len(self.slots) * bounds.entity_bytes + self.text
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """What a run of readings does to a partition's entities."""
 
     taken: int
     """So many readings of the run."""
-    arriving: list[tuple[int, str]] = field(default_factory=list)
+    arriving: list[tuple[int, str]] = []
     """Which reading of the run brought an entity that was not known."""
-    leaving: list[tuple[int, int, Reason]] = field(default_factory=list)
+    leaving: list[tuple[int, int, Reason]] = []
     """Slot, and which reading of the run did it."""
 
 

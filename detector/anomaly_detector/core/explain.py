@@ -8,12 +8,12 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
@@ -55,8 +55,7 @@ _STEPS: Final = bytes({ord("["): 1, ord("{"): 1, ord("]"): 255, ord("}"): 255}.g
 _decode: Final = msgspec.json.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class Exact:
+class Exact(Struct, frozen=True):
     """A reading that was read the exact way."""
 
     entity: str

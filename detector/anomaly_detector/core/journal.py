@@ -11,10 +11,11 @@ The topic is compacted, and has the partitions of the source. All that a transac
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from anomaly_api.schema import Contract
@@ -67,8 +68,7 @@ class Source(Contract):
     """So many it had then: one that is added later is read from its first message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Struct, frozen=True):
     """What a pod needs to go on with a partition."""
 
     start: int
@@ -79,8 +79,8 @@ class Recovered:
     """Under which the replay begins; None: nothing is known of the partition."""
     changes: tuple[Change, ...] = ()
     """That come later."""
-    state: Mapping[str, Any] = field(default_factory=dict)
-    episodes: Mapping[str, bytes] = field(default_factory=dict)
+    state: Mapping[str, Any] = {}
+    episodes: Mapping[str, bytes] = {}
     limit: bytes | None = None
     last: Regime | None = None
     """The last one that is known, whether it still counts or not."""

@@ -11,16 +11,17 @@ alone, so each has a share of what is allowed in all.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from anomaly_api.alert import LimitKind
 from anomaly_detector.core.episode import Episode
 from anomaly_detector.core.rules import Quota, Rules
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """A period. Times are event times in microseconds since 1970 UTC."""
 
     since: int
@@ -33,8 +34,7 @@ class Tally:
     """When one was announced or counted as held back last."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitTurn:
+class LimitTurn(Struct, frozen=True):
     """A limit that begins to hold back, or is over."""
 
     kind: LimitKind

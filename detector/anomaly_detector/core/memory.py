@@ -9,10 +9,10 @@ taken in. That is why it can be built again by reading them again.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_api.alert import ScorerKind
 from anomaly_api.policy import Fallback
@@ -58,8 +58,7 @@ class Regime(Contract):
         return self.pipeline.entity, (time.field, time.format), features
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """What is counted of readings on their way into windows."""
 
     late: int = 0
@@ -70,7 +69,7 @@ class Tally:
     """Waited less than they should have, because too many others waited."""
     abandoned: int = 0
     """Left out, because they waited when their entity was forgotten."""
-    missing: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, int] = {}
     """Values that were not there, by feature."""
     imputed: int = 0
     """Values that were filled in."""
@@ -89,8 +88,7 @@ class Tally:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TakenIn:
+class TakenIn(Struct, frozen=True):
     """What a portion of a batch became."""
 
     readings: Readings

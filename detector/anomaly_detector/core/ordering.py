@@ -20,10 +20,10 @@ What comes out depends on the readings of each entity and their order, not on ho
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_api.schema import seconds
 from anomaly_api.source import Time
@@ -36,8 +36,7 @@ _LONGEST: Final = 1 << 60
 """Microseconds, 36,000 years: event times plus this are still 64-bit numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ordered:
+class Ordered(Struct, frozen=True):
     """What a batch led to."""
 
     readings: Readings

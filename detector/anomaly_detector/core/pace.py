@@ -8,11 +8,11 @@ A partition in which nothing waits is not late, however long ago its last readin
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How a partition stands. Times in seconds."""
 
     partition: int
@@ -24,8 +24,7 @@ class Standing:
     """Messages not read yet, as far as known."""
 
 
-@dataclass(slots=True)
-class _Partition:
+class _Partition(Struct):
     scored: float
     moved: float
     """When something of it was decided last, or nothing waited."""

@@ -1,13 +1,12 @@
 """Readings that are taken in together, and who is forgotten for them. Holds data only."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from anomaly_detector.core.columns import Batch, Int64
 from anomaly_detector.core.eviction import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(Struct, frozen=True):
     """An entity that is forgotten."""
 
     slot: int
@@ -21,8 +20,7 @@ class Left:
     """Microseconds of its partition's event time since it was seen last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Portion:
+class Portion(Struct, frozen=True):
     """Readings that can be taken in together: nobody whom they are of is forgotten among them."""
 
     batch: Batch

@@ -1,10 +1,10 @@
 """What goes in and out of a pod besides readings: records to be written, and batches with the offsets they were read at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_detector.core.columns import Header, Int64, Mask, Messages
 
@@ -25,8 +25,7 @@ class Record(NamedTuple):
     """Whether its beginning will do where the broker finds it too large."""
 
 
-@dataclass(frozen=True, slots=True)
-class Portion:
+class Portion(Struct, frozen=True):
     """What one partition of the source adds to a commit."""
 
     offset: int
@@ -38,8 +37,7 @@ Portions = dict[int, Portion]
 """By partition of the source: everything that is written in one commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """A batch, and where its messages stood."""
 
     messages: Messages

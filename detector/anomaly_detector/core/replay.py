@@ -7,17 +7,16 @@ Nothing is scored: what was decided stays decided, and no old revision's model i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_detector.core.memory import Memory, Regime
 from anomaly_detector.core.records import Read
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """From this offset on a partition's readings are taken in and decided under this regime."""
 
     offset: int

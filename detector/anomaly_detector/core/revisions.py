@@ -1,9 +1,9 @@
 """A revision that runs: model or fallback, thresholds, alert policy. It scores windows and does not know which one decides."""
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import Revision
@@ -16,8 +16,7 @@ from anomaly_detector.core.statistical import Levels, distances
 from anomaly_detector.core.windows import WindowBatch
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedRevision:
+class LoadedRevision(Struct, frozen=True):
     """A revision and what could be loaded of it."""
 
     revision: Revision
@@ -32,8 +31,7 @@ class LoadedRevision:
         return self.model is not None or self.revision.model is None
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+class Scores(Struct, frozen=True):
     """Scores of a batch of windows by one revision."""
 
     values: Float32

@@ -3,9 +3,10 @@
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
+
+from msgspec import Struct
 
 from anomaly_api.alerting import AlertPolicy, Limit, Suppression
 from anomaly_api.schedule import ScheduleError, holding
@@ -15,8 +16,7 @@ from anomaly_detector.core.columns import MICROSECONDS
 log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Degree:
+class Degree(Struct, frozen=True):
     """A severity."""
 
     name: str
@@ -25,8 +25,7 @@ class Degree:
     """Microseconds for which the score must have been that high."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """At most so many in a length of time."""
 
     most: int
@@ -34,8 +33,7 @@ class Quota:
     """Microseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Suppressor:
+class _Suppressor(Struct, frozen=True):
     name: str
     concerns: Callable[[str], object]
     holds: Callable[[int], bool]

@@ -5,10 +5,10 @@ not depend on how the stream is cut into batches.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_api.policy import Fallback
 from anomaly_detector.core.columns import Float32, Float64, Int64, Mask, Readings
@@ -29,8 +29,7 @@ _FARTHEST: Final = 1e6
 """Distances end here, so that scores stay finite."""
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(Struct, frozen=True):
     """What was known of each reading's entity before that reading."""
 
     level: Float64

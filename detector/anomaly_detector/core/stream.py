@@ -11,10 +11,10 @@ up and restored without touching the others.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct, field
 
 from anomaly_api.alert import EpisodeReason, LimitKind
 from anomaly_api.alerting import AlertPolicy
@@ -42,12 +42,11 @@ from anomaly_detector.core.windows import WindowBatch
 _ENDINGS: Final = {Reason.BUDGET: EpisodeReason.EVICTED, Reason.IDLE: EpisodeReason.IDLE}
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What a batch led to."""
 
     rejects: list[Reject]
-    alerts: list[Alert] = field(default_factory=list)
+    alerts: list[Alert] = []
     """In the order of the messages that led to them."""
     readings: int = 0
     """Readings taken into windows."""
@@ -57,11 +56,11 @@ class Outcome:
     """Windows decided."""
     top: float | None = None
     """Highest score; 1.0 is the threshold."""
-    dropped: list[LimitKind] = field(default_factory=list)
+    dropped: list[LimitKind] = []
     """Episodes that a limit held back, each once in a period."""
     suppressed: int = 0
     """Alerts that are for the record only."""
-    left: list[Left] = field(default_factory=list)
+    left: list[Left] = []
     """Entities that were forgotten; some of them may have come back since."""
     cut_off: int = 0
     """Of those that had to make room, how many were so active that their next reading would have belonged to the same window."""
@@ -74,8 +73,7 @@ class Outcome:
             self.top = max(float(decided.max()), -np.inf if self.top is None else self.top)
 
 
-@dataclass(frozen=True, slots=True)
-class _UnderWay:
+class _UnderWay(Struct, frozen=True):
     """What was taken in and is not decided yet."""
 
     messages: Messages

@@ -1,9 +1,9 @@
 """What happened to episodes and limits, told as alerts: who decided, why, and in which trace. It decides nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_detector.core.alerts import Alert, Explanation, episode_alert, limit_alert
 from anomaly_detector.core.columns import Int64, Messages
@@ -18,8 +18,7 @@ from anomaly_detector.core.windows import WindowBatch
 Records = Sequence[EpisodeTurn | LimitReached]
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredWindows:
+class ScoredWindows(Struct, frozen=True):
     """Windows of one kind, and what the revision that decides makes of them."""
 
     window: WindowBatch
@@ -31,8 +30,7 @@ class ScoredWindows:
         return Scored(window.name, messages, window.places, window.slots, window.times, self.scores.values)
 
 
-@dataclass(frozen=True, slots=True)
-class Teller:
+class Teller(Struct, frozen=True):
     """Who tells: the detector, and the revision that decides."""
 
     source: str

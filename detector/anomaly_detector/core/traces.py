@@ -8,12 +8,12 @@ what is kept depends on the readings of a partition and their order, not on how 
 many carry a trace; where it is too small, a record goes without one.
 """
 
-from dataclasses import astuple
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from anomaly_detector.core.columns import Batch, Headers, no_headers

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from anomaly_detector.core.columns import Header
 
@@ -13,8 +14,7 @@ _STATE: Final = re.compile(r"[ -~\t]{1,512}")
 _LONGEST: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """What a record says of the trace that its reading belongs to."""
 
     parent: str

@@ -1,14 +1,13 @@
 """What happens to episodes and limits, as data: what is told, and entities that are forgotten. Nothing is decided here."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from anomaly_api.alert import EpisodeReason
 from anomaly_detector.core.episode import Turn
 from anomaly_detector.core.limits import LimitTurn
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """An entity that is forgotten: its episodes end without a window."""
 
     row: int
@@ -20,8 +19,7 @@ class Ended:
     reason: EpisodeReason
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodeTurn:
+class EpisodeTurn(Struct, frozen=True):
     """An episode of which there is to be a record."""
 
     row: int
@@ -47,8 +45,7 @@ class EpisodeTurn:
     """Why nobody is to be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitReached:
+class LimitReached(Struct, frozen=True):
     """A limit of which there is to be a record."""
 
     row: int

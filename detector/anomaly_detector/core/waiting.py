@@ -1,18 +1,17 @@
 """Readings that wait, a few for each entity: columns that a stage keeps beside its own. It decides nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_detector.core.columns import Float32, Int64
 from anomaly_detector.core.entities import grown
 from anomaly_detector.core.segments import place_within
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(Struct, frozen=True):
     """Readings that wait, entity by entity."""
 
     owner: Int64

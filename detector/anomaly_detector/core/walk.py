@@ -11,10 +11,10 @@ missed is told when it is over.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_api.alert import COOLDOWN, EpisodeReason, LimitKind
 from anomaly_detector.core.columns import Float32, Int64
@@ -24,8 +24,7 @@ from anomaly_detector.core.rules import Rules
 from anomaly_detector.core.turns import Ended, EpisodeTurn, LimitReached
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(Struct, frozen=True):
     """Windows of one kind with their scores."""
 
     window: str
@@ -45,8 +44,7 @@ Key = tuple[int, int, int]
 """Where a window stands in the stream: row, place, kind of window."""
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to make
-class Step:
+class Step(Struct, frozen=True):
     """A window that is looked at."""
 
     key: Key
@@ -68,19 +66,18 @@ class _Place(NamedTuple):
     time: int
 
 
-@dataclass(slots=True)
-class Walked:
+class Walked(Struct):
     """What scores led to."""
 
-    records: list[EpisodeTurn | LimitReached] = field(default_factory=list)
+    records: list[EpisodeTurn | LimitReached] = []
     """In the order of the stream."""
     opened: int = 0
     """Episodes, announced or not."""
-    dropped: list[LimitKind] = field(default_factory=list)
+    dropped: list[LimitKind] = []
     """Episodes held back by a limit, each once in a period."""
-    partitions: set[int] = field(default_factory=set)
+    partitions: set[int] = set()
     """Whose limit may have changed."""
-    unsettled: set[int] = field(default_factory=set)
+    unsettled: set[int] = set()
     """Slots of entities that may want to be looked at from another time on."""
 
 

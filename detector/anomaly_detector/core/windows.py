@@ -11,10 +11,10 @@ What comes out depends on the readings of each entity, not on how they were cut 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from anomaly_api.schema import seconds
@@ -26,8 +26,7 @@ _MOST_NUMBERS: Final = 4_000_000
 """Of a batch's windows: 16 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class WindowBatch:
+class WindowBatch(Struct, frozen=True):
     """Windows of one size, entity by entity, each entity's in order."""
 
     name: str
@@ -216,8 +215,7 @@ class Windows:
         return self._filled
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(Struct, frozen=True):
     """Each entity's part of a batch, and where it stands on the tape."""
 
     owners: Int64

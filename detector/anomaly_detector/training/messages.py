@@ -1,14 +1,12 @@
 """What every source of readings gives: messages as Kafka has them, whatever they were kept in. Holds data only."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from anomaly_detector.core import columns
 
 
-@dataclass(frozen=True, slots=True)
-class Messages(columns.Messages):
+class Messages(columns.Messages, frozen=True):
     """Some messages, in order."""
 
     def cut(self, most: int) -> Iterator["Messages"]:

@@ -8,10 +8,10 @@ joins or leaves.
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import ConsumerGroupState
+from msgspec import Struct
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
@@ -21,8 +21,7 @@ _LASTING_SECONDS: Final = 15.0
 """Between two rounds of a rebalance, partitions are nobody's for about a second; ones that the topic has got, for ten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Neglected:
+class Neglected(Struct, frozen=True):
     """Partitions that nobody owns, though the group is at rest."""
 
     partitions: frozenset[int]
@@ -36,8 +35,7 @@ class Neglected:
         return now - self.since >= _LASTING_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """The group as its coordinator has it."""
 
     members: frozenset[str] | None = None

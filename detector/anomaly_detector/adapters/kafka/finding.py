@@ -1,9 +1,9 @@
 """How things stand with Kafka, in words for people: what is wrong, where, what to do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from confluent_kafka import KafkaError
+from msgspec import Struct
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
@@ -11,8 +11,7 @@ from anomaly_api.source import GroupProtocol
 from anomaly_detector.adapters.kafka import refusals
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """How things stand."""
 
     state: SourceState

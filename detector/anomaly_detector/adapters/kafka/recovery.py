@@ -9,11 +9,11 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec
+from msgspec import Struct
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.source import StartFrom
@@ -37,8 +37,7 @@ _FIRST: Final = 0
 """The partition that every topic has: it tells how many there were when the group began."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A partition that was assigned; `turn` tells this time from the times before."""
 
     partition: int

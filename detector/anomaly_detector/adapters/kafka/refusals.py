@@ -4,10 +4,10 @@ The words of a broker are passed on; what a Secret holds never is, only its name
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import KafkaError
+from msgspec import Struct
 
 from anomaly_api.evidence import SourceState
 from anomaly_api.security import CLIENT_ID_FILE, CLIENT_SECRET_FILE, PASSWORD_FILE, USERNAME_FILE
@@ -31,8 +31,7 @@ _INTERRUPTED: Final = "failed: Local: "
 _OUT_OF_TURN: Final = "not valid in current SASL state"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """What does not let us in."""
 
     state: SourceState

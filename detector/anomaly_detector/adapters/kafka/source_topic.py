@@ -1,18 +1,17 @@
 """What the broker says of the source topic: which topic it is, who leads its partitions, and where they end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+from msgspec import Struct
 
 _NONE: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """The id that brokers give which know no ids (before 2.8)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceTopic:
+class SourceTopic(Struct, frozen=True):
     """As of one look."""
 
     identity: str
@@ -20,7 +19,7 @@ class SourceTopic:
     partitions: int
     leaderless: tuple[int, ...] = ()
     """Partitions that nobody can read now."""
-    ends: Mapping[int, int] = field(default_factory=dict)
+    ends: Mapping[int, int] = {}
     """By partition, the first offset that is not there yet for those who read committed records; of those that answered."""
 
 

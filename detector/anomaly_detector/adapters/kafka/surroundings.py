@@ -7,11 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
+from msgspec.structs import replace
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState

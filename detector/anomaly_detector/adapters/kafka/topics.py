@@ -1,11 +1,11 @@
 """The state topic is made here when it is missing: compacted, with the partitions of the source. No other topic is made."""
 
 import logging
-from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
+from msgspec import Struct
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka.clients import error_of
@@ -22,8 +22,7 @@ _SETTINGS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StateTopic:
+class StateTopic(Struct, frozen=True):
     """Which topic it is that keeps what is remembered, as far as known."""
 
     identity: str = ""
