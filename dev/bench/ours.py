@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ def throughput(stand: Stand, topic: str, delivery: Delivery, entities: int, read
         return {
             "rate": counted / (last.evidence.now - first.evidence.now),
             "cpuMicroseconds": (last.cpu_seconds - first.cpu_seconds) / counted * 1e6,
-            "memory": started.memory(),
+            "memory": started.memory() | {"RssAnon": statistics.median(look.own for look in looks)},
         }
 
 
@@ -75,11 +76,14 @@ class _Look:
 
     evidence: DetectorEvidence
     cpu_seconds: float
+    own: int
+    """Bytes of memory."""
 
 
 def _look(started: Pod, readings: int) -> _Look:
     """When it has read at least so many."""
-    return _Look(started.until(lambda found: found.readings >= readings, _LOOK_SECONDS), started.cpu_seconds())
+    found = started.until(lambda found: found.readings >= readings, _LOOK_SECONDS)
+    return _Look(found, started.cpu_seconds(), started.memory()["RssAnon"])
 
 
 def first_score(stand: Stand, topic: str, delivery: Delivery) -> float:

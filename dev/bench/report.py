@@ -152,8 +152,8 @@ def show(results: Results, others: dict[str, Any], console: Console) -> None:
 def memory(results: Results, window_bytes: int) -> dict[str, dict[str, float]]:
     """Bytes, by delivery: resident at most, by entities; and what each further entity takes beside its readings.
 
-    That is the process's own memory at the end of the stream: with what the copies that checkpoints took have left in the
-    allocator, which varies by 200 B an entity. `python -m dev.bench.memory` measures an entity without that.
+    That is the process's own memory while the stream flows, the median of a look each fifth of a second: with the copies that
+    checkpoints take, and what they leave in the allocator. `python -m dev.bench.memory` measures an entity without that.
     """
     return {name: _memory(results, name, window_bytes) for name in _NAMES if len(results.entities(name)) > 1}
 

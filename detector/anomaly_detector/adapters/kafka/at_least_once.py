@@ -23,7 +23,7 @@ _EVERY_SECONDS: Final = 1.0
 _GLANCE_SECONDS: Final = 0.001
 _PATIENCE_SECONDS: Final = 2.0
 """So long a commit may take while readings go on being decided."""
-_MOST_BYTES: Final = 4_194_304
+_MOST_BYTES: Final = 2_097_152
 """Of what is to be remembered, before it is committed early, or waited for."""
 
 
