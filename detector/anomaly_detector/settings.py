@@ -10,7 +10,7 @@ from msgspec import Struct
 from anomaly_api.meta import CONFIG_FOLDER, HTTP_PORT
 
 _CHECKPOINT_READINGS: Final = 200_000
-_BATCH_MESSAGES: Final = 4_000
+_BATCH_MESSAGES: Final = 6_000
 
 
 class Settings(Struct, frozen=True):

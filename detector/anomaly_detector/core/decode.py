@@ -9,7 +9,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import chain, repeat
+from itertools import repeat, starmap
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -142,13 +142,13 @@ class Decoder:
     def _numbers(self, records: list[Any]) -> Float64:
         """[n, features] Not a number where there is none."""
         assert self._getter is not None, "without it no message takes the fast way"
-        layout = f"{len(records) * self._width}d"
+        pack = struct.Struct(f"{self._width}d").pack
         try:
-            # np.fromiter takes three times as long
-            packed = struct.pack(layout, *chain.from_iterable(self._getter(records)))
+            # half the time of packing all at once, a third of np.fromiter's
+            packed = b"".join(starmap(pack, self._getter(records)))
         except struct.error:  # a null
-            numbers = (math.nan if number is None else number for number in chain.from_iterable(self._getter(records)))
-            packed = struct.pack(layout, *numbers)
+            found = ([math.nan if number is None else number for number in row] for row in self._getter(records))
+            packed = b"".join(starmap(pack, found))
         return np.frombuffer(packed, np.float64).reshape(-1, self._width)
 
     def _entities(self, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
