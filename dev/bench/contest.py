@@ -32,6 +32,8 @@ class Scale:
     seconds: float
     """That a slow contestant gets."""
     latency_seconds: float
+    warm_ups: int = 0
+    """Rounds of latency and start before those that count."""
 
     @property
     def entities(self) -> list[int]:
