@@ -33,13 +33,15 @@ def main() -> int:
         from anomaly_detector.service import Service
 
         service = Service(settings, runtime, surroundings, Orders(settings.config_folder), connections)
-
-        from anomaly_detector.adapters.web import serve
     except (order_files.OrderError, ValueError) as error:
         logging.getLogger(__name__).error("%s", error)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
+    service.begin()
+
+    from anomaly_detector.adapters.web import serve
+
     server = serve(settings.http_host, settings.http_port, service.account.routes)
     gc.freeze()  # what has been made so far lives for ever: the collector need not look at it again
     gc.enable()

@@ -37,13 +37,12 @@ class Service:
     def __init__(
         self, settings: Settings, runtime: Runtime, surroundings: Surroundings, orders: Orders, connections: Connections | None
     ) -> None:
-        """`surroundings` are being looked at already; `connections` are for the first stay, if they could be made.
-
-        It joins the group if all is well by now: what takes long to import, and nobody needs before, is imported meanwhile.
-        """
+        """`surroundings` are being looked at already; `connections` are for the first stay, if they could be made."""
         self._settings, self._runtime, self._orders = settings, runtime, orders
         self._connections = connections
         taken = orders.start()
+        self._first = taken.digest
+        """Of the assignment that the stream begins with."""
         self._stream = Stream(runtime.detector.source, taken.loaded)
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._scoring = Beside("scoring")
@@ -65,11 +64,21 @@ class Service:
         self._tidied = time.monotonic()
         """When memory was given back last."""
         self._stopping = False
-        self._hurry()
 
-        from anomaly_detector.account import Account  # after the hurry
+    def begin(self) -> None:
+        """Joins the group if all is well by now; what takes long to import, and nobody needs before, is imported meanwhile.
 
-        self.account = Account(settings, runtime, self._stream, surroundings, orders, taken.digest)
+        Whoever is told to `stop` must be able to hear it by then: who is in the group leaves it.
+        """
+        if self._connections is not None and self._surroundings.wait_until_well(0.0):
+            self._membership = self._new()
+            if self._membership is not None and not self._renewed:
+                self._enter(self._membership)
+
+        from anomaly_detector.account import Account  # with Prometheus' client
+
+        of = (self._settings, self._runtime, self._stream, self._surroundings, self._orders)
+        self.account = Account(*of, self._first)
         self.account.stay(self._membership)
 
     def stop(self) -> None:
@@ -77,7 +86,7 @@ class Service:
         self._stopping = True
 
     def run(self) -> None:
-        """Until `stop`."""
+        """After `begin`, until `stop`."""
         try:
             while not self._stopping:
                 self._turn()
@@ -140,16 +149,9 @@ class Service:
         if self._renewed:
             self._leave(member)
         else:
-            self._begin(member)
+            self._enter(member)
 
-    def _hurry(self) -> None:
-        """The first stay."""
-        if self._connections is not None and self._surroundings.wait_until_well(0.0):
-            self._membership = self._new()
-            if self._membership is not None and not self._renewed:
-                self._begin(self._membership)
-
-    def _begin(self, member: Membership) -> None:
+    def _enter(self, member: Membership) -> None:
         if self._share():
             self._topic, self._state_topic = self._surroundings.source.identity, self._surroundings.state_topic
             self._doubts.begin(time.monotonic())

@@ -104,6 +104,25 @@ def test_the_last_pod_leaves_an_empty_group(topics: Topics, tmp_path: Path) -> N
     assert group(topics)[1] == []
 
 
+def test_a_pod_that_is_told_to_end_as_soon_as_it_is_in_the_group_leaves_it(topics: Topics, tmp_path: Path) -> None:
+    topics.create()
+    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+    name = runtime(topics).group_id
+
+    def members() -> int:
+        try:
+            return len(admin.describe_consumer_groups([name])[name].result(30).members)
+        except KafkaException:  # there is no such group yet
+            return 0
+
+    members()  # connected by now
+    with pod(tmp_path / "pod", runtime(topics), ORDER) as only:
+        while not members():
+            assert only.process.poll() is None, only.log.read_text()
+        assert only.terminate() == 0, "it is still importing what nobody needs before"
+    assert group(topics)[1] == []
+
+
 def test_a_zombie_whose_name_another_has_taken_over_decides_nothing_and_goes_on_under_a_name_of_its_own(
     topics: Topics, tmp_path: Path
 ) -> None:
