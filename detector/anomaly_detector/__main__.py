@@ -30,6 +30,7 @@ def main() -> int:
             connections = None  # what is wrong with them is said by the surroundings
 
         from anomaly_detector.adapters.orders import Orders
+        from anomaly_detector.adapters.web import serve
         from anomaly_detector.service import Service
 
         service = Service(settings, runtime, surroundings, Orders(settings.config_folder), connections)
@@ -38,10 +39,6 @@ def main() -> int:
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
-    service.begin()
-
-    from anomaly_detector.adapters.web import serve
-
     server = serve(settings.http_host, settings.http_port, service.account.routes)
     gc.freeze()  # what has been made so far lives for ever: the collector need not look at it again
     gc.enable()

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.schema import seconds
+from anomaly_detector.account import Account
 from anomaly_detector.adapters import allocator
 from anomaly_detector.adapters.beside import Beside
 from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
@@ -41,12 +42,11 @@ class Service:
         self._settings, self._runtime, self._orders = settings, runtime, orders
         self._connections = connections
         taken = orders.start()
-        self._first = taken.digest
-        """Of the assignment that the stream begins with."""
         self._stream = Stream(runtime.detector.source, taken.loaded)
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._scoring = Beside("scoring")
         self._custody = Custody(self._stream, topics, Often(readings=settings.checkpoint_readings), self._scoring)
+        self.account = Account(settings, runtime, self._stream, surroundings, orders, taken.digest)
         self._topic_partitions = 0
         self._surroundings = surroundings
         self._name = settings.pod
@@ -65,28 +65,12 @@ class Service:
         """When memory was given back last."""
         self._stopping = False
 
-    def begin(self) -> None:
-        """Joins the group if all is well by now; what takes long to import, and nobody needs before, is imported meanwhile.
-
-        Whoever is told to `stop` must be able to hear it by then: who is in the group leaves it.
-        """
-        if self._connections is not None and self._surroundings.wait_until_well(0.0):
-            self._membership = self._new()
-            if self._membership is not None and not self._renewed:
-                self._enter(self._membership)
-
-        from anomaly_detector.account import Account  # with Prometheus' client
-
-        of = (self._settings, self._runtime, self._stream, self._surroundings, self._orders)
-        self.account = Account(*of, self._first)
-        self.account.stay(self._membership)
-
     def stop(self) -> None:
         """Ends after the present batch; may be called from a signal handler."""
         self._stopping = True
 
     def run(self) -> None:
-        """After `begin`, until `stop`."""
+        """Until `stop`."""
         try:
             while not self._stopping:
                 self._turn()
@@ -148,11 +132,7 @@ class Service:
             return
         if self._renewed:
             self._leave(member)
-        else:
-            self._enter(member)
-
-    def _enter(self, member: Membership) -> None:
-        if self._share():
+        elif self._share():
             self._topic, self._state_topic = self._surroundings.source.identity, self._surroundings.state_topic
             self._doubts.begin(time.monotonic())
             member.join()
