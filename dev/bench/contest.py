@@ -15,6 +15,7 @@ from typing import Any, Final
 from anomaly_api.policy import Delivery
 from dev.bench import ours
 from dev.bench.ours import Stand
+from dev.supervision.leash import LEASHED
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DELIVERIES: Final = {"atLeastOnce": Delivery.AT_LEAST_ONCE, "exactlyOnce": Delivery.EXACTLY_ONCE}
@@ -104,7 +105,9 @@ def contestants(stand: Stand, scale: Scale, quix: Path) -> dict[str, Contestant]
 
 def _measured(command: list[str]) -> dict[str, Any]:
     """What the process printed last. RuntimeError when it failed."""
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **_ONE_THREAD}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*LEASHED, *command], cwd=ROOT, env={**os.environ, **_ONE_THREAD}, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[1:3])} failed:\n{done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
