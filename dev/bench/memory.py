@@ -35,6 +35,7 @@ from anomaly_detector.core.records import Read
 from anomaly_detector.core.revisions import LoadedRevision
 from anomaly_detector.core.stream import Stream
 from dev.bench.readings import PARTITIONS, PIPELINE, SIZE, WINDOW_BYTES, Readings
+from dev.supervision.leash import LEASHED
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _TOPICS: Final = Topics("readings", "alerts", "dead-letters", "state")
@@ -200,7 +201,8 @@ def _reset_peak() -> None:
 
 
 def _measured(case: str, entities: int, spool: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "dev.bench.memory", "--case", case, "--entities", str(entities), "--spool", str(spool)]
+    asked = ["--case", case, "--entities", str(entities), "--spool", str(spool)]
+    command = [*LEASHED, sys.executable, "-m", "dev.bench.memory", *asked]
     done = subprocess.run(command, cwd=_ROOT, env={**os.environ, **_ONE_THREAD}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{case} failed:\n{done.stderr[-2000:]}")

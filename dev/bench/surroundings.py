@@ -12,6 +12,7 @@ from dev import environments
 from dev.bench.contest import ROOT
 from dev.bench.pod import Trained
 from dev.progress import Tell
+from dev.supervision.leash import LEASHED
 
 
 def quixstreams(tell: Tell) -> Path:
@@ -21,7 +22,7 @@ def quixstreams(tell: Tell) -> Path:
 
 def trained(folder: Path) -> tuple[Trained, float]:
     """The model, and how long 50 epochs over 8,640 windows take in seconds."""
-    command = [sys.executable, "-m", "dev.bench.learning", str(folder)]
+    command = [*LEASHED, sys.executable, "-m", "dev.bench.learning", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

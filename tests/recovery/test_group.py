@@ -119,7 +119,7 @@ def test_a_pod_that_is_told_to_end_as_soon_as_it_is_in_the_group_leaves_it(topic
     with pod(tmp_path / "pod", runtime(topics), ORDER) as only:
         while not members():
             assert only.process.poll() is None, only.log.read_text()
-        assert only.terminate() == 0, "it is still importing what nobody needs before"
+        assert only.terminate() == 0, "it hears that from before it joins on"
     assert group(topics)[1] == []
 
 

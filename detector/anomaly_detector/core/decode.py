@@ -56,6 +56,7 @@ class Decoder:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._width = len(pipeline.features)
+        self._pack = struct.Struct(f"{self._width}d").pack
         self._explainer = Explainer(pipeline)
         layout = _Layout()
         kind = datetime if pipeline.time.format is TimeFormat.ISO8601 else float
@@ -142,13 +143,12 @@ class Decoder:
     def _numbers(self, records: list[Any]) -> Float64:
         """[n, features] Not a number where there is none."""
         assert self._getter is not None, "without it no message takes the fast way"
-        pack = struct.Struct(f"{self._width}d").pack
         try:
             # half the time of packing all at once, a third of np.fromiter's
-            packed = b"".join(starmap(pack, self._getter(records)))
+            packed = b"".join(starmap(self._pack, self._getter(records)))
         except struct.error:  # a null
             found = ([math.nan if number is None else number for number in row] for row in self._getter(records))
-            packed = b"".join(starmap(pack, found))
+            packed = b"".join(starmap(self._pack, found))
         return np.frombuffer(packed, np.float64).reshape(-1, self._width)
 
     def _entities(self, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:

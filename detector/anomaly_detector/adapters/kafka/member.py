@@ -119,7 +119,7 @@ class Member:
     def resume(self, partitions: Iterable[int]) -> None:
         """They go on."""
         self._consumer.resume(self._places(partitions))
-        self._rouse()
+        self._drowse()
 
     def positions(self, partitions: Iterable[int]) -> Mapping[int, int]:
         """Behind the last message that was read of each; markers of transactions count."""
@@ -188,7 +188,7 @@ class Member:
         told = self._consumer.consumer_group_metadata()
         return bool(told and told.startswith(_METADATA) and struct.unpack_from("=i", told, len(_METADATA))[0] > 0)
 
-    def _rouse(self) -> None:
+    def _drowse(self) -> None:
         """Somebody may have to be woken."""
         if self._asleep is None:
             self._asleep = time.monotonic()
@@ -218,7 +218,7 @@ class Member:
         if numbers:
             self.pause(numbers)
         self._arrived(numbers)  # before anybody is told that they are ours: who hears of them asks whether they have begun
-        self._rouse()
+        self._drowse()
         self.joined = True
         self._owned |= set(numbers)
         log.info("partitions assigned: %s", numbers or "none")
@@ -229,7 +229,7 @@ class Member:
             return  # they were told as lost
         self._leaving(numbers, True)
         self._owned -= set(numbers)
-        self._rouse()
+        self._drowse()
         log.info("partitions given up: %s", numbers)
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
