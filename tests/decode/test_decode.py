@@ -150,6 +150,17 @@ def test_a_key_that_names_nothing_is_refused(key: bytes | None, expected: DeadLe
     assert decoded.rejects[0].reason is expected
 
 
+def test_a_key_names_its_entity_however_many_entities_there_were_before() -> None:
+    decoder = Decoder(pipeline(entity=Entity(key=Empty())))
+    keys: list[bytes | None] = [f"pump-{number}".encode() for number in range(10_000)]
+    for _ in range(3):
+        for part in (keys[:100], [*keys[:3], None, b"\xff", keys[3]], keys, keys[::-1]):
+            decoded = decoder.decode([message()] * len(part), part, np.zeros(len(part), np.int64))
+            named = [key for key in part if key not in (None, b"\xff")]
+            assert decoded.batch.entities == [key.decode() for key in named if key]
+            assert len(decoded.rejects) == len(part) - len(named)
+
+
 def test_a_flaw_names_the_field_and_never_the_value() -> None:
     [reject] = decode(message(sensors={"temperature": "secret"})).rejects
     assert "sensors.temperature" in reject.message

@@ -1,6 +1,7 @@
 """Readings as columns: what every stage after decoding takes and returns. Holds data; next to nothing is computed here."""
 
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +14,8 @@ Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-class Stamps(Protocol):
-    """[n] int64: an array, or what becomes one when it is asked for its numbers."""
+class Numbers(Protocol):
+    """[n] int64: an array, or what reads as many of them as it is asked for: an int for one place, an array for several."""
 
     def __getitem__(self, rows: Any, /) -> Any: ...
 
@@ -82,13 +83,18 @@ class Messages(Struct, frozen=True):
 
     values: Sequence[bytes | None]
     keys: Sequence[bytes | None]
-    timestamps_ms: Stamps
+    timestamps_ms: Numbers
     """-1 where a message has none."""
     partitions: Int64
     headers: Headers = no_headers
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+def whole_numbers(numbers: Iterable[int | None], count: int) -> Int64:
+    """[count] In half the time of `np.fromiter`; read-only. Raises struct.error where there is None in place of a number."""
+    return np.frombuffer(struct.pack(f"{count}q", *numbers), np.int64)
 
 
 def numbers_in(numbers: Int64) -> list[int]:

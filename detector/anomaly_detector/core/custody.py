@@ -251,15 +251,15 @@ class Custody:
 
     def _replay(self, read: Read, now: float) -> Read:
         """Takes in what was decided before; returns the rest."""
-        partitions = read.messages.partitions
+        partitions, offsets = read.messages.partitions, np.asarray(read.offsets[:], np.int64)
         fresh = np.ones(len(read), bool)
         for partition, (replay, found) in list(self._replays.items()):
             mine = partitions == partition
-            old = mine & (read.offsets < replay.until)
+            old = mine & (offsets < replay.until)
             if old.any():
                 replay.take_in(read.select(old))
                 fresh &= ~old
-            if mine.any() and int(read.offsets[mine][-1]) >= replay.until - 1:
+            if mine.any() and int(offsets[mine][-1]) >= replay.until - 1:
                 del self._replays[partition]
                 self._go_on(replay, found, now)
         return read.select(fresh)
@@ -333,7 +333,7 @@ class Custody:
         for partition in numbers_in(partitions):
             live = self._live[partition]
             mine = np.flatnonzero(partitions == partition)
-            live.next, live.changed = int(read.offsets[mine[-1]]) + 1, True
+            live.next, live.changed = int(read.offsets[int(mine[-1])]) + 1, True
             live.since += len(mine)
 
     def _note_regime(self) -> None:

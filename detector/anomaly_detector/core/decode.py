@@ -20,13 +20,15 @@ from msgspec.structs import astuple, replace
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
-from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Float64, Int64, Mask, Stamps
+from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Float64, Int64, Mask, Numbers, whole_numbers
 from anomaly_detector.core.explain import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, Exact, Explainer, too_deep
 
 _EARLIEST: Final = -62_135_596_800 * MICROSECONDS
 _LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
 """The years 1 to 9999: what an alert can write down."""
 _NO_FEATURE: Final = -1
+_FEW_ENTITIES: Final = 4_096
+"""Of so many the names are kept: with more, making them anew takes no longer than finding them, and no memory."""
 _OPTIONAL: Final = float | None
 """A feature: what is not there is not a number, null is None."""
 _REFUSALS: Final = (msgspec.MsgspecError, RecursionError, TypeError, ValueError)
@@ -51,7 +53,7 @@ class Decoded(Struct, frozen=True):
 
 
 class Decoder:
-    """Reads messages as a pipeline says. It has no state."""
+    """Reads messages as a pipeline says. It keeps nothing that makes a difference: where entities are few, their names."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -60,6 +62,8 @@ class Decoder:
         self._explainer = Explainer(pipeline)
         layout = _Layout()
         kind = datetime if pipeline.time.format is TimeFormat.ISO8601 else float
+        self._names: _Names | None = _Names()
+        """None: there are too many."""
         self._entity = layout.leaf(pipeline.entity.field, str | int) if pipeline.entity.field else None
         self._time = layout.leaf(pipeline.time.field, kind) if pipeline.time.field else None
         self._features = [layout.leaf(feature.path, _OPTIONAL) for feature in pipeline.features]
@@ -70,7 +74,7 @@ class Decoder:
         self,
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None],
-        timestamps_ms: Stamps,
+        timestamps_ms: Numbers,
         partitions: Int64 | None = None,
     ) -> Decoded:
         """Readings of [n] messages; `timestamps_ms` are the messages' own, -1 where there is none."""
@@ -94,7 +98,7 @@ class Decoder:
         refused: list[tuple[int, str]] = []
         if self._getter is None:
             return records, [(row, "") for row in range(len(values))]
-        longest = max(map(len, filter(None, values)), default=0)
+        longest = _longest(values)
         if longest > MAX_BYTES or (longest > MAX_DEPTH and _perhaps_deep(values)):
             values = [None if value is not None and _for_care(value) else value for value in values]
         rest = iter(values)
@@ -112,7 +116,7 @@ class Decoder:
         rows: Int64,
         messages: Sequence[bytes | None],
         keys: Sequence[bytes | None],
-        timestamps_ms: Stamps,
+        timestamps_ms: Numbers,
         batch: Batch,
         rejects: list[Reject],
     ) -> Batch:
@@ -159,14 +163,23 @@ class Decoder:
             found = [name if type(name) is str else _whole(name) for name in map(attrgetter(self._entity), records)]
         else:
             mine = keys if len(keys) == len(rows) else [keys[row] for row in rows.tolist()]
-            try:
-                found = [key.decode() for key in mine]  # type: ignore[union-attr]  # a missing key raises, see below
-            except (AttributeError, UnicodeDecodeError):
-                found = [_text(key) for key in mine]
-        lengths = np.fromiter(map(len, found), np.int64, len(found))
+            found = self._names_in(mine)
+        lengths = whole_numbers(map(len, found), len(found))
         return found, (lengths > 0) & (lengths <= MAX_ENTITY)
 
-    def _times(self, records: list[Any], rows: Int64, timestamps_ms: Stamps) -> tuple[Int64, Mask]:
+    def _names_in(self, keys: Sequence[bytes | None]) -> list[str]:
+        """[n] The keys as text; empty where one is none."""
+        if self._names is not None:
+            known = list(map(self._names.__getitem__, keys))
+            if len(self._names) > _FEW_ENTITIES:
+                self._names = None
+            return known
+        try:
+            return [key.decode() for key in keys]  # type: ignore[union-attr]  # a missing key raises, see below
+        except (AttributeError, UnicodeDecodeError):
+            return [_text(key) for key in keys]
+
+    def _times(self, records: list[Any], rows: Int64, timestamps_ms: Numbers) -> tuple[Int64, Mask]:
         """Event times, and whether each is one."""
         if self._time is None:
             stamps = timestamps_ms[rows]
@@ -189,7 +202,7 @@ class Decoder:
         refused: list[tuple[int, str]],
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None],
-        timestamps_ms: Stamps,
+        timestamps_ms: Numbers,
         partitions: Int64,
         batch: Batch,
         rejects: list[Reject],
@@ -216,6 +229,16 @@ class Decoder:
             np.concatenate([batch.values, numbers]),
         )
         return select(merged, np.argsort(rows, kind="stable"))
+
+
+class _Names(dict[bytes | None, str]):
+    """Names of entities, by the keys of their messages. A key that is no name is not kept: there may be any number of them."""
+
+    def __missing__(self, key: bytes | None) -> str:
+        name = _text(key)
+        if 0 < len(name) <= MAX_ENTITY:
+            self[key] = name
+        return name
 
 
 class _Layout:
@@ -270,6 +293,14 @@ class _Layout:
         names = {f"a{place}": key for place, key in enumerate(tree)}
         # kw_only: what may be missing stands anywhere. gc=False: records hold no cycles, and the collector would walk them
         return msgspec.defstruct("Record", fields, rename=names, gc=False, kw_only=True)
+
+
+def _longest(values: Sequence[bytes | None]) -> int:
+    """Bytes of the longest message."""
+    try:
+        return int(whole_numbers(map(len, values), len(values)).max(initial=0))  # type: ignore[arg-type]  # None raises, see below
+    except TypeError:
+        return max(map(len, filter(None, values)), default=0)
 
 
 def _perhaps_deep(values: Sequence[bytes | None]) -> bool:

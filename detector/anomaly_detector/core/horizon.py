@@ -23,7 +23,7 @@ import numpy as np
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.schema import seconds
 from anomaly_api.source import Time
-from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Int64, Stamps
+from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Int64, Numbers
 from anomaly_detector.core.decode import Reject, select
 
 _LONGEST: Final = 1 << 60
@@ -50,7 +50,7 @@ class Horizon:
             "set the clock of what sends it right, or time.format"
         )
 
-    def within(self, batch: Batch, timestamps_ms: Stamps) -> tuple[Batch, list[Reject]]:
+    def within(self, batch: Batch, timestamps_ms: Numbers) -> tuple[Batch, list[Reject]]:
         """The readings that are believed, and the others; `timestamps_ms` are those of the messages, -1 where there is none."""
         if self._field is None or not len(batch):
             return batch, []
@@ -64,7 +64,7 @@ class Horizon:
         rejects = [Reject(row, DeadLetterReason.FUTURE_TIME, self._message) for row in batch.rows[refused].tolist()]
         return select(batch, np.delete(np.arange(len(batch)), refused)), rejects
 
-    def _refused(self, places: Int64, batch: Batch, timestamps_ms: Stamps, patience: int) -> list[int]:
+    def _refused(self, places: Int64, batch: Batch, timestamps_ms: Numbers, patience: int) -> list[int]:
         """Which of these places are refused; after `patience` messages without a timestamp all the others are asked at once."""
         refused: list[int] = []
         for count, place in enumerate(places.tolist()):

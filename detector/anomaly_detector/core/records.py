@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from msgspec import Struct
 
-from anomaly_detector.core.columns import Header, Int64, Mask, Messages
+from anomaly_detector.core.columns import Header, Int64, Mask, Messages, Numbers
 
 _Item = TypeVar("_Item")
 
@@ -41,13 +41,12 @@ class Read(Struct, frozen=True):
     """A batch, and where its messages stood."""
 
     messages: Messages
-    offsets: Int64
-    """[n]"""
+    offsets: Numbers
 
     def select(self, wanted: Mask) -> "Read":
         """The messages at which `wanted` [n] holds."""
         rows = np.flatnonzero(wanted)
-        if len(rows) == len(self.offsets):
+        if len(rows) == len(self):
             return self
         places = rows.tolist()
         messages = Messages(
@@ -60,7 +59,19 @@ class Read(Struct, frozen=True):
         return Read(messages, self.offsets[rows])
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return len(self.messages)
+
+
+def wanted(places: Int64, offsets: Numbers, begin: int) -> Int64:
+    """Of the places of one partition's messages, those from the offset `begin` on.
+
+    A client hands them over by rising offset, at most with some ahead that were on their way when it was told to begin elsewhere.
+    So where the first one is wanted and the last one is as far behind it as it should be, all are, and no other offset is read.
+    """
+    first, last = offsets[int(places[0])], offsets[int(places[-1])]
+    if first >= begin and last - first >= len(places) - 1:
+        return places
+    return places[offsets[places] >= begin]
 
 
 def _picked(items: Sequence[_Item], places: list[int]) -> list[_Item]:

@@ -44,8 +44,9 @@ class Replay:
     def take_in(self, read: Read) -> None:
         """Takes in messages of the partition, all below `until`."""
         done = 0
-        for change in [change for change in self._changes if len(read) and change.offset <= int(read.offsets[-1])]:
-            place = int(np.searchsorted(read.offsets, change.offset))
+        offsets = np.asarray(read.offsets[:], np.int64)
+        for change in [change for change in self._changes if len(read) and change.offset <= offsets[-1]]:
+            place = int(np.searchsorted(offsets, change.offset))
             self._take_in(read, done, place)
             self._memory.change(change.regime)
             self._changes.remove(change)
