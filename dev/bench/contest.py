@@ -28,13 +28,16 @@ class Scale:
     """How much is measured."""
 
     rounds: int
+    """Of rates."""
     ticks: dict[int, int]
     """Readings of each entity, by number of entities."""
     seconds: float
     """That a slow contestant gets."""
     latency_seconds: float
+    latency_rounds: int = 1
+    """Of latency and start."""
     warm_ups: int = 0
-    """Rounds of latency and start before those that count."""
+    """Rounds of both kinds before those that count."""
 
     @property
     def entities(self) -> list[int]:
@@ -75,6 +78,11 @@ class Results:
 
 
 Contestant = Callable[[], dict[str, Any]]
+
+
+def loading(scale: Scale) -> list[str]:
+    """Keys of those by whom a broker is kept as busy as it will be."""
+    return ["consume", *(f"{name}.{scale.entities[0]}" for name in DELIVERIES)]
 
 
 def topic(entities: int) -> str:
