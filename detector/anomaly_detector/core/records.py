@@ -71,7 +71,8 @@ def wanted(places: Int64, offsets: Numbers, begin: int) -> Int64:
     first, last = offsets[int(places[0])], offsets[int(places[-1])]
     if first >= begin and last - first >= len(places) - 1:
         return places
-    return places[offsets[places] >= begin]
+    later: Int64 = places[offsets[places] >= begin]
+    return later
 
 
 def _picked(items: Sequence[_Item], places: list[int]) -> list[_Item]:
