@@ -20,6 +20,8 @@ from dev.supervision.leash import LEASHED
 ROOT: Final = Path(__file__).resolve().parents[2]
 DELIVERIES: Final = {"atLeastOnce": Delivery.AT_LEAST_ONCE, "exactlyOnce": Delivery.EXACTLY_ONCE}
 """By their keys in bench.json."""
+SLOW: Final = ("tutorial", "quixstreams")
+"""Who leaves a broker nearly idle."""
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -78,11 +80,6 @@ class Results:
 
 
 Contestant = Callable[[], dict[str, Any]]
-
-
-def loading(scale: Scale) -> list[str]:
-    """Keys of those by whom a broker is kept as busy as it will be."""
-    return ["consume", *(f"{name}.{scale.entities[0]}" for name in DELIVERIES)]
 
 
 def topic(entities: int) -> str:
