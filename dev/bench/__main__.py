@@ -32,7 +32,7 @@ FULL: Final = Scale(
     latency_rounds=3,
     warm_ups=1,
 )
-"""100,000 entities have 24 readings each: a window's worth before anything is counted, another one measured. About 13 minutes."""
+"""100,000 entities have 24 readings each: a window's worth before anything is counted, another one measured. About 10 minutes."""
 QUICK: Final = Scale(rounds=1, ticks={100: 8_000, 10_000: 60, 100_000: 20}, seconds=2.0, latency_seconds=6.0, warm_ups=1)
 """Four minutes; for whoever changes something and wants to know what became of it."""
 _START: Final = "start"
