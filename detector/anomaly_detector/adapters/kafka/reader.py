@@ -21,10 +21,13 @@ _BEYOND: Final = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
 class _Column:
-    """A number of each message. Of some hardly any is ever asked for, and reading all of them takes as long as reading keys."""
+    """A number of each message, read when it is asked for: all of them take as long as their keys, and hardly any is wanted.
+
+    Of offsets where a batch begins and ends; of times, where the reading itself has one, as most do, now and then a single one.
+    """
 
     def __init__(
-        self, messages: Sequence[Message], one: Callable[[Message], int], every: Callable[[Sequence[Message]], Int64]
+        self, messages: Sequence[Message], one: Callable[[Message], int | None], every: Callable[[Sequence[Message]], Int64]
     ) -> None:
         self._messages = messages
         self._one, self._every = one, every
@@ -38,11 +41,6 @@ class _Column:
         return self._found[rows]
 
 
-def _times_of(messages: Sequence[Message]) -> _Column:
-    """Where the reading itself has the time, as most do, hardly anybody asks, and then for one."""
-    return _Column(messages, _time, _times)
-
-
 def _time(message: Message) -> int:
     kind, stamp = message.timestamp()
     return _NO_TIMESTAMP if kind == TIMESTAMP_NOT_AVAILABLE else stamp
@@ -52,17 +50,6 @@ def _times(messages: Sequence[Message]) -> Int64:
     count = len(messages)
     stamps = whole_numbers(chain.from_iterable(map(Message.timestamp, messages)), 2 * count).reshape(-1, 2)
     return np.where(stamps[:, 0] == TIMESTAMP_NOT_AVAILABLE, _NO_TIMESTAMP, stamps[:, 1])
-
-
-def _offsets_of(messages: Sequence[Message]) -> _Column:
-    """Where they begin and end is asked of each batch; those between, for dead letters and while readings are replayed."""
-    return _Column(messages, _offset, _offsets)
-
-
-def _offset(message: Message) -> int:
-    offset = message.offset()
-    assert offset is not None, "messages that were read have one"
-    return offset
 
 
 def _offsets(messages: Sequence[Message]) -> Int64:
@@ -188,11 +175,10 @@ class Reader:
             return None
         count = len(good)
         partitions = whole_numbers(map(Message.partition, good), count)
-        offsets = _offsets_of(good)
+        offsets, times = _Column(good, Message.offset, _offsets), _Column(good, _time, _times)
         keep = self._wanted(good, partitions, offsets)
-        messages = Messages(
-            list(map(Message.value, good)), list(map(Message.key, good)), _times_of(good), partitions, _headers_of(good)
-        )
+        values, keys = list(map(Message.value, good)), list(map(Message.key, good))
+        messages = Messages(values, keys, times, partitions, _headers_of(good))
         read = Read(messages, offsets).select(keep)
         return read if len(read) else None
 
