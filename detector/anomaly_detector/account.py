@@ -1,9 +1,11 @@
 """What a scoring pod says of itself: evidence for the operator, metrics, and whether it lives and is ready."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvidence, SourceState
 from anomaly_api.source import Pipeline
@@ -14,8 +16,7 @@ from anomaly_detector.core.backlog import Behind
 from anomaly_detector.core.columns import numbers_in
 from anomaly_detector.core.custody import Decided
 from anomaly_detector.core.pace import Pace
-from anomaly_detector.core.records import Read
-from anomaly_detector.core.stream import Outcome, Stream
+from anomaly_detector.core.stream import Stream
 from anomaly_detector.membership import Membership
 from anomaly_detector.presence import Presence
 from anomaly_detector.remembrance import Remembrance
@@ -46,6 +47,8 @@ class Account:
         """Seconds, of the stay that goes on."""
         self._behind: dict[int, Behind] = {}
         self._warming = self._limiting = 0
+        self._one_moment = threading.Lock()
+        """Held while what a turn of the loop led to is counted: who asks meanwhile is told all of it or nothing."""
 
     @property
     def routes(self) -> dict[str, Callable[[], Answer]]:
@@ -72,18 +75,14 @@ class Account:
         """A stay in the group begins, or, None: is over."""
         self._membership = member
 
-    def follow(self, member: Membership) -> None:
-        """What has become of what was decided."""
-        self._telemetry.sent(member.sent())
-        self._telemetry.left_out(member.left_out())
-        self._telemetry.skip(member.skipped())
-
-    def decided(self, each: Decided) -> None:
-        """A batch."""
-        self._telemetry.batch(len(each.read), each.outcome, time.monotonic() - each.begun)
-        self.remembrance.batch(each.outcome)
-        self._presence.look(each.read.messages.values, time.time())
-        self._note(each.read, each.outcome)
+    def follow(self, decided: Iterable[Decided], *, sent: int, left_out: Mapping[LeftOutReason, int], skipped: int) -> None:
+        """What a turn led to: batches decided, alerts written, dead letters taken in no form, messages gone before being read."""
+        with self._one_moment:
+            self._telemetry.sent(sent)
+            self._telemetry.left_out(left_out)
+            self._telemetry.skip(skipped)
+            for each in decided:
+                self._decided(each)
 
     def tell(self, now: float, topic_partitions: int) -> None:
         """Looks at how things stand."""
@@ -107,7 +106,11 @@ class Account:
         )
 
     def evidence(self) -> DetectorEvidence:
-        """What the operator is told."""
+        """What the operator is told; its counts are those of one moment, between two turns of the loop."""
+        with self._one_moment:
+            return self._evidence()
+
+    def _evidence(self) -> DetectorEvidence:
         telemetry = self._telemetry
         recent, recent_dead = telemetry.recent()
         pending = self._orders.pending
@@ -165,8 +168,12 @@ class Account:
             slowest=self._slowest(),
         )
 
-    def _note(self, read: Read, outcome: Outcome) -> None:
-        self.pace.decided(set(numbers_in(read.messages.partitions)), time.monotonic(), scored=outcome.windows > 0)
+    def _decided(self, each: Decided) -> None:
+        read, outcome, now = each.read, each.outcome, time.monotonic()
+        self._telemetry.batch(len(read), outcome, now - each.begun)
+        self.remembrance.batch(outcome)
+        self._presence.look(read.messages.values, time.time())
+        self.pace.decided(set(numbers_in(read.messages.partitions)), now, scored=outcome.windows > 0)
         if outcome.rejects:
             last = outcome.rejects[-1]
             where = f"partition {read.messages.partitions[last.row]}, offset {read.offsets[last.row]}"

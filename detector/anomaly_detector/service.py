@@ -75,7 +75,7 @@ class Service:
             while not self._stopping:
                 self._turn()
             if self._membership is not None:
-                self._settle(self._membership.end(for_good=True))
+                self._settle(self._membership, self._membership.end(for_good=True))
         finally:
             self._scoring.stop()
             self._orders.stop()
@@ -138,8 +138,7 @@ class Service:
             member.join()
 
     def _step(self, member: Membership) -> None:
-        self._settle(member.step())
-        self.account.follow(member)
+        self._settle(member, member.step())
         if self._renewed:
             log.info("the credentials have changed, and the brokers take the new ones: the next stay has them")
         elif self._another_topic():
@@ -180,8 +179,7 @@ class Service:
         """The stay is over; the next one begins with what Kafka says."""
         self._membership = None
         self.account.stay(None)
-        self._settle(member.end(for_good=for_good or member.replaced))
-        self.account.follow(member)
+        self._settle(member, member.end(for_good=for_good or member.replaced))
         if member.replaced:
             self._name = f"{self._settings.pod}-{uuid4().hex[:8]}"
             log.warning("another pod is in the group as %s; this one goes on as %s", self._settings.pod, self._name)
@@ -198,10 +196,10 @@ class Service:
         finding = self._surroundings.finding
         return finding.readable and finding.access != self._access
 
-    def _settle(self, decided: list[Decided]) -> None:
-        for each in decided:
+    def _settle(self, member: Membership, decided: list[Decided]) -> None:
+        if decided:
             self._doubts.decided()
-            self.account.decided(each)
+        self.account.follow(decided, sent=member.sent(), left_out=member.left_out(), skipped=member.skipped())
 
     def _share(self) -> bool:
         """Each partition of the topic has its share of the memory; a topic may get more. Whether their number is known."""

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -70,9 +71,10 @@ class Topics:
     bootstrap: str
     name: str = field(default_factory=lambda: f"readings-{uuid4().hex[:8]}")
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def producer(self) -> Producer:
         large = {"message.max.bytes": 8_000_000}  # the broker decides
-        self.producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 1, "enable.idempotence": True, **large})
+        return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 1, "enable.idempotence": True, **large})
 
     @property
     def alerts(self) -> str:

@@ -1,0 +1,82 @@
+"""What a scoring pod says of itself while it works: asked at any moment, it tells of whole turns of its loop."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomaly_api.alert import LeftOutReason
+from anomaly_api.assignment import Assignment
+from anomaly_api.evidence import DetectorEvidence
+from anomaly_detector.account import Account
+from anomaly_detector.adapters.kafka.surroundings import Surroundings
+from anomaly_detector.adapters.orders import Orders
+from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.custody import Decided
+from anomaly_detector.core.records import Read
+from anomaly_detector.core.revisions import LoadedRevision
+from anomaly_detector.core.stream import Outcome, Stream
+from anomaly_detector.settings import Settings
+from tests.stream.pods import Topics, revision, runtime
+
+TURNS = 2_000
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Account:
+    """Of a pod that nothing has happened to, and whose broker nobody has asked."""
+    order = runtime(Topics("127.0.0.1:1", "readings"))
+    stream = Stream("/namespaces/plant/anomalydetectors/pumps", LoadedRevision(revision()))
+    settings, assignment = Settings("pumps-0", tmp_path, "127.0.0.1", 0), Assignment(stable=revision())
+    return Account(settings, order, stream, Surroundings(order, settings.pod), Orders(tmp_path), assignment.digest)
+
+
+def turn(account: Account) -> None:
+    """One of everything that is counted."""
+    messages = Messages([b"{}"], [b"pump-1"], np.zeros(1, np.int64), np.zeros(1, np.int64))
+    decided = Decided(Read(messages, np.zeros(1, np.int64)), Outcome([], windows=1, suppressed=1), time.monotonic())
+    account.follow([decided], sent=1, left_out={LeftOutReason.TOO_LARGE: 1}, skipped=1)
+
+
+@contextmanager
+def threads_in_turns() -> Iterator[None]:
+    """Whoever waits for Python's lock has it after a microsecond: what may happen between two lines happens."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def counted(evidence: DetectorEvidence) -> list[int]:
+    return [
+        evidence.readings,
+        evidence.windows,
+        evidence.alerts,
+        evidence.alerts_suppressed,
+        evidence.source.skipped,
+        evidence.source.recently_skipped,
+        evidence.recently_left_out,
+        sum(evidence.dead_letters_left_out.values()),
+    ]
+
+
+def test_whoever_asks_is_told_of_whole_turns_of_the_loop_and_of_nothing_by_half(account: Account) -> None:
+    with threads_in_turns():
+        loop = threading.Thread(target=lambda: [turn(account) for _ in range(TURNS)])
+        loop.start()
+        told = [counted(account.evidence())]
+        while loop.is_alive():
+            told.append(counted(account.evidence()))
+        loop.join()
+    told.append(counted(account.evidence()))
+    assert told[-1] == [TURNS] * 8
+    assert [each for each in told if len(set(each)) != 1] == []
