@@ -3,9 +3,9 @@
 demo up down: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.$@ $(if $(DATA),--data $(DATA))
 test: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check
 lint: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check --lint
-bench: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.bench $(if $(QUICK),--quick)
-scale: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.scale
-torture: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.torture $(if $(N),--schedules $(N)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+bench: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.verify.bench $(if $(QUICK),--quick)
+scale: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.verify.scale
+torture: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.verify.torture $(if $(N),--schedules $(N)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
 keda: ; @sh dev/bootstrap.sh && exec .venv/bin/pytest -v -s -m keda tests/operator/test_keda.py
 crds: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.crds
 clean: down ; rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis

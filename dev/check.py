@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dev import crds
-from dev.environments import compiled_in
+from dev.environment.backends import compiled_in
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _LINT: Final = (

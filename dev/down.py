@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dev import cluster, surroundings
+from dev.environment import cluster, prerequisites
 from dev.progress import plain
 
 
@@ -14,7 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make down", description=__doc__)
     parser.add_argument("--data", help="ignored")
     parser.parse_args()
-    was_there = surroundings.down(cluster.DEFAULT, plain)
+    was_there = prerequisites.down(cluster.DEFAULT, plain)
     print("everything is gone" if was_there else "there was nothing")
     return 0
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from dev.surroundings import RUN
+from dev.environment.prerequisites import RUN
 
 _SECONDS = 10.0
 

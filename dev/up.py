@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from dev import cluster, surroundings
+from dev.environment import cluster, prerequisites
+from dev.environment.prerequisites import RUN, Surroundings
+from dev.environment.supervision.plan import CLONE
 from dev.progress import Tell, plain, telling
-from dev.supervision.plan import CLONE
-from dev.surroundings import RUN, Surroundings
 
 OPERATOR_NAMESPACE: Final = "anomaly-operator"
 RELEASE: Final = "anomaly-operator"
@@ -23,9 +23,9 @@ _ROLLED_OUT: Final = "180s"
 
 def up(tell: Tell, name: str = cluster.DEFAULT) -> Surroundings:
     """Everything that a detector needs; what is there already is taken. Writes `.run/env`."""
-    around = surroundings.up(name, tell)
+    around = prerequisites.up(name, tell)
     install_operator(around, tell)
-    surroundings.write_env(around)
+    prerequisites.write_env(around)
     _write_topic_command(RUN / "bin" / "topic")
     return around
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from dev.cluster.control_plane import Cluster
-    from dev.kafka.broker import Broker
-    from dev.surroundings import Surroundings
+    from dev.environment.cluster.control_plane import Cluster
+    from dev.environment.kafka.broker import Broker
+    from dev.environment.prerequisites import Surroundings
     from tests.stream.pods import Topics
 
 # How long an example takes says how busy the machine is, not whether the law holds.
@@ -26,7 +26,7 @@ settings.load_profile("anomaly-operator")
 @pytest.fixture(scope="session")
 def api_server() -> Iterator[Cluster]:
     """A real API server with its controllers and no nodes; `.kubeconfig`, and `.kubectl(*arguments)`."""
-    from dev.cluster import control_plane
+    from dev.environment.cluster import control_plane
 
     with control_plane.alone(f"tests-{os.getpid()}-api") as cluster:
         yield cluster
@@ -34,8 +34,8 @@ def api_server() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
-    """A real broker on the loopback, shared by the session: `.bootstrap`. To kill one, use `dev.kafka.broker.running`."""
-    from dev.kafka import broker
+    """A real broker on the loopback, shared by the session. To kill one, use `dev.environment.kafka.broker.running`."""
+    from dev.environment.kafka import broker
 
     with broker.running(f"tests-{os.getpid()}-kafka") as running:
         yield running
@@ -52,11 +52,11 @@ def topics(kafka: Broker) -> Topics:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Surroundings]:
     """A whole cluster with a broker and the images: `.cluster.kubectl(...)`, `.cluster.helm(...)`, `.bootstrap`, `.images`."""
-    from dev import surroundings
+    from dev.environment import prerequisites
     from dev.progress import plain
 
     name = f"tests-{os.getpid()}"
     try:
-        yield surroundings.up(name, plain, leashed=True)
+        yield prerequisites.up(name, plain, leashed=True)
     finally:
-        surroundings.down(name, plain)
+        prerequisites.down(name, plain)

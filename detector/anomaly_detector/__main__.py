@@ -13,15 +13,15 @@ def main() -> int:
 
     from confluent_kafka import KafkaException
 
-    from anomaly_detector.adapters import order_files
-    from anomaly_detector.adapters.kafka.access import AccessError
-    from anomaly_detector.adapters.kafka.connections import Connections
-    from anomaly_detector.adapters.kafka.surroundings import Surroundings
+    from anomaly_detector.adapters import assignment_files
+    from anomaly_detector.adapters.kafka.diagnose.broker_monitor import Surroundings
+    from anomaly_detector.adapters.kafka.produce.connections import Connections
+    from anomaly_detector.adapters.kafka.security.access import AccessError
     from anomaly_detector.settings import Settings
 
     try:
         settings = Settings.from_environment()
-        runtime = order_files.runtime(settings.config_folder)
+        runtime = assignment_files.runtime(settings.config_folder)
         surroundings = Surroundings(runtime, settings.pod)
         surroundings.start()
         try:
@@ -29,12 +29,12 @@ def main() -> int:
         except (AccessError, KafkaException):
             connections = None  # what is wrong with them is said by the surroundings
 
-        from anomaly_detector.adapters.orders import Orders
-        from anomaly_detector.adapters.web import serve
+        from anomaly_detector.adapters.assignment_watcher import Orders
         from anomaly_detector.service import Service
+        from anomaly_detector.web import serve
 
         service = Service(settings, runtime, surroundings, Orders(settings.config_folder), connections)
-    except (order_files.OrderError, ValueError) as error:
+    except (assignment_files.OrderError, ValueError) as error:
         logging.getLogger(__name__).error("%s", error)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):

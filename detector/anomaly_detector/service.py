@@ -10,20 +10,20 @@ from confluent_kafka import KafkaException
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.schema import seconds
-from anomaly_detector.account import Account
 from anomaly_detector.adapters import allocator
-from anomaly_detector.adapters.beside import Beside
-from anomaly_detector.adapters.kafka.access import AccessError, fingerprint
+from anomaly_detector.adapters.assignment_watcher import Orders
+from anomaly_detector.adapters.executor import Beside
 from anomaly_detector.adapters.kafka.clients import error_of
-from anomaly_detector.adapters.kafka.connections import Connections
-from anomaly_detector.adapters.kafka.surroundings import Surroundings
-from anomaly_detector.adapters.orders import Orders
-from anomaly_detector.core.bounds import Allowance
-from anomaly_detector.core.custody import Custody, Decided, Often, Topics
-from anomaly_detector.core.doubts import Doubts
-from anomaly_detector.core.stream import Stream
-from anomaly_detector.membership import Membership
+from anomaly_detector.adapters.kafka.diagnose.broker_monitor import Surroundings
+from anomaly_detector.adapters.kafka.produce.connections import Connections
+from anomaly_detector.adapters.kafka.security.access import AccessError, fingerprint
+from anomaly_detector.core.entities.quota import Allowance
+from anomaly_detector.core.health.stall_watchdog import Doubts
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.state.tasks import Custody, Decided, Often, Topics
+from anomaly_detector.group_session import Membership
 from anomaly_detector.settings import Settings
+from anomaly_detector.status_reporter import Account
 
 log: Final = logging.getLogger(__name__)
 _WAIT_SECONDS: Final = 0.1

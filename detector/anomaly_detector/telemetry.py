@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily
 
 from anomaly_api.alert import LeftOutReason
-from anomaly_detector.core.backlog import Behind
-from anomaly_detector.core.memory import Tally
-from anomaly_detector.core.pace import Pace
-from anomaly_detector.core.stream import Outcome
+from anomaly_detector.core.health.lag import Behind
+from anomaly_detector.core.health.progress import Pace
+from anomaly_detector.core.pipeline import Outcome
+from anomaly_detector.core.preprocess.preprocessor import Tally
 
 _RECENT_SECONDS: Final = 60
 

@@ -14,8 +14,8 @@ from dev.demo.scenario import Scenario
 from dev.demo.screen import Screen
 from dev.demo.topics import AlertReader
 from dev.demo.watching import Seen, Watcher, as_document
+from dev.environment.prerequisites import Surroundings
 from dev.progress import telling
-from dev.surroundings import Surroundings
 from dev.up import OPERATOR_NAMESPACE
 
 NAMESPACE = "demo"

@@ -8,16 +8,18 @@ from types import SimpleNamespace
 
 import kopf
 
-from anomaly_operator import handlers, settings, watches
-from anomaly_operator.adapters.api import Api, login, server, session
-from anomaly_operator.adapters.cache import Cache
-from anomaly_operator.adapters.cluster import Cluster
-from anomaly_operator.adapters.contents import Contents
-from anomaly_operator.adapters.evidence import EvidenceReader
-from anomaly_operator.adapters.lease import STEP_DOWN, Leadership
-from anomaly_operator.health import serve
-from anomaly_operator.queue import Queue
-from anomaly_operator.reconciler import Reconciler
+from anomaly_operator import settings
+from anomaly_operator.controller import handlers
+from anomaly_operator.controller.leader_election import STEP_DOWN, Leadership
+from anomaly_operator.controller.probes import serve
+from anomaly_operator.controller.reconciler import Reconciler
+from anomaly_operator.controller.workqueue import Queue
+from anomaly_operator.kube import resync
+from anomaly_operator.kube.client import Api, login, server, session
+from anomaly_operator.kube.configmap_reader import Contents
+from anomaly_operator.kube.executor import Cluster
+from anomaly_operator.kube.informers import Cache
+from anomaly_operator.pods.evidence_client import EvidenceReader
 
 logger = logging.getLogger("anomaly_operator")
 
@@ -32,7 +34,7 @@ class Operator:
     def __init__(self, told: settings.Settings) -> None:
         info = login()
         self._told = told
-        self._watches = watches.Watches(told.watched, told.watch_seconds)
+        self._watches = resync.Watches(told.watched, told.watch_seconds)
         self._cache, self._queue, synced = Cache(), Queue(), asyncio.Event()
         self._api, self._reader = Api(info), EvidenceReader(told.evidence_port)
         cluster = Cluster(self._api, self._cache, told.identity)
@@ -57,7 +59,7 @@ class Operator:
         tasks = [
             asyncio.create_task(self._watch(), name="watching"),
             asyncio.create_task(self._leadership.run(), name="leadership"),
-            asyncio.create_task(watches.audit(self._api, self._cache, self._told.watched, self._queue.add), name="audit"),
+            asyncio.create_task(resync.audit(self._api, self._cache, self._told.watched, self._queue.add), name="audit"),
             asyncio.create_task(self._signal(), name="signal"),
         ]
         try:

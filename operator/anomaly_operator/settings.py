@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anomaly_api.meta import HTTP_PORT
-from anomaly_operator.core.manifests import Installation
+from anomaly_operator.core.resources.manifests import Installation
 
 
 class SettingsError(Exception):

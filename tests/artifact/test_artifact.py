@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from anomaly_api.calibration import Calibration, Quantile
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.model import Interface, InterfaceWindow
-from anomaly_detector.core.artifact import (
+from anomaly_detector.core.scoring.artifact import (
     DigestMismatchError,
     InvalidArtifactError,
     Manifest,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.bench.__main__ import main
-from dev.bench.contest import Scale
+from dev.verify.bench.__main__ import main
+from dev.verify.bench.contest import Scale
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dev.bench import memory
+from dev.verify.bench import memory
 
 
 def test_every_case_runs_and_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

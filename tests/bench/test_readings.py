@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from anomaly_detector.core.decode import Decoder
-from dev.bench.readings import PIPELINE, Readings
+from anomaly_detector.core.decode.json import Decoder
+from dev.verify.bench.readings import PIPELINE, Readings
 
 
 def test_readings_have_about_197_bytes_and_all_can_be_read() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dev.bench import report
-from dev.bench.contest import Results
+from dev.verify.bench import report
+from dev.verify.bench.contest import Results
 
 OTHERS = {
     "latency": {

@@ -18,7 +18,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dev.cluster.access import Cluster
+    from dev.environment.cluster.access import Cluster
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "anomaly-operator"
 Object = dict[str, Any]
@@ -54,7 +54,7 @@ def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
 
 @pytest.fixture(scope="session")
 def helm() -> Helm:
-    from dev.cluster import binaries
+    from dev.environment.cluster import binaries
     from dev.progress import silent
 
     return Helm(binaries.built(silent)["helm"])
@@ -63,7 +63,7 @@ def helm() -> Helm:
 @pytest.fixture(scope="session")
 def bare() -> Iterator[Cluster]:
     """An API server without CRDs; each test takes away what it has made."""
-    from dev.cluster import control_plane
+    from dev.environment.cluster import control_plane
 
     with control_plane.alone(f"tests-{os.getpid()}-chart") as cluster:
         yield cluster

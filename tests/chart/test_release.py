@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dev.cluster.access import Cluster
+    from dev.environment.cluster.access import Cluster
 
 pytestmark = pytest.mark.integration
 RELEASE = "anomaly-operator"

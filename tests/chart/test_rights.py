@@ -60,11 +60,11 @@ def test_roles_of_ones_own_replace_the_charts(helm: Helm) -> None:
 
 
 def test_the_operators_rights_are_those_that_its_code_says_it_needs(helm: Helm) -> None:
-    """`adapters/cluster.py` lists them at its top: the chart grants these and no others."""
-    from anomaly_operator.adapters import cluster
+    """`adapters/executor.py` lists them at its top: the chart grants these and no others."""
+    from anomaly_operator.kube import executor
 
     needed = set()
-    for resources, verbs in re.findall(r"^ {4}(\S.*?) {2,}(\S.*)$", cluster.__doc__ or "", re.MULTILINE):
+    for resources, verbs in re.findall(r"^ {4}(\S.*?) {2,}(\S.*)$", executor.__doc__ or "", re.MULTILINE):
         needed |= {(resource, verb) for resource in re.findall(r"[a-z]+(?:/[a-z]+)?", _bare(resources)) for verb in verbs.split()}
     roles = [
         role for role in _roles(helm.rendered()) if role["metadata"]["name"] in ("anomaly-operator", "anomaly-operator-lease")

@@ -156,7 +156,8 @@ def test_a_monitor_without_the_service_is_refused_with_the_reason(helm: Helm) ->
     ("namespaces", "selector"), [([], {"any": True}), (["plant", "lab"], {"matchNames": ["plant", "lab"]})], ids=["all", "some"]
 )
 def test_a_monitor_finds_the_services_that_detectors_have(helm: Helm, namespaces: list[str], selector: Object) -> None:
-    from anomaly_operator.core import manifests, observed
+    from anomaly_operator.core import snapshot
+    from anomaly_operator.core.resources import manifests
     from tests.contract.documents import example
 
     detector = example("shortest.yaml")
@@ -164,7 +165,7 @@ def test_a_monitor_finds_the_services_that_detectors_have(helm: Helm, namespaces
     values = {"metrics": {"serviceMonitor": {"enabled": True}}, "watchNamespaces": namespaces}
     _, monitor = of_kind(helm.rendered(values), "ServiceMonitor")
     assert monitor["spec"]["namespaceSelector"] == selector
-    [service] = [made for made in manifests.always(observed.detector(detector)) if made["kind"] == "Service"]
+    [service] = [made for made in manifests.always(snapshot.detector(detector)) if made["kind"] == "Service"]
     wanted, labels = monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"]
     assert wanted.items() <= labels.items()
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
@@ -176,7 +177,7 @@ def test_a_monitor_finds_the_services_that_detectors_have(helm: Helm, namespaces
 def test_rules_speak_of_metrics_that_the_operator_has(helm: Helm) -> None:
     import prometheus_client
 
-    from anomaly_operator import telemetry
+    from anomaly_operator.controller import telemetry
 
     (rules,) = of_kind(helm.rendered({"metrics": {"rules": {"enabled": True}}}), "PrometheusRule")
     alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]

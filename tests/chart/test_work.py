@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dev.cluster.access import Cluster
+    from dev.environment.cluster.access import Cluster
     from tests.chart.conftest import Helm, Values
 
 pytestmark = pytest.mark.integration
@@ -61,7 +61,7 @@ def _as_account(cluster: Cluster, namespace: str, account: str, into: Path) -> s
 @contextmanager
 def _operator(helm: Helm, cluster: Cluster, values: Values, into: Path) -> Iterator[Path]:
     """The operator, with the environment of the chart's Deployment. Gives its log."""
-    from dev import ports
+    from dev.environment import ports
 
     (deployment,) = of_kind(helm.rendered(values), "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]

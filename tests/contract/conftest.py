@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from dev.cluster.control_plane import Cluster
+    from dev.environment.cluster.control_plane import Cluster
     from tests.contract.documents import Document
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"

@@ -12,7 +12,7 @@ from tests.contract.refusals import ROWS, Wrong
 from tests.contract.schemas import breaches, nodes, placed, schema_of, written
 
 if TYPE_CHECKING:
-    from dev.cluster.control_plane import Cluster
+    from dev.environment.cluster.control_plane import Cluster
     from tests.contract.conftest import Admission
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ from tests.contract.documents import EXAMPLES, Document, changed, example, examp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dev.cluster.control_plane import Cluster
+    from dev.environment.cluster.control_plane import Cluster
     from tests.contract.conftest import Admission
 
 pytestmark = pytest.mark.integration

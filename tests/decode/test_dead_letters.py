@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.dead_letters import dead_letters, shortened, weight
-from anomaly_detector.core.decode import Reject
-from anomaly_detector.core.records import Read, Record
+from anomaly_detector.core.decode.dead_letters import dead_letters, shortened, weight
+from anomaly_detector.core.decode.json import Reject
+from anomaly_detector.core.state.records import Read, Record
 
 _OURS = ["reason", "message", "topic", "partition", "offset", "time"]
 

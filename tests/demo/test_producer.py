@@ -17,7 +17,7 @@ from dev.demo.scenario import Judged, Scenario, pump_scenario
 from dev.demo.topics import AlertReader
 
 if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+    from dev.environment.kafka.broker import Broker
 
 pytestmark = pytest.mark.integration
 HISTORY, WAITING = 50, 20

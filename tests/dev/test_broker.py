@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from dev.kafka import broker
-from dev.kafka.broker import Broker
+from dev.environment.kafka import broker
+from dev.environment.kafka.broker import Broker
 
 pytestmark = pytest.mark.integration
 

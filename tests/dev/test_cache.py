@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dev import cache
+from dev.environment import cache
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,11 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from dev import cluster as clusters
-from dev.cluster import own
+from dev.environment import cluster as clusters
+from dev.environment.cluster import own
+from dev.environment.prerequisites import Surroundings, write_env
+from dev.environment.supervision.plan import CLONE, State
 from dev.progress import silent
-from dev.supervision.plan import CLONE, State
-from dev.surroundings import Surroundings, write_env
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # the first time, Kubernetes is built
 
@@ -84,7 +84,7 @@ def test_nothing_is_left_when_the_process_that_started_a_cluster_is_killed() -> 
     name = f"tests-{os.getpid()}-killed"
     script = f"""
 import time
-from dev import cluster
+from dev.environment import cluster
 from dev.progress import silent
 cluster.up({name!r}, silent, leashed=True)
 print("up", flush=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from dev.images import TARGETS, image, layout
-from dev.images.context import HERE, SOURCES, lay_out, source_layer
+from dev.environment.images import TARGETS, image, layout
+from dev.environment.images.context import HERE, SOURCES, lay_out, source_layer
 
 
 def _put(folder: Path, content: bytes) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from dev.environment.supervision import group
+from dev.environment.supervision.plan import CLONE, Component, Plan, State
 from dev.progress import silent
-from dev.supervision import group
-from dev.supervision.plan import CLONE, Component, Plan, State
 
 ROOT = os.geteuid() == 0
 SLEEP = Component("sleeper", ("sleep", "1000"))
@@ -131,8 +131,8 @@ def test_a_killed_keeper_takes_every_process_with_it_and_down_removes_the_rest(s
 def test_a_killed_starter_takes_a_leashed_group_with_it(state: State) -> None:
     script = f"""
 import time
-from dev.supervision import group
-from dev.supervision.plan import Component, Plan, State
+from dev.environment.supervision import group
+from dev.environment.supervision.plan import Component, Plan, State
 group.start(State({state.id!r}), lambda: Plan((Component("sleeper", ("sleep", "1000")),)), leashed=True)
 group.wait_until(State({state.id!r}), "sleeper", "Ready", 20)
 print("up", flush=True)

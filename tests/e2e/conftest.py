@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dev.demo.producer import Producer
     from dev.demo.topics import AlertReader
     from dev.demo.watching import Watcher
-    from dev.surroundings import Surroundings
+    from dev.environment.prerequisites import Surroundings
 
 NAMESPACE = "e2e"
 WATCHED = "watched"

@@ -19,7 +19,7 @@ from tests.e2e.conftest import Kubectl, wait_until
 from tests.stream.pods import Topics
 
 if TYPE_CHECKING:
-    from dev.kafka.secured import Secured
+    from dev.environment.kafka.secured import Secured
 
 CA = "ca-of-secured"
 PUMPS = ("pump-1", "pump-2", "pump-3", "pump-4")

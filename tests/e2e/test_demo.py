@@ -15,7 +15,7 @@ from dev.demo.screen import Lines
 from dev.demo.story import NAMESPACE, Story
 
 if TYPE_CHECKING:
-    from dev.surroundings import Surroundings
+    from dev.environment.prerequisites import Surroundings
 
 pytestmark = pytest.mark.e2e
 

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from tests.e2e.conftest import Kubectl, wait_until
 
 if TYPE_CHECKING:
-    from dev.surroundings import Surroundings
+    from dev.environment.prerequisites import Surroundings
 
 pytestmark = pytest.mark.e2e
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

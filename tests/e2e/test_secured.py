@@ -19,8 +19,8 @@ from tests.e2e.conftest import Kubectl, wait_until
 from tests.e2e.plants import CA, KUBELET, Watched, kind_of, watched
 
 if TYPE_CHECKING:
-    from dev.kafka.secured import Secured
-    from dev.surroundings import Surroundings
+    from dev.environment.kafka.secured import Secured
+    from dev.environment.prerequisites import Surroundings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 RENEWED = "the credentials have changed, and the brokers take the new ones"
@@ -30,7 +30,7 @@ STEADY, LOCKED_OUT, LATECOMER = "steady", "locked-out", "late"
 
 @pytest.fixture(scope="module")
 def secured(around: Surroundings) -> Secured:
-    from dev.kafka import secured_in_cluster
+    from dev.environment.kafka import secured_in_cluster
     from dev.progress import plain
 
     return secured_in_cluster.up(around.cluster, around.name, plain)
@@ -169,7 +169,7 @@ def test_dead_letters_are_listed_and_put_back_inside_the_pod(plants: dict[str, W
     steady.feed.garbage(b'{"at": "soon"}', "pump-3")
     steady.feed.garbage(b"nonsense", "pump-4")
     steady.settled(60)
-    inside = (f"deployment/{STEADY}-detector", "--", "python", "-m", "anomaly_detector.dead_letters")
+    inside = (f"deployment/{STEADY}-detector", "--", "python", "-m", "anomaly_detector.cli.dead_letters")
     listed = wait_until("both are listed", lambda: (found := steady.kubectl("exec", *inside, "list").splitlines())[1:] and found)
     lines = [json.loads(line) for line in listed]
     assert sorted(line["reason"] for line in lines) == ["NotJson", "TimeInvalid"]

@@ -12,7 +12,7 @@ from dev.up import OPERATOR_NAMESPACE, RELEASE
 from tests.e2e.conftest import TOPIC, WATCHED, Kubectl, Watched, detector, wait_until
 
 if TYPE_CHECKING:
-    from dev.surroundings import Surroundings
+    from dev.environment.prerequisites import Surroundings
 
 pytestmark = pytest.mark.e2e
 OPERATOR = f"deployment/{RELEASE}"

@@ -11,7 +11,7 @@ from tests.e2e.conftest import Kubectl, detector, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dev.surroundings import Surroundings
+    from dev.environment.prerequisites import Surroundings
 
 pytestmark = pytest.mark.e2e
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from anomaly_api.alerting import AlertPolicy
-from anomaly_detector.core.endings import Endings
-from anomaly_detector.core.entities import Entities
-from anomaly_detector.core.episodes import Episodes
-from anomaly_detector.core.rules import Rules
-from anomaly_detector.core.turns import Ended, EpisodeTurn, LimitReached
-from anomaly_detector.core.walk import Scored
+from anomaly_detector.core.entities.table import Entities
+from anomaly_detector.core.episodes.closures import Endings
+from anomaly_detector.core.episodes.policy import Rules
+from anomaly_detector.core.episodes.processor import Scored
+from anomaly_detector.core.episodes.table import Episodes
+from anomaly_detector.core.episodes.transitions import Ended, EpisodeTurn, LimitReached
 
 LEVELS = {"!": 5.0, "#": 2.0, "-": 0.9, ".": 0.1, "?": float("nan")}
 SECOND = 1_000_000

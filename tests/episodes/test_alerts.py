@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from anomaly_api.alert import Alert, EpisodeEvent, EpisodeReason, LimitAlert, LimitKind, ScorerKind
-from anomaly_detector.core.alerts import Decision, Explanation, episode_alert, identity, limit_alert, rfc3339
-from anomaly_detector.core.episode import Turn
-from anomaly_detector.core.limits import LimitTurn
-from anomaly_detector.core.tracing import Trace
-from anomaly_detector.core.turns import EpisodeTurn, LimitReached
+from anomaly_detector.core.alerts.alert import Decision, Explanation, episode_alert, identity, limit_alert, rfc3339
+from anomaly_detector.core.alerts.tracing import Trace
+from anomaly_detector.core.episodes.episode import Turn
+from anomaly_detector.core.episodes.limits import LimitTurn
+from anomaly_detector.core.episodes.transitions import EpisodeTurn, LimitReached
 
 START = 1_767_261_605_000_000
 DECISION = Decision(

@@ -4,7 +4,7 @@ import pytest
 
 from anomaly_api.alert import COOLDOWN, EpisodeReason, LimitKind
 from anomaly_api.alerting import AlertPolicy
-from anomaly_detector.core.rules import Rules
+from anomaly_detector.core.episodes.policy import Rules
 from tests.episodes.stories import MINUTE, Reading, Watcher, drawn, mixed, told
 
 EAGER = {

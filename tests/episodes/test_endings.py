@@ -14,9 +14,9 @@ from anomaly_api.alerting import AlertPolicy
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
-from anomaly_detector.core.endings import Endings
-from anomaly_detector.core.memory import Regime
-from anomaly_detector.core.turns import EpisodeTurn
+from anomaly_detector.core.episodes.closures import Endings
+from anomaly_detector.core.episodes.transitions import EpisodeTurn
+from anomaly_detector.core.preprocess.preprocessor import Regime
 from tests.episodes.naive import Naive
 from tests.episodes.stories import Reading, Watcher, drawn
 from tests.episodes.test_laws import PARTITIONS, WINDOWS, line, lines, naive, policies, rounded, streams

@@ -4,11 +4,11 @@ import pytest
 
 from anomaly_api.alert import EpisodeReason
 from anomaly_api.alerting import AlertPolicy, Closing, Opening, Severity, Updating
-from anomaly_detector.core.entities import Entities
-from anomaly_detector.core.episode import Episode
-from anomaly_detector.core.episodes import Episodes
-from anomaly_detector.core.rules import Rules
-from anomaly_detector.core.turns import Ended
+from anomaly_detector.core.entities.table import Entities
+from anomaly_detector.core.episodes.episode import Episode
+from anomaly_detector.core.episodes.policy import Rules
+from anomaly_detector.core.episodes.table import Episodes
+from anomaly_detector.core.episodes.transitions import Ended
 from tests.episodes.stories import LEVELS, MINUTE, Reading, Watcher, drawn, mixed, told
 
 SEVERITIES = [Severity(name="critical", above=3.0), Severity(name="warning", above=1.0)]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_api.alerting import AlertPolicy
-from anomaly_detector.core.turns import EpisodeTurn, LimitReached
+from anomaly_detector.core.episodes.transitions import EpisodeTurn, LimitReached
 from tests.episodes.naive import Line, Naive
 from tests.episodes.stories import SECOND, Reading, Told, Watcher
 

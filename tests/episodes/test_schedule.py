@@ -6,7 +6,7 @@ import pytest
 
 from anomaly_api.alerting import AlertPolicy, Suppression
 from anomaly_api.schedule import flaws, holding
-from anomaly_detector.core.rules import Rules
+from anomaly_detector.core.episodes.policy import Rules
 
 
 def micros(text: str) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from anomaly_detector.core.tracing import Trace, trace_of
+from anomaly_detector.core.alerts.tracing import Trace, trace_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly_detector.core.backlog import Backlog, Behind, Sight
+from anomaly_detector.core.health.lag import Backlog, Behind, Sight
 
 LONG_AGO = 1_000.0
 NOW = 10_000.0

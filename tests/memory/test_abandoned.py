@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_api.source import Missing
-from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.memory import Tally
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.entities.quota import Allowance
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.preprocess.preprocessor import Tally
+from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.stream.pods import PIPELINE, revision
 
 PATIENT = PIPELINE.model_copy(

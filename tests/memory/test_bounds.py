@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from anomaly_api.source import Window
-from anomaly_detector.core.bounds import Allowance
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.entities.quota import Allowance
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.stream.pods import PIPELINE, revision
 
 WINDOWS = [Window(name="short", max_gap="5m"), Window(name="long", max_gap="2h")]

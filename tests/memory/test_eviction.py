@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly_detector.core.bounds import Bounds, name_bytes
 from anomaly_detector.core.columns import Batch, Int64
-from anomaly_detector.core.entities import Entities
-from anomaly_detector.core.eviction import Reason
+from anomaly_detector.core.entities.lru import Reason
+from anomaly_detector.core.entities.quota import Bounds, name_bytes
+from anomaly_detector.core.entities.table import Entities
 
 Row = tuple[int, str, int]
 """Partition, entity, time."""

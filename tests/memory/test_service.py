@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from anomaly_api.assignment import Assignment, Runtime
-from anomaly_detector.core.bounds import Allowance
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.entities.quota import Allowance
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.entities import Entities
-from anomaly_detector.core.sighting import Sighting
+from anomaly_detector.core.entities.table import Entities
+from anomaly_detector.core.health.entity_sample import Sighting
 
 MANY = [f"pump-{number}" for number in range(200)]
 

@@ -16,7 +16,7 @@ import pytest
 from tests.operator.running import ROOT, Evidence, Plant
 
 if TYPE_CHECKING:
-    from dev.cluster.access import Cluster
+    from dev.environment.cluster.access import Cluster
 
 _RIGHTS = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount")
 _numbers = count(1)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from dev.cluster import external_metrics
-from dev.cluster.external_metrics import GROUP
-from dev.kafka.authority import Authority
+from dev.environment.cluster import external_metrics
+from dev.environment.cluster.external_metrics import GROUP
+from dev.environment.kafka.authority import Authority
 
 if TYPE_CHECKING:
-    from dev.cluster.access import Cluster
+    from dev.environment.cluster.access import Cluster
 
 Document = dict[str, Any]
 

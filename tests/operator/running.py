@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from dev.supervision.leash import LEASHED
+from dev.environment.supervision.leash import LEASHED
 
 if TYPE_CHECKING:
-    from dev.cluster.access import Cluster
+    from dev.environment.cluster.access import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 Found = TypeVar("Found")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from anomaly_api.meta import LABEL_DETECTOR
-from anomaly_operator.adapters.cache import Cache, InvalidSpecError, trimmed
-from anomaly_operator.core.delivery import HASHES
-from anomaly_operator.core.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, MODELS, PODS, SERVICES
+from anomaly_operator.core.models.slots import HASHES
+from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, MODELS, PODS, SERVICES
 from anomaly_operator.core.scaling import SCALED_BY
+from anomaly_operator.kube.informers import Cache, InvalidSpecError, trimmed
 from tests.plan.world import SPEC, START, merged, seen_time, trained
 
 KEY = ("plant", "pumps")

@@ -14,7 +14,7 @@ from tests.operator.test_scaling import edited, replicas
 from tests.stream.pods import Topics, calm, pod, revision, runtime
 
 if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+    from dev.environment.kafka.broker import Broker
     from tests.operator.running import Plant
 
 pytestmark = pytest.mark.keda
@@ -34,7 +34,7 @@ def example(kafka: Broker) -> tuple[Document, Document]:
 
 
 def test_the_example_follows_the_lag_of_the_group_that_pods_commit_for(served: Plant, kafka: Broker, tmp_path: Path) -> None:
-    from dev.cluster import keda
+    from dev.environment.cluster import keda
     from dev.progress import plain
 
     detector, scaled = example(kafka)

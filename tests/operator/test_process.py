@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from anomaly_api.meta import LABEL_DETECTOR
-from anomaly_operator.adapters.api import Api, login
-from anomaly_operator.adapters.cache import Cache
-from anomaly_operator.core.names import SERVICES
-from anomaly_operator.watches import audit
+from anomaly_operator.core.resources.names import SERVICES
+from anomaly_operator.kube.client import Api, login
+from anomaly_operator.kube.informers import Cache
+from anomaly_operator.kube.resync import audit
 from tests.operator.running import Plant, Process, eventually
 
 pytestmark = pytest.mark.integration

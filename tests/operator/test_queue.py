@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
-from anomaly_operator.queue import Queue
+from anomaly_operator.controller.workqueue import Queue
 
 KEY = ("plant", "pumps")
 

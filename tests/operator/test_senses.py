@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from anomaly_operator.adapters.evidence import EvidenceReader
-from anomaly_operator.core.names import WATCHED
-from anomaly_operator.core.observed import Evidence as Heard
-from anomaly_operator.core.pods import Pod
+from anomaly_operator.core.resources.names import WATCHED
+from anomaly_operator.core.snapshot import Evidence as Heard
+from anomaly_operator.core.status.pods import Pod
+from anomaly_operator.kube.resync import Watches
+from anomaly_operator.pods.evidence_client import EvidenceReader
 from anomaly_operator.settings import SettingsError, read
-from anomaly_operator.watches import Watches
 from tests.operator.running import Evidence
 
 NOW = 1_780_000_000.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from anomaly_detector.core.doubts import PATIENCE_SECONDS, Doubts
-from anomaly_detector.core.pace import Pace
+from anomaly_detector.core.health.progress import Pace
+from anomaly_detector.core.health.stall_watchdog import PATIENCE_SECONDS, Doubts
 
 LONG = PATIENCE_SECONDS + 1.0
 

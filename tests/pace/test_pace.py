@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anomaly_detector.core.pace import Pace, Standing
+from anomaly_detector.core.health.progress import Pace, Standing
 
 
 def test_a_partition_without_new_readings_is_not_waiting() -> None:

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly_detector.adapters.beside import Beside
-from anomaly_detector.core.aside import Aside, Work, when_asked
+from anomaly_detector.adapters.executor import Beside
 from anomaly_detector.core.columns import Float32, Messages
-from anomaly_detector.core.custody import Custody, Decided, Topics
-from anomaly_detector.core.decode import Decoded
-from anomaly_detector.core.journal import Recovered
-from anomaly_detector.core.model import ScoringError
-from anomaly_detector.core.records import Read, Record
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.decode.json import Decoded
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.scoring.executor import Aside, Work, when_asked
+from anomaly_detector.core.scoring.onnx import ScoringError
+from anomaly_detector.core.scoring.revisions import LoadedRevision
+from anomaly_detector.core.state.changelog import Recovered
+from anomaly_detector.core.state.records import Read, Record
+from anomaly_detector.core.state.tasks import Custody, Decided, Topics
 from tests.pipeline.test_stream import SOURCE, by_model, messages, story
 from tests.scoring.graphs import distance_graph
 from tests.stream.pods import PIPELINE, revision

@@ -1,4 +1,4 @@
-"""Whatever producers send: the laws of `dev/fuzz/laws.py`, with messages that are known to be trouble, and mixtures of them."""
+"""Whatever producers send: the laws of `dev/verify/fuzz/laws.py`, with known troublesome messages and mixtures."""
 
 import json
 import struct
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from anomaly_detector.core.decode import Decoder
-from anomaly_detector.core.explain import MAX_DEPTH
-from dev.fuzz import laws
-from dev.fuzz.laws import GOOD, PIPELINES, Sent
-from dev.fuzz.trouble import CHANGES, WHOLE
+from anomaly_detector.core.decode.exact import MAX_DEPTH
+from anomaly_detector.core.decode.json import Decoder
+from dev.verify.fuzz import laws
+from dev.verify.fuzz.laws import GOOD, PIPELINES, Sent
+from dev.verify.fuzz.trouble import CHANGES, WHOLE
 
 PLACES = range(len(PIPELINES))
 KEYS = [None, b"", b"k", b"\xff", b"\xed\xa0\x80", b"x" * 600, b"x" * 1_000_000, b"\x00", "é".encode() * 512, b"\xe2\x80\xae"]

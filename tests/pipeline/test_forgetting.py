@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from anomaly_api.alert import EpisodeEvent
-from anomaly_detector.core.bounds import Allowance
-from anomaly_detector.core.eviction import Reason
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.entities.lru import Reason
+from anomaly_detector.core.entities.quota import Allowance
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.pipeline.test_stream import SOURCE, Row, alerts, by_model, messages, story
 from tests.stream.pods import revision
 

@@ -15,12 +15,12 @@ from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.source import Window
-from anomaly_detector.core import traces
-from anomaly_detector.core.artifact import unpack
-from anomaly_detector.core.memory import Tally
-from anomaly_detector.core.model import Model
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Messages, Outcome, Stream
+from anomaly_detector.core.alerts import pending_traces
+from anomaly_detector.core.pipeline import Messages, Outcome, Stream
+from anomaly_detector.core.preprocess.preprocessor import Tally
+from anomaly_detector.core.scoring.artifact import unpack
+from anomaly_detector.core.scoring.onnx import Model
+from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.scoring.graphs import archive, distance_graph
 from tests.stream.pods import PIPELINE, revision
 
@@ -118,7 +118,7 @@ def test_a_reading_that_waited_has_its_own_trace_not_that_of_the_message_that_le
         return [(alert["subject"], alert["time"], alert.get("traceparent")) for alert in alerts([stream.process(part)])]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(traces, "PLACES", places)
+        patch.setattr(pending_traces, "PLACES", places)
         one_by_one = Stream(SOURCE, loaded)
         wanted = [found for row in range(len(rows)) for found in traced(one_by_one, row, row + 1)]
         stream, got, begin = Stream(SOURCE, loaded), [], 0

@@ -7,7 +7,7 @@ import pytest
 
 from anomaly_api.meta import SECRET_FOLDER
 from anomaly_operator.core.actions import Apply, Delete
-from anomaly_operator.core.names import DEPLOYMENTS, JOBS, kind_of
+from anomaly_operator.core.resources.names import DEPLOYMENTS, JOBS, kind_of
 from tests.plan.world import World
 
 SCRAM = {"mechanism": "ScramSha512", "username": "pumps", "secretRef": {"name": "pumps"}}

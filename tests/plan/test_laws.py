@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomaly_api.evidence import RevisionFailure, SourceState
-from anomaly_operator.core.drift import differs
-from anomaly_operator.core.names import JOBS
-from anomaly_operator.core.reporting import merge_patch
+from anomaly_operator.core.resources.diff import differs
+from anomaly_operator.core.resources.names import JOBS
+from anomaly_operator.core.status.report import merge_patch
 from tests.plan.world import World, merged, seen_time
 
 EDITS: list[dict[str, Any]] = [

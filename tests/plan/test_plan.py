@@ -16,10 +16,10 @@ from anomaly_api.evidence import (
     TrainingEvidence,
 )
 from anomaly_api.meta import ANNOTATION_RUNTIME, LABEL_DETECTOR, TRAINING_ENV
-from anomaly_operator.core import observed as seen
+from anomaly_operator.core import snapshot as seen
 from anomaly_operator.core.actions import Apply, Delete, FillSlot, Nudge
-from anomaly_operator.core.course import course
-from anomaly_operator.core.names import (
+from anomaly_operator.core.desired_state import course
+from anomaly_operator.core.resources.names import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     JOBS,
@@ -28,7 +28,7 @@ from anomaly_operator.core.names import (
     SERVICES,
     kind_of,
 )
-from anomaly_operator.core.observed import Refusal
+from anomaly_operator.core.snapshot import Refusal
 from tests.plan.world import SPEC, START, World, seen_time
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from anomaly_operator.core.actions import Apply
-from anomaly_operator.core.names import DEPLOYMENTS
+from anomaly_operator.core.resources.names import DEPLOYMENTS
 from anomaly_operator.core.scaling import DOWN_AFTER, UP_AFTER
 from tests.plan.world import World
 

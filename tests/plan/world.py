@@ -16,16 +16,16 @@ from anomaly_api.evidence import (
     SourceState,
 )
 from anomaly_api.meta import ANNOTATION_ASSIGNMENT, LABEL_COMPONENT, LABEL_TRAINING, MODEL_FILE
-from anomaly_operator.core import observed as seen
+from anomaly_operator.core import snapshot as seen
 from anomaly_operator.core.actions import Apply, Delete, FillSlot, Nudge, Plan
-from anomaly_operator.core.course import course
-from anomaly_operator.core.delivery import HASHES
-from anomaly_operator.core.manifests import Installation
-from anomaly_operator.core.names import CONFIG_MAPS, DEPLOYMENTS, JOBS, Kind, kind_of
-from anomaly_operator.core.observed import Evidence, Observed, Refusal
+from anomaly_operator.core.desired_state import course
+from anomaly_operator.core.models.model_status import PatchModel
+from anomaly_operator.core.models.slots import HASHES
 from anomaly_operator.core.plan import plan
-from anomaly_operator.core.pods import Pod, pod
-from anomaly_operator.core.registry import PatchModel
+from anomaly_operator.core.resources.manifests import Installation
+from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, JOBS, Kind, kind_of
+from anomaly_operator.core.snapshot import Evidence, Observed, Refusal
+from anomaly_operator.core.status.pods import Pod, pod
 
 INSTALLATION = Installation("example/detector:1", "example/trainer:1", "anomaly-operator-trainer")
 START = 1_780_000_000.0
@@ -165,7 +165,7 @@ class World:
 
     @property
     def key(self) -> str:
-        from anomaly_operator.core.training import order
+        from anomaly_operator.core.training.order import order
 
         asked = order(self.observed.detector)
         return asked.key if asked else ""
@@ -260,7 +260,7 @@ class World:
     @property
     def assignment(self) -> Any:
         """What the pods are told."""
-        from anomaly_operator.core.revisions import current_assignment
+        from anomaly_operator.core.models.selection import current_assignment
 
         return current_assignment(self.observed)
 
@@ -273,6 +273,6 @@ class World:
 
 
 def seen_time(moment: float) -> str:
-    from anomaly_operator.core.clock import rfc3339
+    from anomaly_operator.core.timestamps import rfc3339
 
     return rfc3339(moment)

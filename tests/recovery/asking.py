@@ -6,7 +6,7 @@ import sys
 
 from confluent_kafka import KafkaException
 
-from anomaly_detector.adapters.kafka.asker import Asker
+from anomaly_detector.adapters.kafka.diagnose.admin import Asker
 
 
 def main(bootstrap: str) -> None:

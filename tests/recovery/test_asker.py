@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from dev.kafka.network import Weather
+from dev.environment.kafka.network import Weather
 
 pytestmark = pytest.mark.integration
 
 
 def test_a_coordinator_that_answers_too_late_does_not_end_the_process() -> None:
-    from dev.kafka import broker, network
+    from dev.environment.kafka import broker, network
 
     doors = network.listeners(1)
     with broker.running(f"tests-{os.getpid()}-asker", more=doors) as _, network.links(doors) as [link]:

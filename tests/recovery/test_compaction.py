@@ -11,9 +11,9 @@ import pytest
 
 from anomaly_api.alert import EpisodeEvent
 from anomaly_api.assignment import Assignment
-from anomaly_detector.core import journal
-from dev.kafka import broker
-from dev.torture import verdict
+from anomaly_detector.core.state import changelog
+from dev.environment.kafka import broker
+from dev.verify.torture import verdict
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ EVERY = "50"
 def headers(topics: Topics, state: str) -> list[int]:
     """Offsets of those of checkpoints that are still there."""
     found = verdict.read(topics.bootstrap, state)[0]
-    return [message.offset() or 0 for message in found if message.key() == journal.header_key()]
+    return [message.offset() or 0 for message in found if message.key() == changelog.header_key()]
 
 
 def test_a_pod_goes_on_with_what_is_left_of_a_topic_that_was_compacted(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anomaly_detector.adapters.kafka.coverage import Group, Neglected, _neglected
+from anomaly_detector.adapters.kafka.diagnose.unassigned import Group, Neglected, _neglected
 
 
 def test_a_group_that_has_every_partition_neglects_none() -> None:

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
 from anomaly_api.source import Missing, Window
-from anomaly_detector.core.bounds import Allowance
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.custody import Custody, Often, Topics
-from anomaly_detector.core.journal import Fact, Journal, header_key
-from anomaly_detector.core.records import Portions, Read, Record
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.entities.quota import Allowance
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.scoring.revisions import LoadedRevision
+from anomaly_detector.core.state.changelog import Fact, Journal, header_key
+from anomaly_detector.core.state.records import Portions, Read, Record
+from anomaly_detector.core.state.tasks import Custody, Often, Topics
 from tests.stream.pods import PIPELINE, revision
 
 SOURCE = "/namespaces/plant/anomalydetectors/pumps"

@@ -17,14 +17,14 @@ from anomaly_api.alert import Alert, EpisodeEvent
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
-from anomaly_detector.adapters.kafka import coverage
-from anomaly_detector.adapters.kafka.asker import Asker
-from anomaly_detector.adapters.kafka.connections import Connections
-from anomaly_detector.adapters.kafka.reader import Reader
+from anomaly_detector.adapters.kafka.consume.reader import Reader
+from anomaly_detector.adapters.kafka.diagnose import unassigned
+from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.produce.connections import Connections
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+    from dev.environment.kafka.broker import Broker
 
 pytestmark = pytest.mark.integration
 ORDER = Assignment(stable=revision())
@@ -35,7 +35,7 @@ SESSION = 10.0
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[Broker]:
     """A broker that waits for silent members of the consumer protocol for two seconds instead of 45, for others as they ask."""
-    from dev.kafka import broker
+    from dev.environment.kafka import broker
 
     overrides = {
         "group.min.session.timeout.ms": "500",
@@ -205,7 +205,7 @@ def test_a_pod_for_which_there_is_no_partition_is_ready_and_stays_in_the_group(
 
 
 def test_a_pod_that_is_told_nothing_by_the_group_asks_anew(tmp_path: Path) -> None:
-    from dev.kafka import broker
+    from dev.environment.kafka import broker
 
     def ids() -> list[str]:
         try:
@@ -226,7 +226,7 @@ def test_a_pod_that_is_told_nothing_by_the_group_asks_anew(tmp_path: Path) -> No
 
 
 def test_a_broker_that_does_not_know_the_protocol_is_said_so(tmp_path: Path) -> None:
-    from dev.kafka import broker
+    from dev.environment.kafka import broker
 
     overrides = {"group.coordinator.rebalance.protocols": "classic"}
     with broker.running(f"tests-{os.getpid()}-classic", overrides=overrides) as old:
@@ -289,7 +289,7 @@ def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_begins(im
 
 def known(asker: Asker, order: Runtime) -> frozenset[str] | None:
     """The members, as a pod sees them."""
-    return coverage.group(asker, order, 1, coverage.Group(), 10.0).members
+    return unassigned.group(asker, order, 1, unassigned.Group(), 10.0).members
 
 
 def eventually(holds: Callable[[], object], seconds: float = 30.0) -> None:
@@ -302,7 +302,7 @@ def eventually(holds: Callable[[], object], seconds: float = 30.0) -> None:
 @pytest.fixture
 def own() -> Iterator[Broker]:
     """A broker that may be killed."""
-    from dev.kafka import broker
+    from dev.environment.kafka import broker
 
     with broker.running(f"tests-{os.getpid()}-half-way") as running:
         yield running

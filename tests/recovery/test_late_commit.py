@@ -18,13 +18,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from anomaly_api.assignment import Runtime
 from anomaly_api.policy import Delivery
 from anomaly_api.source import GroupProtocol
-from anomaly_detector.adapters.kafka.connections import Connections
-from anomaly_detector.adapters.kafka.delivery import Progress
-from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
-from anomaly_detector.core.records import Portion, Record
-from dev.kafka import broker, network
-from dev.kafka.broker import Listener
-from dev.torture import orders, verdict
+from anomaly_detector.adapters.kafka.produce.connections import Connections
+from anomaly_detector.adapters.kafka.produce.delivery import Progress
+from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
+from anomaly_detector.core.state.records import Portion, Record
+from dev.environment.kafka import broker, network
+from dev.environment.kafka.broker import Listener
+from dev.verify.torture import orders, verdict
 
 pytestmark = pytest.mark.integration
 END, OFFSETS = 26, 28

@@ -9,11 +9,11 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from anomaly_api.policy import Delivery
-from dev.kafka import several
-from dev.torture import orders, verdict
-from dev.torture.feed import Feed
-from dev.torture.ground import OVERRIDES
-from dev.torture.members import Member
+from dev.environment.kafka import several
+from dev.verify.torture import orders, verdict
+from dev.verify.torture.feed import Feed
+from dev.verify.torture.ground import OVERRIDES
+from dev.verify.torture.members import Member
 
 pytestmark = pytest.mark.integration
 PATIENCE_SECONDS = 180.0

@@ -10,11 +10,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.policy import Delivery
 from anomaly_detector.adapters.kafka import clients
-from anomaly_detector.adapters.kafka.connections import Connections
-from anomaly_detector.adapters.kafka.delivery import Progress
-from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
-from anomaly_detector.adapters.kafka.leftovers import Leftovers
-from anomaly_detector.core.records import Portion
+from anomaly_detector.adapters.kafka.produce.connections import Connections
+from anomaly_detector.adapters.kafka.produce.delivery import Progress
+from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
+from anomaly_detector.adapters.kafka.produce.hanging_transactions import Leftovers
+from anomaly_detector.core.state.records import Portion
 from tests.stream.pods import Topics, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration

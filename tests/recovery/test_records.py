@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly_detector.core.records import wanted
+from anomaly_detector.core.state.records import wanted
 
 gaps = st.lists(st.integers(1, 3), max_size=6)
 """From one offset to the next: markers of transactions, and what compaction took, leave holes."""

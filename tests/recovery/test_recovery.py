@@ -14,21 +14,21 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
-from anomaly_detector.adapters.kafka.at_least_once import AtLeastOnce
-from anomaly_detector.adapters.kafka.connections import Connections
-from anomaly_detector.adapters.kafka.delivery import Progress
-from anomaly_detector.adapters.kafka.exactly_once import ExactlyOnce
-from anomaly_detector.adapters.kafka.member import Member
-from anomaly_detector.adapters.kafka.recovery import Recovery, Wanted
-from anomaly_detector.core import journal
-from anomaly_detector.core.journal import Fact
-from anomaly_detector.core.records import Portion
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.adapters.kafka.consume.member import Member
+from anomaly_detector.adapters.kafka.produce.at_least_once import AtLeastOnce
+from anomaly_detector.adapters.kafka.produce.connections import Connections
+from anomaly_detector.adapters.kafka.produce.delivery import Progress
+from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
+from anomaly_detector.adapters.kafka.state.recovery import Recovery, Wanted
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.state import changelog
+from anomaly_detector.core.state.changelog import Fact
+from anomaly_detector.core.state.records import Portion
 from tests.recovery.test_custody import REVISIONS, SOURCE
 from tests.stream.pods import Topics, runtime
 
 if TYPE_CHECKING:
-    from dev.kafka.network import Link
+    from dev.environment.kafka.network import Link
 
 pytestmark = pytest.mark.integration
 TIMES = 12
@@ -44,7 +44,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    from dev.kafka import broker, network
+    from dev.environment.kafka import broker, network
 
     doors = network.listeners(1)
     with broker.running(f"tests-{os.getpid()}-recovery", more=doors) as own, network.links(doors) as [link]:
@@ -55,7 +55,7 @@ def place() -> Iterator[Place]:
         admin.create_topics([NewTopic(order.state_topic, 2, 1)])[order.state_topic].result(30)
         fact = Fact(number=1, offset=0, begin=True, regime=Stream(SOURCE, REVISIONS[0]).regime)
         producer = Producer({"bootstrap.servers": own.bootstrap})
-        producer.produce(order.state_topic, fact.model_dump_json().encode(), journal.fact_key(1), partition=0)
+        producer.produce(order.state_topic, fact.model_dump_json().encode(), changelog.fact_key(1), partition=0)
         for _ in range(10):
             topics.send(b"{}")
         assert producer.flush(30) == topics.producer.flush(30) == 0

@@ -12,9 +12,9 @@ import pytest
 
 from anomaly_api.assignment import Assignment
 from anomaly_api.policy import Delivery
-from anomaly_detector.training.messages import Messages
-from anomaly_detector.training.topic import Topic
-from dev.kafka import broker, network
+from anomaly_detector.training.data.messages import Messages
+from anomaly_detector.training.data.topic import Topic
+from dev.environment.kafka import broker, network
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration

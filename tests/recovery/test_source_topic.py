@@ -10,10 +10,10 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.source import StartFrom
-from anomaly_detector.core import journal
-from anomaly_detector.core.checkpoint import pack
-from anomaly_detector.core.journal import Fact, Header, Journal, Source
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.state import changelog
+from anomaly_detector.core.state.changelog import Fact, Header, Journal, Source
+from anomaly_detector.core.state.checkpoint import pack
 from tests.recovery.test_custody import REVISIONS, SOURCE
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
@@ -24,9 +24,9 @@ def begun(source: Source | None) -> Journal:
     """A partition that was begun at offset 0."""
     found = Journal()
     fact = Fact(number=1, offset=0, begin=True, regime=Stream(SOURCE, REVISIONS[0]).regime)
-    found.add(journal.fact_key(1), fact.model_dump_json().encode())
+    found.add(changelog.fact_key(1), fact.model_dump_json().encode())
     if source is not None:
-        found.add(journal.source_key(), source.model_dump_json().encode())
+        found.add(changelog.source_key(), source.model_dump_json().encode())
     return found
 
 
@@ -71,7 +71,7 @@ def test_a_group_that_has_lost_its_position_goes_on_at_the_last_checkpoint(
     if checkpoint is not None:
         regime = Stream(SOURCE, REVISIONS[0]).regime
         header = Header(offset=checkpoint, slot="a", pieces=0, number=1, regime=regime)
-        known.add(journal.header_key(), header.model_dump_json().encode())
+        known.add(changelog.header_key(), header.model_dump_json().encode())
     found = known.recover(None, low, 400, latest=latest, source=OLD)
     assert (found.start, found.until, found.skipped, found.regime) == (start, start, skipped, None)
     assert "lost its position" in found.note
@@ -80,9 +80,9 @@ def test_a_group_that_has_lost_its_position_goes_on_at_the_last_checkpoint(
 def test_a_position_that_was_moved_back_decides_nothing_twice_and_says_what_to_do() -> None:
     known, regime = begun(OLD), Stream(SOURCE, REVISIONS[0]).regime
     for place, piece in enumerate(pack(Stream(SOURCE, REVISIONS[0]).memory.snapshot(0))):
-        known.add(journal.piece_key("a", place), piece)
+        known.add(changelog.piece_key("a", place), piece)
     header = Header(offset=250, slot="a", pieces=1, number=1, regime=regime)
-    known.add(journal.header_key(), header.model_dump_json().encode())
+    known.add(changelog.header_key(), header.model_dump_json().encode())
     found = known.recover(100, 0, 400, latest=True, source=OLD)
     assert (found.start, found.until) == (250, 250)
     assert "delete the state topic as well" in found.note
@@ -90,8 +90,8 @@ def test_a_position_that_was_moved_back_decides_nothing_twice_and_says_what_to_d
 
 def test_records_that_somebody_else_wrote_into_the_state_topic_are_left_out_and_told() -> None:
     known = begun(OLD)
-    known.add(journal.fact_key(7), b"hello")
-    known.add(journal.episodes_key("pump-1")[:-1] + b"\xff", b"hello")
+    known.add(changelog.fact_key(7), b"hello")
+    known.add(changelog.episodes_key("pump-1")[:-1] + b"\xff", b"hello")
     found = known.recover(100, 0, 400, latest=True, source=OLD)
     assert (found.until, found.episodes) == (100, {})
     assert "2 records of the state topic make no sense" in found.note

@@ -15,14 +15,14 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import SourceState
 from anomaly_api.policy import Delivery
-from anomaly_detector.adapters.kafka.topics import StateTopic
+from anomaly_detector.adapters.kafka.state.topics import StateTopic
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Stream
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.stream.pods import Pod, Topics, broken, calm, pod, revision, runtime
 
 if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+    from dev.environment.kafka.broker import Broker
 
 pytestmark = pytest.mark.integration
 ENTITIES = 50

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 from anomaly_api.calibration import Calibration, Quantile
 from anomaly_api.model import Interface, InterfaceWindow
 from anomaly_api.source import Pipeline, Window
-from anomaly_detector.core.artifact import Manifest, artifact_digest, pack
+from anomaly_detector.core.scoring.artifact import Manifest, artifact_digest, pack
 
 
 def distance_graph(window: Window, features: int, center: float = 0.0, *, divide_by_zero: bool = False) -> bytes:

@@ -7,9 +7,9 @@ from anomaly_api.alert import ScorerKind
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
-from anomaly_detector.core.artifact import ArtifactError, unpack
-from anomaly_detector.core.model import Model, ScoringError
-from anomaly_detector.core.windows import WindowBatch
+from anomaly_detector.core.preprocess.windows import WindowBatch
+from anomaly_detector.core.scoring.artifact import ArtifactError, unpack
+from anomaly_detector.core.scoring.onnx import Model, ScoringError
 from tests.scoring.graphs import archive, distance_graph
 
 SHORT = Window(name="short", size=3)

@@ -8,7 +8,7 @@ from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.statistical import Levels, Statistical, distances
+from anomaly_detector.core.scoring.statistical import Levels, Statistical, distances
 from tests.windows.buffers import Buffers
 
 PIPELINE = Pipeline(

@@ -17,7 +17,7 @@ from tests.security.issuer import Issuer, serving
 from tests.stream.pods import Topics, runtime
 
 if TYPE_CHECKING:
-    from dev.kafka.secured import Secured
+    from dev.environment.kafka.secured import Secured
 
 PLAIN_USER, PLAIN_PASSWORD = "plain-user", "plain-marker-7d1c"
 CA = "brokers-ca"
@@ -60,7 +60,7 @@ def secrets(tmp_path: Path) -> Mounted:
 
 @pytest.fixture(scope="session")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
-    from dev.kafka.secured import AUDIENCE
+    from dev.environment.kafka.secured import AUDIENCE
 
     with serving(Issuer(tmp_path_factory.mktemp("issuer") / "keys", AUDIENCE)) as running:
         yield running
@@ -69,7 +69,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Secured]:
     """Shared by the session: each test makes users and topics of its own."""
-    from dev.kafka import secured as dev
+    from dev.environment.kafka import secured as dev
 
     folder = tmp_path_factory.mktemp("secured")
     with dev.running(f"tests-{os.getpid()}-secured", folder, {PLAIN_USER: PLAIN_PASSWORD}, issuer.keys) as running:

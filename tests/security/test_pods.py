@@ -33,7 +33,7 @@ from tests.security.issuer import Issuer
 from tests.stream.pods import Pod, broken, calm, pod, revision
 
 if TYPE_CHECKING:
-    from dev.kafka.authority import Pair
+    from dev.environment.kafka.authority import Pair
 
 pytestmark = pytest.mark.integration
 
@@ -146,7 +146,7 @@ def test_a_wrong_password_is_said_and_the_right_one_is_used_once_it_is_there(
 
 
 def test_an_authority_that_did_not_sign_the_brokers_certificate_is_said(plant: Plant, secrets: Mounted, tmp_path: Path) -> None:
-    from dev.kafka.authority import Authority
+    from dev.environment.kafka.authority import Authority
 
     secrets.hold({CA_FILE: Authority(tmp_path / "other").certificate, PASSWORD_FILE: "any"})
     with running(tmp_path, plant.runtime(tls=trusting(), sasl=by_password(plant.user)), secrets) as member:
@@ -180,7 +180,7 @@ def test_an_expired_certificate_is_said_with_its_end_and_a_renewed_one_is_used(
 
 
 def test_a_certificate_of_another_authority_is_refused_and_said(plant: Plant, secrets: Mounted, tmp_path: Path) -> None:
-    from dev.kafka.authority import Authority
+    from dev.environment.kafka.authority import Authority
 
     order, files = mutual(plant, Authority(tmp_path / "other").client(plant.user))
     secrets.hold(files)

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from anomaly_api.evidence import SourceState
-from anomaly_detector.adapters.kafka import refusals
+from anomaly_detector.adapters.kafka.diagnose import refusals
 from tests.security.conftest import Mounted, Plant
 from tests.security.issuer import Issuer
 from tests.security.test_pods import running

@@ -13,7 +13,7 @@ from tests.security.conftest import CA, Mounted, Plant, by_password, trusting
 from tests.training.conftest import Trainer, order, reading, start
 
 if TYPE_CHECKING:
-    from dev.kafka.secured import Secured
+    from dev.environment.kafka.secured import Secured
 
 pytestmark = pytest.mark.integration
 __all__ = ["start"]  # the fixture

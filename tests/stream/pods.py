@@ -28,8 +28,8 @@ from anomaly_api.evidence import DetectorEvidence
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
-from dev import ports
-from dev.supervision.leash import LEASHED
+from dev.environment import ports
+from dev.environment.supervision.leash import LEASHED
 
 FEATURES = ["temperature", "pressure"]
 PIPELINE = Pipeline(

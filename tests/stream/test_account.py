@@ -15,15 +15,15 @@ import pytest
 from anomaly_api.alert import LeftOutReason
 from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import DetectorEvidence
-from anomaly_detector.account import Account
-from anomaly_detector.adapters.kafka.surroundings import Surroundings
-from anomaly_detector.adapters.orders import Orders
+from anomaly_detector.adapters.assignment_watcher import Orders
+from anomaly_detector.adapters.kafka.diagnose.broker_monitor import Surroundings
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.custody import Decided
-from anomaly_detector.core.records import Read
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Outcome, Stream
+from anomaly_detector.core.pipeline import Outcome, Stream
+from anomaly_detector.core.scoring.revisions import LoadedRevision
+from anomaly_detector.core.state.records import Read
+from anomaly_detector.core.state.tasks import Decided
 from anomaly_detector.settings import Settings
+from anomaly_detector.status_reporter import Account
 from tests.stream.pods import Topics, revision, runtime
 
 TURNS = 2_000

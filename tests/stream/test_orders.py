@@ -8,9 +8,9 @@ import pytest
 
 from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import RevisionFailure
+from anomaly_detector.adapters.assignment_files import OrderError
+from anomaly_detector.adapters.assignment_watcher import Orders, Taken
 from anomaly_detector.adapters.model_store import ArtifactMissingError, fetch
-from anomaly_detector.adapters.order_files import OrderError
-from anomaly_detector.adapters.orders import Orders, Taken
 from tests.scoring.graphs import archive
 from tests.stream.pods import PIPELINE, revision, write
 

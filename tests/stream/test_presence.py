@@ -12,11 +12,11 @@ from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import FeatureEvidence
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
-from anomaly_detector.presence import Presence
+from anomaly_detector.field_monitor import Presence
 from tests.stream.pods import Topics, pod, revision, runtime
 
 if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+    from dev.environment.kafka.broker import Broker
 
 PIPELINE = Pipeline(
     entity=Entity(key=Empty()),

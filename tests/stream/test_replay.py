@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from anomaly_api.assignment import Assignment
-from anomaly_detector.adapters.kafka.letters import Correction, LettersError, Replay
-from anomaly_detector.core.dead_letters import Origin
+from anomaly_detector.adapters.kafka.consume.dead_letters import Correction, LettersError, Replay
+from anomaly_detector.core.decode.dead_letters import Origin
 from tests.stream.pods import Pod, Topics, pod, revision, runtime
 
 if TYPE_CHECKING:
-    from dev.kafka.broker import Broker
+    from dev.environment.kafka.broker import Broker
 
 pytestmark = pytest.mark.integration
 Line = dict[str, Any]
@@ -33,7 +33,7 @@ def topics(kafka: Broker) -> Topics:
 def command(running: Pod, *arguments: str, stdin: bytes = b"", status: int = 0) -> tuple[list[Line], str]:
     """As `kubectl exec` runs it: lines of standard output, and what is said beside them."""
     environment = {**os.environ, "ANOMALY_CONFIG_FOLDER": str(running.folder)}
-    whole = [sys.executable, "-m", "anomaly_detector.dead_letters", *arguments]
+    whole = [sys.executable, "-m", "anomaly_detector.cli.dead_letters", *arguments]
     done = subprocess.run(whole, env=environment, input=stdin, capture_output=True, timeout=120, check=False)
     assert done.returncode == status, done.stderr.decode()
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()

@@ -218,7 +218,7 @@ def test_orders_that_make_no_sense_end_the_process_with_a_sentence(tmp_path: Pat
 
 
 def test_a_broker_that_goes_and_comes_back_loses_nothing(tmp_path: Path) -> None:
-    from dev.kafka import broker
+    from dev.environment.kafka import broker
 
     with broker.running(f"tests-{os.getpid()}-outage") as own:
         topics = Topics(own.bootstrap)

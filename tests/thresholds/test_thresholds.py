@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anomaly_api.calibration import MAX_PEAKS, Calibration, Quantile, ThresholdSource, window_threshold
 from anomaly_api.policy import Budget, Threshold
-from anomaly_detector.training.calibrating import calibrate, peaks
+from anomaly_detector.training.calibrate import calibrate, peaks
 
 WEEK = 7 * 86400.0
 LAX, STRICT = (1000, 500, 100, 20, 5, 2, 1), ("1d", "2d", "1w", "4w", "52w")

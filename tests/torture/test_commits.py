@@ -1,10 +1,10 @@
-"""Commits over a network of which half fails; `python -m dev.torture.commits --seconds 600` for longer."""
+"""Commits over a network of which half fails; `python -m dev.verify.torture.commits --seconds 600` for longer."""
 
 from __future__ import annotations
 
 import pytest
 
-from dev.torture.commits import play
+from dev.verify.torture.commits import play
 
 SECONDS = 40.0
 

@@ -13,13 +13,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from anomaly_api.source import GroupProtocol
 
 if TYPE_CHECKING:
-    from dev.torture.ground import Ground
+    from dev.verify.torture.ground import Ground
 
 
 @pytest.fixture
 def mine() -> Iterator[Ground]:
     """One with a topic."""
-    from dev.torture.ground import ground
+    from dev.verify.torture.ground import ground
 
     with ground(f"tests-{os.getpid()}-ground") as made:
         admin = AdminClient({"bootstrap.servers": made.broker.bootstrap})
@@ -30,14 +30,14 @@ def mine() -> Iterator[Ground]:
 @pytest.mark.parametrize(("group", "place"), [("", 0), ("a", 1), ("polygenelubricants", 0), ("torture-298e5ef0.group", 3)])
 def test_a_group_is_kept_where_the_broker_keeps_it(group: str, place: int) -> None:
     """By Java's hash; of "polygenelubricants" it is the lowest number there is, and a broker kept the last one in 3."""
-    from dev.torture.ground import _beside, _place
+    from dev.verify.torture.ground import _beside, _place
 
     assert _place(group) == place
     assert _place(_beside(group)) == place
 
 
 def test_a_broker_that_cannot_read_what_it_wrote_of_a_group_is_told_by_its_log() -> None:
-    from dev.torture.ground import forgotten
+    from dev.verify.torture.ground import forgotten
 
     line = (
         "07:11:32.299 ERROR CoordinatorLoaderImpl: Replaying record CoordinatorRecord(key=ConsumerGroupCurrentMemberAssignmentKey"

@@ -14,13 +14,13 @@ import pytest
 
 from anomaly_api.policy import Delivery
 from anomaly_api.schema import seconds
-from anomaly_detector.adapters.orders import load
-from anomaly_detector.core.bounds import Allowance
+from anomaly_detector.adapters.assignment_watcher import load
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.memory import Tally
-from anomaly_detector.core.revisions import LoadedRevision
-from anomaly_detector.core.stream import Outcome, Stream
-from dev.torture import orders, recording
+from anomaly_detector.core.entities.quota import Allowance
+from anomaly_detector.core.pipeline import Outcome, Stream
+from anomaly_detector.core.preprocess.preprocessor import Tally
+from anomaly_detector.core.scoring.revisions import LoadedRevision
+from dev.verify.torture import orders, recording
 
 SIZES = (3, 10, 30, 60)
 REVISIONS = 8

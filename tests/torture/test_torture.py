@@ -10,11 +10,11 @@ import pytest
 
 from anomaly_api.policy import Delivery
 from anomaly_api.source import GroupProtocol
-from dev.torture.feed import SECONDS
-from dev.torture.schedule import Act, Schedule, schedule, undisturbed
+from dev.verify.torture.feed import SECONDS
+from dev.verify.torture.schedule import Act, Schedule, schedule, undisturbed
 
 if TYPE_CHECKING:
-    from dev.torture.play import Play
+    from dev.verify.torture.play import Play
 
 pytestmark = pytest.mark.integration
 SEEDS = range(77, 97)
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 540
 @pytest.fixture(scope="module")
 def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """All of them, several at once; each test waits for its own."""
-    from dev.torture.play import playing
+    from dev.verify.torture.play import playing
 
     with playing(PLANS, JOBS, f"tests-{os.getpid()}-torture", tmp_path_factory.mktemp("torture")) as begun:
         yield begun
@@ -50,4 +50,4 @@ def test_one_process_that_nobody_disturbs_decides_as_the_core_alone(play: Play, 
 def test_whatever_happens_to_pods_broker_and_network_the_alerts_are_the_same(play: Play, place: int) -> None:
     result = play.results[place].result(PATIENCE_SECONDS)
     events = "\n".join(map(str, result.plan.events))
-    assert result.wrong == [], f"{events}\nagain: python -m dev.torture --schedules 1 --seed {result.plan.seed}"
+    assert result.wrong == [], f"{events}\nagain: python -m dev.verify.torture --schedules 1 --seed {result.plan.seed}"

@@ -23,7 +23,7 @@ from anomaly_api.learning import Autoencoder, ModelStore, TopicData, Training, T
 from anomaly_api.meta import API_VERSION, LABEL_DETECTOR, TRAINING_ENV
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, Time, TimeFormat, Window
-from dev.supervision.leash import LEASHED
+from dev.environment.supervision.leash import LEASHED
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 PATIENCE = 120.0

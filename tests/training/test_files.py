@@ -11,9 +11,9 @@ import pytest
 from pyarrow import parquet
 
 from anomaly_api.source import Entity, Feature, Time, TimeFormat
+from anomaly_detector.training.data.files import Files
+from anomaly_detector.training.data.samples import Gathering
 from anomaly_detector.training.failures import TrainingError
-from anomaly_detector.training.files import Files
-from anomaly_detector.training.samples import Gathering
 from anomaly_detector.training.store import CLAIM_ENV
 from tests.training.conftest import pipeline
 

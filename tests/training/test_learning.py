@@ -10,8 +10,8 @@ import pytest
 from anomaly_api.learning import Autoencoder
 from anomaly_api.source import Window
 from anomaly_detector.core.columns import MICROSECONDS
-from anomaly_detector.training.samples import Sample
-from anomaly_detector.training.scaling import robust_scaling
+from anomaly_detector.training.data.samples import Sample
+from anomaly_detector.training.models.scaling import robust_scaling
 from tests.training.conftest import pipeline, training
 
 torch = pytest.importorskip("torch")
@@ -19,8 +19,8 @@ torch = pytest.importorskip("torch")
 from anomaly_detector.training import learning  # noqa: E402 - needs torch
 from anomaly_detector.training.export import TOLERANCE, difference_to_torch, export  # noqa: E402
 from anomaly_detector.training.failures import TrainingError  # noqa: E402
-from anomaly_detector.training.fitting import Plan, fit  # noqa: E402
-from anomaly_detector.training.network import WindowScorer, derived_layers  # noqa: E402
+from anomaly_detector.training.models.autoencoder import WindowScorer, derived_layers  # noqa: E402
+from anomaly_detector.training.models.fitting import Plan, fit  # noqa: E402
 
 SIZE = 8
 

@@ -7,9 +7,9 @@ import pytest
 
 from anomaly_api.source import Window
 from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.training.data.messages import Messages
+from anomaly_detector.training.data.samples import Gathering, Sample, split
 from anomaly_detector.training.job import shortage
-from anomaly_detector.training.messages import Messages
-from anomaly_detector.training.samples import Gathering, Sample, split
 from tests.training.conftest import order, pipeline, reading, training
 
 

@@ -13,7 +13,7 @@ import pytest
 from anomaly_api.meta import LABEL_TRAINING
 from anomaly_api.model import AnomalyModel
 from anomaly_api.source import KafkaSource, Window
-from anomaly_detector.core.artifact import GRAPH_INPUT, unpack
+from anomaly_detector.core.scoring.artifact import GRAPH_INPUT, unpack
 from tests.training.conftest import order, pipeline, reading
 
 pytestmark = pytest.mark.integration

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.entities import Columns, Entities
-from anomaly_detector.core.filling import Filling
-from anomaly_detector.core.ordering import Ordered, Ordering
-from anomaly_detector.core.windows import WindowBatch, Windows
+from anomaly_detector.core.entities.table import Columns, Entities
+from anomaly_detector.core.preprocess.imputation import Filling
+from anomaly_detector.core.preprocess.reorder import Ordered, Ordering
+from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
 
 
 class Buffers:

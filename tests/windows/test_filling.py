@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Missing, Pipeline, Time, Window
 from anomaly_detector.core.columns import FOR_EVER, Batch
-from anomaly_detector.core.ordering import Ordered
-from anomaly_detector.core.windows import WindowBatch
+from anomaly_detector.core.preprocess.reorder import Ordered
+from anomaly_detector.core.preprocess.windows import WindowBatch
 from tests.windows.buffers import Buffers
 
 SECOND = 1_000_000

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Time
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.horizon import Horizon
+from anomaly_detector.core.decode.future_guard import Horizon
 
 SECOND = 1_000_000
 HOUR = 3600

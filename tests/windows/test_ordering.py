@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from anomaly_api.source import Time
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.entities import Entities
-from anomaly_detector.core.ordering import Ordered, Ordering
+from anomaly_detector.core.entities.table import Entities
+from anomaly_detector.core.preprocess.reorder import Ordered, Ordering
 
 SECOND = 1_000_000
 Row = tuple[str, int, float]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from anomaly_detector.core.artifact import MAX_ARCHIVE_BYTES
+from anomaly_detector.core.scoring.artifact import MAX_ARCHIVE_BYTES
 
 
 class ArtifactMissingError(Exception):

@@ -10,9 +10,9 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from anomaly_detector.core.artifact import GRAPH_INPUT, GRAPH_OUTPUTS
+from anomaly_detector.core.scoring.artifact import GRAPH_INPUT, GRAPH_OUTPUTS
 from anomaly_detector.training.failures import TrainingError
-from anomaly_detector.training.network import WindowScorer
+from anomaly_detector.training.models.autoencoder import WindowScorer
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-5

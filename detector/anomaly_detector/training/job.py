@@ -13,15 +13,15 @@ from anomaly_api.assignment import TrainingOrder
 from anomaly_api.calibration import Calibration
 from anomaly_api.model import HeldOut, Interface, InterfaceWindow, ModelSpec, Trained
 from anomaly_api.schema import seconds
-from anomaly_detector.core.artifact import Manifest, Provenance, artifact_digest, pack
 from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.core.scoring.artifact import Manifest, Provenance, artifact_digest, pack
+from anomaly_detector.training.data.files import Files
+from anomaly_detector.training.data.messages import MessageSource
+from anomaly_detector.training.data.samples import Gathering
+from anomaly_detector.training.data.topic import Topic
 from anomaly_detector.training.failures import TrainingError
-from anomaly_detector.training.files import Files
-from anomaly_detector.training.messages import MessageSource
 from anomaly_detector.training.registry import Registry, connect
 from anomaly_detector.training.reporting import Progress
-from anomaly_detector.training.samples import Gathering
-from anomaly_detector.training.topic import Topic
 
 if TYPE_CHECKING:
     from anomaly_detector.training.learning import Learned

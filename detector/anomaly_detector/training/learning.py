@@ -13,13 +13,13 @@ from anomaly_api.learning import Autoencoder, Training
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import MICROSECONDS
-from anomaly_detector.training.calibrating import calibrate
+from anomaly_detector.training.calibrate import calibrate
+from anomaly_detector.training.data.messages import Messages
+from anomaly_detector.training.data.samples import Sample, Split, memory_for, split
 from anomaly_detector.training.export import Graph, export
 from anomaly_detector.training.failures import TrainingError
-from anomaly_detector.training.fitting import FittingError, Plan, fit
-from anomaly_detector.training.messages import Messages
-from anomaly_detector.training.network import derived_layers
-from anomaly_detector.training.samples import Sample, Split, memory_for, split
+from anomaly_detector.training.models.autoencoder import derived_layers
+from anomaly_detector.training.models.fitting import FittingError, Plan, fit
 
 _CHECKED: Final = 2000
 """Windows on which the graph is compared with the network."""

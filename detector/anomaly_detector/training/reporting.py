@@ -7,8 +7,8 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from anomaly_api.evidence import TrainingEvidence
-from anomaly_detector.adapters import web
-from anomaly_detector.adapters.web import Answer, health
+from anomaly_detector import web
+from anomaly_detector.web import Answer, health
 
 
 class Progress:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from anomaly_operator.core.names import Kind
-from anomaly_operator.core.observed import Manifest
-from anomaly_operator.core.registry import PatchModel
+from anomaly_operator.core.models.model_status import PatchModel
+from anomaly_operator.core.resources.names import Kind
+from anomaly_operator.core.snapshot import Manifest
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,17 @@ from typing import Final
 
 from anomaly_api.schema import digest
 from anomaly_api.status import TrainingStatus
-from anomaly_operator.core import children, conditions, findings, registry, reporting, training
 from anomaly_operator.core.actions import Notice, Plan
-from anomaly_operator.core.conditions import Facts, Transition
-from anomaly_operator.core.course import Course, course
-from anomaly_operator.core.findings import Finding, Standing
-from anomaly_operator.core.manifests import Installation
-from anomaly_operator.core.names import DEPLOYMENTS, detector_child
-from anomaly_operator.core.observed import Observed
+from anomaly_operator.core.desired_state import Course, course
+from anomaly_operator.core.models import model_status
+from anomaly_operator.core.resources import children
+from anomaly_operator.core.resources.manifests import Installation
+from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
+from anomaly_operator.core.snapshot import Observed
+from anomaly_operator.core.status import conditions, health, report
+from anomaly_operator.core.status.conditions import Facts, Transition
+from anomaly_operator.core.status.health import Finding, Standing
+from anomaly_operator.core.training import order as training_order
 
 BUSY: Final = 3.0
 REST: Final = 10.0
@@ -27,13 +30,13 @@ def plan(observed: Observed, installation: Installation, now: float) -> Plan:
     """Everything that follows from `observed` at `now` (Unix seconds)."""
     todo = course(observed, now)
     drawn = conditions.draw(_facts(observed, todo, now))
-    refresh = reporting.figures_due(observed, now)
+    refresh = report.figures_due(observed, now)
     before = observed.detector.status
     settled, transitions = conditions.settle(drawn, before.conditions or [], observed.detector.generation, now, refresh=refresh)
-    status = reporting.report(observed, todo.choice.revision, _training_status(observed, todo), todo.scale.status, settled, now)
+    status = report.report(observed, todo.choice.revision, _training_status(observed, todo), todo.scale.status, settled, now)
     return Plan(
-        actions=(*children.actions(observed, installation, todo), *registry.entries(observed, todo.choice.revision, now)),
-        status=reporting.merge_patch(before.document(), status.document()),
+        actions=(*children.actions(observed, installation, todo), *model_status.entries(observed, todo.choice.revision, now)),
+        status=report.merge_patch(before.document(), status.document()),
         notices=_notices(observed, todo, transitions),
         look_again_in=_look_again_in(drawn, todo),
         ready=drawn[conditions.READY].status == "True",
@@ -47,14 +50,14 @@ def _facts(observed: Observed, todo: Course, now: float) -> Facts:
     scorer = f"AnomalyModel {revision.model_name}" if revision.model else "the robust statistical scorer"
     refused = observed.refused
     return Facts(
-        source=findings.source(observed),
+        source=health.source(observed),
         model=_model(observed, todo, scorer),
-        scoring=findings.scoring(observed, now),
-        alerting=findings.alerting(observed),
+        scoring=health.scoring(observed, now),
+        alerting=health.alerting(observed),
         scorer=scorer,
         prevented=todo.prevented,
         refused=Finding("False", refused.reason, refused.message, Standing.STALLED) if refused and not refused.of_model else None,
-        troubled=findings.troubled(observed),
+        troubled=health.troubled(observed),
         behind=_behind(observed, todo),
     )
 
@@ -71,9 +74,9 @@ def _model(observed: Observed, todo: Course, scorer: str) -> Finding:
         return Finding("False", fate.reason, f"{fate.message} (meanwhile {scorer} decides)", standing)
     if observed.refused is not None and observed.refused.of_model:
         return Finding("False", observed.refused.reason, observed.refused.message, Standing.STALLED)
-    failure = findings.stable_failure(observed, choice.revision.name)
+    failure = health.stable_failure(observed, choice.revision.name)
     if failure is not None:
-        return findings.of_failure(failure, choice.revision.model_name or "")
+        return health.of_failure(failure, choice.revision.model_name or "")
     if choice.model is None:
         return Finding("True", "NotNeeded", "the robust statistical scorer needs no model")
     reason = "Referenced" if observed.detector.spec.model.model_ref else "Trained"
@@ -90,7 +93,7 @@ def _behind(observed: Observed, todo: Course) -> Finding | None:
     if not seen or status.get("updatedReplicas", 0) < wanted or status.get("replicas", 0) > wanted:
         return Finding("False", "PodsRolling", "the scoring pods are being replaced")
     evidence, revision = observed.evidence_by_pod, todo.choice.revision.name
-    for pod in findings.scoring_pods(observed):
+    for pod in health.scoring_pods(observed):
         said = evidence.get(pod.name)
         loaded = said is not None and any(each.revision == revision and each.loaded for each in said.revisions)
         if said is not None and (said.assignment != todo.assignment.digest or not loaded):
@@ -103,7 +106,7 @@ def _training_status(observed: Observed, todo: Course) -> TrainingStatus | None:
         return None
     if todo.fate is not None:
         return None if todo.prevented else todo.fate.status
-    return reporting.completed(todo.choice.model) if todo.choice.model else observed.detector.status.training
+    return report.completed(todo.choice.model) if todo.choice.model else observed.detector.status.training
 
 
 def _notices(observed: Observed, todo: Course, transitions: list[Transition]) -> tuple[Notice, ...]:
@@ -144,6 +147,6 @@ def _look_again_in(drawn: dict[str, Finding], todo: Course) -> float:
         return REST * 6
     reconciling = drawn[conditions.RECONCILING]
     moving = reconciling.status == "True" or drawn[conditions.SCORING].status == "Unknown"
-    if reconciling.reason == training.WAITING_FOR_DATA and drawn[conditions.SCORING].status == "True":
+    if reconciling.reason == training_order.WAITING_FOR_DATA and drawn[conditions.SCORING].status == "True":
         return REST  # it may last for days
     return BUSY if moving else REST

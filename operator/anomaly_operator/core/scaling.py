@@ -13,10 +13,10 @@ from typing import Final
 
 from anomaly_api.policy import Scaling
 from anomaly_api.status import ScalingStatus
-from anomaly_operator.core.clock import rfc3339, unix
-from anomaly_operator.core.findings import scoring_pods
-from anomaly_operator.core.names import DEPLOYMENTS, detector_child
-from anomaly_operator.core.observed import Observed
+from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
+from anomaly_operator.core.snapshot import Observed
+from anomaly_operator.core.status.health import scoring_pods
+from anomaly_operator.core.timestamps import rfc3339, unix
 
 SCALED_BY: Final = "scaledBy"
 """Where the trimmed document of a Deployment names the autoscaler that owns its replicas."""

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.source import GroupProtocol, KafkaSource
-from anomaly_detector.adapters.kafka import access
+from anomaly_detector.adapters.kafka.security import access
 
 _BOTH: Final[dict[str, Any]] = {
     # 100 by default; half of it passes between two connections of a client, too, and each makes at least two.

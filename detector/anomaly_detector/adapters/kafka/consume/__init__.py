@@ -1,0 +1,1 @@
+"""Reading from Kafka: group membership and batches of the source topic."""

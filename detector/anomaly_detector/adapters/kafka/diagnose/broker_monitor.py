@@ -1,0 +1,298 @@
+"""Whether the broker answers and the topics are there, asked again and again by a thread of its own. Says what to do if not.
+
+It has clients of its own: calls of one client wait for each other, and those of the loop never pause.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from msgspec.structs import replace
+
+from anomaly_api.assignment import Runtime
+from anomaly_api.evidence import SourceState
+from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.consume import source_topic
+from anomaly_detector.adapters.kafka.consume.source_topic import SourceTopic
+from anomaly_detector.adapters.kafka.diagnose import diagnosis, refusals, rights
+from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.diagnose.diagnosis import Finding
+from anomaly_detector.adapters.kafka.diagnose.unassigned import Group, group
+from anomaly_detector.adapters.kafka.security import access
+from anomaly_detector.adapters.kafka.state.topics import StateTopic, ensure_state_topic, policy
+
+log: Final = logging.getLogger(__name__)
+_ASK_SECONDS: Final = 3.0
+_AGAIN_SECONDS: Final = 1.0
+_AGAIN_WHEN_WELL_SECONDS: Final = 10.0
+_REFUSAL_SECONDS: Final = 15.0
+_SILENT_SECONDS: Final = 10.0
+"""So long no broker may answer before other connections are tried: nobody is told of one whose other end has vanished."""
+_SWARM_SECONDS: Final = 0.2
+"""Errors come in swarms: one look for all of them."""
+_UNREACHABLE: Final = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
+_MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION)
+
+
+class Surroundings:
+    """Watches the source topic, which must be there, and the others, which a broker may create when it is asked for them."""
+
+    def __init__(self, runtime: Runtime, pod: str) -> None:
+        self._runtime = runtime
+        self._pod = pod
+        self._finding = Finding(SourceState.CONNECTING, f"asking {runtime.kafka.bootstrap_servers}")
+        self._last_error = ""
+        self._senseless: KafkaError | None = None
+        """What librdkafka says of settings that it makes no client of."""
+        self._refusal: KafkaError | None = None
+        self._refused_at = 0.0
+        self._source = SourceTopic("", 0)
+        self._state = StateTopic()
+        self._policy = ""
+        """What becomes of old records of the state topic, as of the latest look; empty: nobody told."""
+        self._group = Group()
+        self._askers: tuple[Asker, Asker] | None = None
+        """One that looks, and one for whom a broker may create what it is asked for."""
+        self._asked_in_vain: float | None = None
+        """Since when no broker answers these clients."""
+        self._access = self._seen = ""
+        """Fingerprints of the credentials: those that the clients have, those that were looked at last."""
+        self._wake = threading.Event()
+        self._well = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def finding(self) -> Finding:
+        """The latest one."""
+        return self._finding
+
+    @property
+    def source(self) -> SourceTopic:
+        """The source topic as of the latest look that met it."""
+        return self._source
+
+    @property
+    def state_topic(self) -> StateTopic:
+        """As of the latest look that met it."""
+        return self._state
+
+    @property
+    def group(self) -> Group:
+        """As of the latest look."""
+        return self._group
+
+    def wait_until_well(self, seconds: float) -> bool:
+        """Waits for everything to be there, so long at most; whether it is."""
+        return self._well.wait(seconds)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread = threading.Thread(target=self._watch, name="surroundings", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def settings_refused(self, error: KafkaError | None) -> None:
+        """Settings of one of the loop's clients make no sense to librdkafka, or, None: do now."""
+        if error is not None or self._senseless is not None:
+            self._senseless = error
+            self._wake.set()
+
+    def listener(self, credentials: str) -> Callable[[KafkaError], None]:
+        """Takes errors of clients with these credentials: what they are refused says nothing of newer ones."""
+
+        def on_error(error: KafkaError) -> None:
+            """A reason to look at once."""
+            if error.code() != KafkaError._ALL_BROKERS_DOWN:  # says nothing that is not known
+                self._last_error = refusals.words(error)
+            news = refusals.refusing(error) or (error.code() == KafkaError._FATAL and self._denied is None)
+            if news and credentials == self._access:
+                self._refusal, self._refused_at = error, time.monotonic()
+            self._wake.set()
+
+        return on_error
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            found = self._found()
+            if found != self._finding:
+                log.info("source: %s %s", found.state.value, found.message)
+            self._finding = found
+            well = found.state is SourceState.READING
+            if found.readable:
+                self._well.set()
+                before = self._policy
+                self._look_further(found.partitions)  # nobody waits for that
+                well = well and self._group.neglected is None and self._policy == before
+            else:
+                self._well.clear()
+            self._rest(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS)
+
+    def _rest(self, seconds: float) -> None:
+        """Until it is time to look again; an error of a client, and other credentials, are reasons to look at once."""
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            if self._wake.wait(min(_AGAIN_SECONDS, seconds)):
+                threading.Event().wait(_SWARM_SECONDS)
+                return
+            if access.fingerprint(self._runtime.kafka) != self._seen:
+                return
+
+    def _found(self) -> Finding:
+        """How things stand, asked with the credentials as they are now."""
+        try:
+            self._renew()
+            if self._senseless is not None:
+                return diagnosis.senseless(self._senseless)
+            assert self._askers is not None, "they were made just now"
+            found = replace(self._look(*self._askers), access=self._access)
+            self._look_at_silence(found)
+            return found
+        except access.AccessError as error:
+            return Finding(error.state, str(error))
+        except KafkaException as failure:  # a client cannot be made
+            return diagnosis.senseless(clients.error_of(failure))
+        except Exception as error:  # the outer loop of this thread
+            log.exception("looking at the broker failed; it is tried again")
+            return Finding(SourceState.FAILED, f"looking at the broker failed: {error}")
+
+    def _renew(self) -> None:
+        """Makes clients, and makes them anew when the credentials have changed. Raises AccessError and KafkaException."""
+        now = self._seen = access.fingerprint(self._runtime.kafka)
+        if self._askers is not None and now == self._access:
+            return
+        looking, creating = (
+            Asker(clients.looking(self._runtime, self._pod, create=create) | {"error_cb": self.listener(now)})
+            for create in (False, True)
+        )
+        if now != self._access:
+            self._refusal = None  # it was of others
+        self._askers, self._access = (looking, creating), now
+
+    def _look_at_silence(self, found: Finding) -> None:
+        """Gives the clients up when they have been asking in vain for long."""
+        now = time.monotonic()
+        if found.state is not SourceState.BROKER_UNREACHABLE:
+            self._asked_in_vain = None
+        elif self._asked_in_vain is None:
+            self._asked_in_vain = now
+        elif now - self._asked_in_vain > _SILENT_SECONDS:
+            self._askers = self._asked_in_vain = None
+
+    @property
+    def _denied(self) -> KafkaError | None:
+        """A refusal that is still news; it is met again for as long as it lasts."""
+        return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
+
+    def _look(self, looking: Asker, creating: Asker) -> Finding:
+        source = self._runtime.kafka.topic
+        places = [
+            (looking, source, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic"),
+            (creating, self._runtime.alerts_topic, SourceState.ALERTS_TOPIC_NOT_FOUND, "spec.alerts.topic"),
+            (creating, self._runtime.dead_letter_topic, SourceState.DEAD_LETTER_TOPIC_NOT_FOUND, "spec.alerts.deadLetterTopic"),
+        ]
+        wanted = 0
+        for asker, topic, missing, field in places:
+            error, partitions = _ask(asker.client, topic)
+            if error is not None:
+                return self._finding_of(error, topic, missing, field)
+            if topic == source:
+                wanted = partitions
+        error = self._ensure_state(looking.client, wanted)
+        if error is not None:
+            return self._stateless(error, wanted)
+        if self._denied is not None and not refusals.passing(self._denied):
+            return diagnosis.refused(self._runtime, self._denied, source)
+        self._look_at_state(looking.client)
+        lacking = rights.lacking(looking, self._runtime)
+        return Finding(lacking.state, lacking.message) if lacking else self._read_whole(looking.client)
+
+    def _read_whole(self, client: AdminClient) -> Finding:
+        """All topics are there: whether every partition of the source can be read."""
+        topic = self._runtime.kafka.topic
+        try:
+            found = source_topic.described(client, topic, _ASK_SECONDS)
+            ends = source_topic.ends(client, topic, found, _ASK_SECONDS)
+        except KafkaException as failure:
+            return self._finding_of(clients.error_of(failure), topic, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic")
+        self._source = replace(found, ends={**self._source.ends, **ends} if self._source.identity == found.identity else ends)
+        if not found.leaderless:
+            return self._forgetful(found.partitions) or Finding(SourceState.READING, partitions=found.partitions)
+        return diagnosis.leaderless(topic, found.leaderless, found.partitions)
+
+    def _ensure_state(self, client: AdminClient, wanted: int) -> KafkaError | None:
+        """Sees to it that there is a state topic."""
+        error, there = _ask(client, self._runtime.state_topic)
+        if error is not None and error.code() not in _MISSING:
+            return error
+        if there >= wanted:
+            return None
+        try:
+            if ensure_state_topic(client, self._runtime, wanted, there):
+                self._state = replace(self._state, made=self._state.made + 1)
+        except KafkaException as failure:
+            return clients.error_of(failure)
+        return None
+
+    def _look_at_state(self, client: AdminClient) -> None:
+        try:
+            found = source_topic.described(client, self._runtime.state_topic, _ASK_SECONDS)
+            self._state = replace(self._state, identity=found.identity or self._state.identity)
+        except KafkaException as failure:  # it was there a moment ago: the next look will tell
+            log.info("the state topic cannot be described: %s", clients.error_of(failure).str())
+
+    def _look_further(self, partitions: int) -> None:
+        assert self._askers is not None, "they have just looked at the topics"
+        looking, _ = self._askers
+        try:
+            self._group = group(looking, self._runtime, partitions, self._group, _ASK_SECONDS)
+        except KafkaException as failure:  # there is none yet, or nobody may look at it
+            self._group = Group()
+            log.debug("the group cannot be described: %s", clients.error_of(failure).str())
+        try:
+            self._policy = policy(looking.client, self._runtime.state_topic, _ASK_SECONDS)
+        except KafkaException as failure:
+            log.debug("the state topic's policy cannot be looked at: %s", clients.error_of(failure).str())
+
+    def _forgetful(self, partitions: int) -> Finding | None:
+        if self._policy in ("", "compact"):
+            return None
+        return diagnosis.forgetful(self._runtime, self._policy, partitions)
+
+    def _stateless(self, error: KafkaError, wanted: int) -> Finding:
+        if error.code() in _UNREACHABLE:
+            return self._finding_of(error, self._runtime.state_topic, SourceState.FAILED, "spec.stateTopic")
+        return diagnosis.stateless(self._runtime, error, wanted)
+
+    def _finding_of(self, error: KafkaError, topic: str, missing: SourceState, field: str) -> Finding:
+        runtime = self._runtime
+        if self._denied is not None or refusals.refusing(error):
+            return diagnosis.refused(runtime, self._denied or error, topic)
+        if error.code() in _UNREACHABLE:
+            said = refusals.suspicion(runtime.kafka, self._last_error) or self._last_error or error.str()
+            return diagnosis.unreachable(runtime, said)
+        if error.code() in _MISSING:
+            return diagnosis.missing(runtime, topic, missing, field)
+        return diagnosis.failed(runtime, topic, error)
+
+
+def _ask(client: AdminClient, topic: str) -> tuple[KafkaError | None, int]:
+    """What is wrong with a topic, and how many partitions it has."""
+    try:
+        found = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic]
+    except KafkaException as failure:
+        client.poll(0)  # reports why, to `on_error`
+        return clients.error_of(failure), 0
+    assert not isinstance(found.error, str), "librdkafka's errors are typed"
+    return found.error, len(found.partitions)

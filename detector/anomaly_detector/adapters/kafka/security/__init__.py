@@ -1,0 +1,1 @@
+"""Credentials for librdkafka: TLS files, SASL, OAuth tokens."""

@@ -1,0 +1,1 @@
+"""The state topic: creating it and reading it back when a partition is assigned."""

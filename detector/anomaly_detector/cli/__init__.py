@@ -1,0 +1,1 @@
+"""Commands for people, run inside a scoring pod or on a laptop."""

@@ -1,0 +1,1 @@
+"""Transitions of episodes to CloudEvents, with the trace of the message that caused them."""

@@ -1,0 +1,106 @@
+"""Refuses readings from the future: one wrong clock would make everything after it late. It reads no clock itself.
+
+The clock is the messages' own timestamps, which brokers and producers set. Asking for them costs as much as reading a message, so
+each one that was asked for vouches for all times up to `maxAhead` after it, in its partition:
+
+    message timestamp   10:00              10:20    10:58   11:01
+    event time          10:00   9:58 ...   10:20 .. 10:58   11:01     17:03
+    vouched for up to   11:00                               12:01     (asked: 11:05) refused
+
+So about one message an hour is asked, and each one that seems to come from the future. A partition's horizon only rises; it is
+part of what is remembered of the partition, because what is refused depends on it.
+
+A message without a timestamp (files without one, brokers before 0.10) vouches for nothing and refuses nothing: how far its time
+is ahead cannot be known, and after a pause of the whole stream a jump is right. A timestamp is believed: where producers set it
+from the same wrong clock, brokers refuse it (message.timestamp.after.max.ms, an hour by default since Kafka 4) or should be told
+to set it themselves (message.timestamp.type=LogAppendTime).
+"""
+
+from typing import Final
+
+import numpy as np
+
+from anomaly_api.alert import DeadLetterReason
+from anomaly_api.schema import seconds
+from anomaly_api.source import Time
+from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Int64, Numbers
+from anomaly_detector.core.decode.json import Reject, select
+
+_LONGEST: Final = 1 << 60
+_FEW: Final = 16
+"""Messages without a timestamp that are asked one by one: where there are more, there may be nothing else, for ever."""
+_LATEST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999."""
+
+
+class Horizon:
+    """State: the event time up to which each partition's readings are believed, microseconds since 1970 UTC."""
+
+    def __init__(self, time: Time) -> None:
+        self._upto = np.full(1, NEVER)
+        """By partition; the last one stands for all that are not known."""
+        self.adapt(time)
+
+    def adapt(self, time: Time) -> None:
+        """Goes over to other settings; what has been vouched for stays so."""
+        self._ahead = min(_LONGEST, round(seconds(time.max_ahead) * MICROSECONDS))
+        self._field = time.field
+        self._message = (
+            f"{time.field}: the time is more than {time.max_ahead} (time.maxAhead) after the message's own timestamp: "
+            "set the clock of what sends it right, or time.format"
+        )
+
+    def within(self, batch: Batch, timestamps_ms: Numbers) -> tuple[Batch, list[Reject]]:
+        """The readings that are believed, and the others; `timestamps_ms` are those of the messages, -1 where there is none."""
+        if self._field is None or not len(batch):
+            return batch, []
+        beyond = batch.times > self._upto.take(batch.partitions, mode="clip")
+        if not beyond.any():
+            return batch, []
+        self._know(int(batch.partitions.max()))
+        refused = self._refused(np.flatnonzero(beyond), batch, timestamps_ms, _FEW)
+        if not refused:
+            return batch, []
+        rejects = [Reject(row, DeadLetterReason.FUTURE_TIME, self._message) for row in batch.rows[refused].tolist()]
+        return select(batch, np.delete(np.arange(len(batch)), refused)), rejects
+
+    def _refused(self, places: Int64, batch: Batch, timestamps_ms: Numbers, patience: int) -> list[int]:
+        """Which of these places are refused; after `patience` messages without a timestamp all the others are asked at once."""
+        refused: list[int] = []
+        for count, place in enumerate(places.tolist()):
+            partition, time = batch.partitions[place], int(batch.times[place])
+            if time <= self._upto[partition]:
+                continue
+            stamp = int(timestamps_ms[int(batch.rows[place])])
+            if not 0 <= stamp <= _LATEST_MS:  # none, or one that no calendar has
+                patience -= 1
+                if patience:
+                    continue
+                rest = places[count + 1 :]
+                stamps = np.asarray(timestamps_ms[batch.rows[rest]])
+                stamped = rest[(stamps >= 0) & (stamps <= _LATEST_MS)]
+                return refused + self._refused(stamped, batch, timestamps_ms, len(stamped) + 1)
+            self._upto[partition] = max(int(self._upto[partition]), stamp * 1000 + self._ahead)
+            if time > self._upto[partition]:
+                refused.append(place)
+        return refused
+
+    def take(self, partition: int) -> Int64:
+        """State of a partition: one number."""
+        return self._upto.take([partition], mode="clip")
+
+    def put(self, partition: int, state: Int64) -> None:
+        """Sets the state of a partition to what `take` gave."""
+        self._know(partition)
+        self._upto[partition] = state[0]
+
+    def drop(self, partition: int) -> None:
+        """Forgets a partition."""
+        self._know(partition)
+        self._upto[partition] = NEVER
+
+    def _know(self, partition: int) -> None:
+        """Room for this partition, and one more."""
+        more = partition + 2 - len(self._upto)
+        if more > 0:
+            self._upto = np.append(self._upto, np.full(more, NEVER))

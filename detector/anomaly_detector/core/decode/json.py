@@ -1,0 +1,345 @@
+"""Messages to readings: JSON, nested paths, entity, event time. A batch in, columns and rejects out; it never raises on input.
+
+Two ways lead through it. The fast one is a msgspec Struct decoder made from the spec. A message that it refuses goes, alone,
+through `explain.py`, which either reads it exactly or says what is wrong with it. Which way a message takes depends on that
+message only, so the same bytes always give the same reading.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import repeat, starmap
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import astuple, replace
+
+from anomaly_api.alert import DeadLetterReason
+from anomaly_api.source import Pipeline, TimeFormat
+from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Float64, Int64, Mask, Numbers, whole_numbers
+from anomaly_detector.core.decode.exact import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, Exact, Explainer, too_deep
+
+_EARLIEST: Final = -62_135_596_800 * MICROSECONDS
+_LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
+"""The years 1 to 9999: what an alert can write down."""
+_NO_FEATURE: Final = -1
+_FEW_ENTITIES: Final = 4_096
+"""Of so many the names are kept: with more, making them anew takes no longer than finding them, and no memory."""
+_OPTIONAL: Final = float | None
+"""A feature: what is not there is not a number, null is None."""
+_REFUSALS: Final = (msgspec.MsgspecError, RecursionError, TypeError, ValueError)
+
+
+class Reject(NamedTuple):
+    """A message that could not be read."""
+
+    row: int
+    """Index of the message in the batch."""
+    reason: DeadLetterReason
+    message: str
+    """What is wrong and where, for people; never the content."""
+
+
+class Decoded(Struct, frozen=True):
+    """What became of a batch of messages: each is either a reading or a reject."""
+
+    batch: Batch
+    rejects: list[Reject]
+    """By rising row."""
+
+
+class Decoder:
+    """Reads messages as a pipeline says. It keeps nothing that makes a difference: where entities are few, their names."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._width = len(pipeline.features)
+        self._pack = struct.Struct(f"{self._width}d").pack
+        self._explainer = Explainer(pipeline)
+        layout = _Layout()
+        kind = datetime if pipeline.time.format is TimeFormat.ISO8601 else float
+        self._names: _Names | None = _Names()
+        """None: there are too many."""
+        self._entity = layout.leaf(pipeline.entity.field, str | int) if pipeline.entity.field else None
+        self._time = layout.leaf(pipeline.time.field, kind) if pipeline.time.field else None
+        self._features = [layout.leaf(feature.path, _OPTIONAL) for feature in pipeline.features]
+        self._decode = layout.decoder()
+        self._getter = layout.getter(self._features) if layout.sound else None
+
+    def decode(
+        self,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        timestamps_ms: Numbers,
+        partitions: Int64 | None = None,
+    ) -> Decoded:
+        """Readings of [n] messages; `timestamps_ms` are the messages' own, -1 where there is none."""
+        where = np.zeros(len(values), np.int64) if partitions is None else partitions
+        records, refused = self._records(values)
+        rows = np.arange(len(values), dtype=np.int64)
+        if refused:
+            rows = np.delete(rows, [row for row, _ in refused])
+        batch = Batch(rows, where[rows], [], np.empty(0, np.int64), np.empty((0, self._width), np.float32))
+        rejects: list[Reject] = []
+        if records:
+            batch = self._columns(records, rows, values, keys, timestamps_ms, batch, rejects)
+        if refused:
+            batch = self._explained(refused, values, keys, timestamps_ms, where, batch, rejects)
+        rejects.sort(key=lambda reject: reject.row)
+        return Decoded(batch, rejects)
+
+    def _records(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[tuple[int, str]]]:
+        """What the fast way reads, and the rows that it refuses, with what it says; one pass, whatever the share of bad ones."""
+        records: list[Any] = []
+        refused: list[tuple[int, str]] = []
+        if self._getter is None:
+            return records, [(row, "") for row in range(len(values))]
+        longest = _longest(values)
+        if longest > MAX_BYTES or (longest > MAX_DEPTH and _perhaps_deep(values)):
+            values = [None if value is not None and _for_care(value) else value for value in values]
+        rest = iter(values)
+        while True:
+            try:
+                records.extend(map(self._decode, rest))  # type: ignore[arg-type]  # None is refused; the list keeps what came before
+                return records, refused
+            except _REFUSALS as error:
+                said = str(error) if isinstance(error, msgspec.MsgspecError) else ""
+                refused.append((len(records) + len(refused), said))
+
+    def _columns(
+        self,
+        records: list[Any],
+        rows: Int64,
+        messages: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        timestamps_ms: Numbers,
+        batch: Batch,
+        rejects: list[Reject],
+    ) -> Batch:
+        exact = self._numbers(records)
+        values, finite = _narrow(exact)
+        times, timed = self._times(records, rows, timestamps_ms)
+        entities, named = self._entities(records, rows, keys)
+        batch = replace(batch, entities=entities, times=times, values=values)
+        sound = finite & timed & named
+        if sound.all():
+            return batch
+        wrong = np.flatnonzero(~sound)
+        beyond = ~(np.isfinite(values[wrong]) | np.isnan(exact[wrong]))  # [wrong, features] Is there, and no float32
+        first = np.where(beyond.any(axis=1), beyond.argmax(axis=1), _NO_FEATURE)
+        found = zip(rows[wrong].tolist(), named[wrong].tolist(), timed[wrong].tolist(), first.tolist(), strict=True)
+        for row, is_named, is_timed, feature in found:
+            if not is_named:
+                flaw = self._explainer.entity_flaw(keys[row])
+            elif not is_timed:
+                flaw = self._explainer.time_flaw()
+            elif feature != _NO_FEATURE:
+                flaw = self._explainer.range_flaw(feature)
+            else:
+                flaw = self._explainer.missing_flaw(messages[row])
+            rejects.append(Reject(row, flaw.reason, flaw.message))
+        return select(batch, np.flatnonzero(sound))
+
+    def _numbers(self, records: list[Any]) -> Float64:
+        """[n, features] Not a number where there is none."""
+        assert self._getter is not None, "without it no message takes the fast way"
+        try:
+            # half the time of packing all at once, a third of np.fromiter's
+            packed = b"".join(starmap(self._pack, self._getter(records)))
+        except struct.error:  # a null
+            found = ([math.nan if number is None else number for number in row] for row in self._getter(records))
+            packed = b"".join(starmap(self._pack, found))
+        return np.frombuffer(packed, np.float64).reshape(-1, self._width)
+
+    def _entities(self, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
+        entity = self._pipeline.entity
+        if entity.constant is not None:
+            return [entity.constant] * len(records), np.ones(len(records), bool)
+        if self._entity is not None:
+            found = [name if type(name) is str else _whole(name) for name in map(attrgetter(self._entity), records)]
+        else:
+            mine = keys if len(keys) == len(rows) else [keys[row] for row in rows.tolist()]
+            found = self._names_in(mine)
+        lengths = whole_numbers(map(len, found), len(found))
+        return found, (lengths > 0) & (lengths <= MAX_ENTITY)
+
+    def _names_in(self, keys: Sequence[bytes | None]) -> list[str]:
+        """[n] The keys as text; empty where one is none."""
+        if self._names is not None:
+            known = list(map(self._names.__getitem__, keys))
+            if len(self._names) > _FEW_ENTITIES:
+                self._names = None
+            return known
+        try:
+            return [key.decode() for key in keys]  # type: ignore[union-attr]  # a missing key raises, see below
+        except (AttributeError, UnicodeDecodeError):
+            return [_text(key) for key in keys]
+
+    def _times(self, records: list[Any], rows: Int64, timestamps_ms: Numbers) -> tuple[Int64, Mask]:
+        """Event times, and whether each is one."""
+        if self._time is None:
+            stamps = timestamps_ms[rows]
+            within = (stamps >= 0) & (stamps <= _LATEST // 1000)
+            return np.where(within, stamps, 0) * 1000, within
+        found = map(attrgetter(self._time), records)
+        if self._pipeline.time.format is TimeFormat.ISO8601:
+            seconds = [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in found]
+            exact, factor = np.array(seconds), MICROSECONDS
+        else:
+            factor = 1000 if self._pipeline.time.format is TimeFormat.UNIX_MILLIS else MICROSECONDS
+            exact = np.frombuffer(struct.pack(f"{len(records)}d", *found), np.float64)
+        with np.errstate(over="ignore"):
+            micros = np.rint(exact * factor)
+        within = (micros >= _EARLIEST) & (micros <= _LATEST)
+        return np.where(within, micros, 0).astype(np.int64), within
+
+    def _explained(
+        self,
+        refused: list[tuple[int, str]],
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        timestamps_ms: Numbers,
+        partitions: Int64,
+        batch: Batch,
+        rejects: list[Reject],
+    ) -> Batch:
+        """Adds what the exact way makes of the messages that the fast one refused."""
+        read: list[tuple[int, Exact]] = []
+        for row, said in refused:
+            value = values[row]
+            found = self._explainer.at_once(said, value) or self._explainer.read(value, keys[row], timestamps_ms[row], said)
+            if isinstance(found, Exact):
+                read.append((row, found))
+            else:
+                rejects.append(Reject(row, found.reason, found.message))
+        if not read:
+            return batch
+        rows = np.concatenate([batch.rows, np.array([row for row, _ in read], np.int64)])
+        times = np.array([exact.time for _, exact in read], np.int64)
+        numbers = np.array([exact.values for _, exact in read], np.float32)
+        merged = Batch(
+            rows,
+            partitions[rows],
+            batch.entities + [exact.entity for _, exact in read],
+            np.concatenate([batch.times, times]),
+            np.concatenate([batch.values, numbers]),
+        )
+        return select(merged, np.argsort(rows, kind="stable"))
+
+
+class _Names(dict[bytes | None, str]):
+    """Names of entities, by the keys of their messages. A key that is no name is not kept: there may be any number of them."""
+
+    def __missing__(self, key: bytes | None) -> str:
+        name = _text(key)
+        if 0 < len(name) <= MAX_ENTITY:
+            self[key] = name
+        return name
+
+
+class _Layout:
+    """The nested Structs that a set of paths asks for."""
+
+    def __init__(self) -> None:
+        self._tree: dict[str, Any] = {}
+        self.sound = True
+        """Whether every place has one type; if not, messages are read the exact way."""
+
+    def leaf(self, path: str, kind: Any) -> str:
+        """Adds a value and returns the dotted attribute that holds it."""
+        *nodes, last = path.split(".")
+        tree, names = self._tree, []
+        for node in nodes:
+            names.append(self._attribute(tree, node))
+            inner = tree.setdefault(node, {})
+            if not isinstance(inner, dict):
+                self.sound = False
+                return ""
+            tree = inner
+        names.append(self._attribute(tree, last))
+        if tree.setdefault(last, kind) != kind:
+            self.sound = False
+        return ".".join(names)
+
+    def decoder(self) -> Callable[[bytes], Any]:
+        """Decodes one message."""
+        return msgspec.json.Decoder(self._struct(self._tree) if self.sound else Any).decode
+
+    def getter(self, names: Sequence[str]) -> Callable[[list[Any]], Iterable[Any]]:
+        """From records to those of their values, in this order."""
+        parent = names[0].rpartition(".")[0]
+        tree = self._tree
+        for step in filter(None, parent.split(".")):
+            tree = list(tree.values())[int(step[1:])]
+        if list(names) == [f"{parent}.a{place}".lstrip(".") for place in range(len(tree))]:
+            # they are all that one object holds: three times as fast as one by one
+            return lambda records: map(astuple, map(attrgetter(parent), records) if parent else records)
+        pick = attrgetter(*names)
+        if len(names) == 1:
+            return lambda records: zip(map(pick, records), strict=True)
+        return lambda records: map(pick, records)
+
+    @staticmethod
+    def _attribute(tree: dict[str, Any], key: str) -> str:
+        return f"a{list(tree).index(key) if key in tree else len(tree)}"
+
+    def _struct(self, tree: dict[str, Any]) -> Any:
+        kinds = [self._struct(kind) if isinstance(kind, dict) else kind for kind in tree.values()]
+        fields = [(f"a{place}", kind, *([math.nan] if kind is _OPTIONAL else [])) for place, kind in enumerate(kinds)]
+        names = {f"a{place}": key for place, key in enumerate(tree)}
+        # kw_only: what may be missing stands anywhere. gc=False: records hold no cycles, and the collector would walk them
+        return msgspec.defstruct("Record", fields, rename=names, gc=False, kw_only=True)
+
+
+def _longest(values: Sequence[bytes | None]) -> int:
+    """Bytes of the longest message."""
+    try:
+        return int(whole_numbers(map(len, values), len(values)).max(initial=0))  # type: ignore[arg-type]  # None raises, see below
+    except TypeError:
+        return max(map(len, filter(None, values)), default=0)
+
+
+def _perhaps_deep(values: Sequence[bytes | None]) -> bool:
+    """Whether a message may be nested too deeply; that none is can be told by their brackets, without a step for each."""
+    most = [max(map(bytes.count, filter(None, values), repeat(bracket))) for bracket in (b"[", b"{")]
+    return sum(most) > MAX_DEPTH
+
+
+def _for_care(value: bytes) -> bool:
+    """Whether a message is for the exact way, which looks at size and depth first."""
+    size = len(value)
+    return size > MAX_DEPTH and (size > MAX_BYTES or too_deep(value))
+
+
+def _narrow(exact: Float64) -> tuple[Float32, Mask]:
+    """As float32, and whether a row has a value and all that it has survive that: 1e300 does not."""
+    with np.errstate(over="ignore"):
+        narrow: Float32 = np.asarray(exact, np.float32)
+    finite = np.isfinite(narrow)
+    if finite.all():
+        return narrow, np.ones(len(narrow), bool)
+    missing = np.isnan(exact)
+    return narrow, np.asarray((finite | missing).all(axis=1) & ~missing.all(axis=1))
+
+
+def _whole(number: int) -> str:
+    """A whole number as text; one beyond any sensible id counts as empty, and is rejected as such."""
+    return str(number) if abs(number) < 10**MAX_ENTITY else ""
+
+
+def _text(key: bytes | None) -> str:
+    """A key as text; empty where it is none."""
+    try:
+        return key.decode() if key else ""
+    except UnicodeDecodeError:
+        return ""
+
+
+def select(batch: Batch, keep: Int64) -> Batch:
+    """The readings at these places."""
+    entities = [batch.entities[place] for place in keep.tolist()]
+    return Batch(batch.rows[keep], batch.partitions[keep], entities, batch.times[keep], batch.values[keep])

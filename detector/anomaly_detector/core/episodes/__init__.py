@@ -1,0 +1,1 @@
+"""Scores to episodes: opening, updating and closing, limits, suppression."""

@@ -1,0 +1,108 @@
+"""What is told of episodes and limits that a change ends: an edit takes their window away, or all that was known begins anew.
+
+    revisions   short, long  | short, medium         features  a, b  | a, b, c
+    short       ( open . . . | . . . . . closed)     short     ( open . . closed, Replaced: windows of b alone are no more
+    long        ( open . . closed, Replaced
+
+It follows from what stands in the state topic, and from nothing else: so it is the same in a pod that lives through the change,
+and in one that finds the change when it takes the partition over. The record's time is that of the last window there was.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from anomaly_api.alert import EpisodeReason, LimitKind
+from anomaly_api.assignment import revision_name
+from anomaly_detector.core.alerts.alert import Alert, Decision, episode_alert, limit_alert
+from anomaly_detector.core.episodes.episode import Episode, Turn
+from anomaly_detector.core.episodes.limits import LimitTurn, restored
+from anomaly_detector.core.episodes.table import TALLY
+from anomaly_detector.core.episodes.transitions import EpisodeTurn, LimitReached
+from anomaly_detector.core.preprocess.preprocessor import Regime
+
+NO_MESSAGE = -1
+
+
+class Endings(Struct, frozen=True):
+    """A partition goes over from one regime to another; `after` None: what was known of it is void, whatever the regime."""
+
+    source: str
+    before: Regime
+    after: Regime | None
+
+    @property
+    def anew(self) -> bool:
+        """Whether windows begin anew, and with them all there is to remember."""
+        return self.after is None or self.before.readings != self.after.readings
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything that ends."""
+        return self.anew or not {window.name for window in self.before.pipeline.windows} <= self._kept
+
+    def of_entity(self, entity: str, state: Mapping[str, Mapping[str, Any]]) -> list[Alert]:
+        """`state` as `Episodes.state` gives it."""
+        return [self._alert(turn) for turn in self.turns(entity, state)]
+
+    def of_partition(self, partition: int, state: Mapping[str, Any] | None) -> list[Alert]:
+        """`state` as `Episodes.state_of_partition` gives it."""
+        reached = _ended(LimitKind.TOTAL, partition, "", state) if state and self.anew else None
+        return [limit_alert(self.source, reached)] if reached else []
+
+    def turns(self, entity: str, state: Mapping[str, Mapping[str, Any]]) -> list[EpisodeTurn | LimitReached]:
+        """The same as data: window by window, and then the entity's limit."""
+        kept = self._kept
+        found: list[EpisodeTurn | LimitReached] = []
+        for window, known in state.items():
+            if window != TALLY and window not in kept:
+                episode = Episode.of(known)
+                if episode.open and episode.recorded:
+                    found.append(self._closed(entity, window, episode))
+        reached = _ended(LimitKind.PER_ENTITY, NO_MESSAGE, entity, state[TALLY]) if TALLY in state and self.anew else None
+        return [*found, reached] if reached else found
+
+    @property
+    def _kept(self) -> set[str]:
+        """Windows that go on."""
+        return set() if self.anew or self.after is None else {window.name for window in self.after.pipeline.windows}
+
+    def _closed(self, entity: str, window: str, episode: Episode) -> EpisodeTurn:
+        return EpisodeTurn(
+            row=NO_MESSAGE,
+            window=window,
+            index=None,
+            entity=entity,
+            time=episode.seen or max(episode.start, episode.said_at),  # older versions did not note it
+            turn=Turn.CLOSED,
+            reason=EpisodeReason.BEGUN_ANEW if self.after is None else EpisodeReason.REPLACED,
+            start=episode.start,
+            windows=episode.windows,
+            score=episode.score,
+            peak=episode.peak,
+            severity=episode.severity,
+            suppressed_by=episode.hushed,
+        )
+
+    def _alert(self, turn: EpisodeTurn | LimitReached) -> Alert:
+        if isinstance(turn, LimitReached):
+            return limit_alert(self.source, turn)
+        before = self.before
+        decision = Decision(
+            source=self.source,
+            window=turn.window,
+            threshold=before.thresholds.get(turn.window, before.fallback.standard_deviations),
+            scorer=before.scorer,
+            model=before.model,
+            revision=revision_name(before.revision),
+            features=[],
+        )
+        return episode_alert(decision, turn, None)
+
+
+def _ended(kind: LimitKind, where: int, entity: str, state: Mapping[str, Any]) -> LimitReached | None:
+    """The end of a limit that holds something back."""
+    tally = restored(state)
+    turn = LimitTurn(kind, where, tally.count, tally.since, tally.until, tally.dropped, over=True)
+    return LimitReached(NO_MESSAGE, tally.at, entity, turn) if tally.dropped else None

@@ -1,0 +1,213 @@
+"""Episodes of all entities and windows: which windows of a batch are looked at, and what is remembered. It writes no alert.
+
+It costs next to nothing for entities whose scores are low: a window is looked at if its score is above, or if its entity has
+something to remember (`wake`: the event time from which on it wants to be looked at).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from msgspec import Struct
+
+from anomaly_detector.core.columns import Int64, Mask
+from anomaly_detector.core.entities.table import Entities, grown, row_bytes
+from anomaly_detector.core.episodes.episode import Episode
+from anomaly_detector.core.episodes.limits import Limits
+from anomaly_detector.core.episodes.policy import Rules
+from anomaly_detector.core.episodes.processor import Scored, Step, Walk, Walked
+from anomaly_detector.core.episodes.transitions import Ended
+
+_ALWAYS: Final = np.iinfo(np.int64).min
+_NEVER: Final = np.iinfo(np.int64).max
+TALLY: Final = "*"
+"""Where the entity's limit stands among the windows of its state; no window has this name."""
+
+
+class _Watch(Struct):
+    """One kind of window."""
+
+    wake: Int64
+    """[capacity] Event time from which on an entity's windows are looked at, however low."""
+    episodes: dict[int, Episode] = {}
+    """By slot: of those that have something to remember."""
+
+
+class Episodes:
+    """Open and beginning episodes, cooldowns and limits. State belongs to entities, and of the limit in all, to partitions."""
+
+    def __init__(self, entities: Entities, rules: Rules, windows: Sequence[str]) -> None:
+        self._entities, self._rules = entities, rules
+        self._watches: dict[str, _Watch] = {}
+        self._limits = Limits()
+        self._stirred = np.empty(0, bool)
+        self._stirred_partitions: set[int] = set()
+        self.scored = np.empty(0, bool)
+        """[capacity] Which entities have had a score."""
+        entities.attach(self)
+        self.adopt(rules, windows)
+
+    def adopt(self, rules: Rules, windows: Sequence[str]) -> None:
+        """Goes over to another policy and other windows; what is known of those that stay remains."""
+        self._rules = rules
+        self._watches = {name: self._watches.get(name) or _Watch(np.full(len(self.scored), _NEVER)) for name in windows}
+
+    @property
+    def limiting(self) -> int:
+        """Limits that hold something back: of entities and of partitions."""
+        return len(self._limits.entities.pending()) + len(self._limits.partitions.pending())
+
+    def observe(self, kinds: Sequence[Scored], partitions: Int64, ended: Sequence[Ended] = ()) -> Walked:
+        """Takes in the scores that a batch of messages led to, at most one `Scored` for each kind of window; `partitions`
+        [messages] are the messages' own.
+        """
+        walk = Walk(self._rules, self._limits, self._entities.names, kinds, partitions)
+        concerned = self._concerned(kinds)
+        if concerned is None and not ended and not walk.waits:
+            return walk.found
+        waiting = sorted(ended, key=lambda each: each.row, reverse=True)
+        for step in self._steps(kinds, concerned, walk) if concerned is not None else ():
+            while waiting and waiting[-1].row <= step.key[0]:
+                self._forget(walk, waiting.pop())
+            walk.window(step, self._watches[kinds[step.key[2]].window].episodes)
+        while waiting:
+            self._forget(walk, waiting.pop())
+        walk.until(None)
+        self._stirred_partitions |= walk.found.partitions
+        if concerned is not None:
+            self._stirred |= concerned
+        self._settle(walk.found.unsettled)
+        return walk.found
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one entity that has no episode. One that has takes half a kilobyte more; there are few at a time."""
+        return row_bytes(self._stirred, self.scored, *(watch.wake for watch in self._watches.values()))
+
+    def resize(self, capacity: int) -> None:
+        """Room for so many entities."""
+        before = len(self.scored)
+        self._stirred, self.scored = grown(self._stirred, capacity), grown(self.scored, capacity)
+        for watch in self._watches.values():
+            watch.wake = grown(watch.wake, capacity)
+            watch.wake[before:] = _NEVER
+
+    def clear(self, slots: Int64) -> None:
+        """Forgets these entities."""
+        self._stirred[slots] = self.scored[slots] = False
+        for slot in self.remembered().intersection(slots.tolist()):
+            self._drop(slot)
+
+    def remembers(self, slot: int) -> bool:
+        """Whether there is anything to remember of an entity; of most there is not."""
+        return slot in self._limits.entities.of or any(slot in watch.episodes for watch in self._watches.values())
+
+    def stirred(self) -> Int64:
+        """Slots of the entities whose state may have changed since it was last asked."""
+        slots = np.flatnonzero(self._stirred)
+        self._stirred[slots] = False
+        return slots
+
+    def stirred_partitions(self) -> set[int]:
+        """Partitions whose limit may have changed since it was last asked."""
+        found, self._stirred_partitions = self._stirred_partitions, set()
+        return found
+
+    def remembered(self) -> set[int]:
+        """Slots of the entities of which there is anything to remember."""
+        return self._limits.entities.of.keys() | {slot for watch in self._watches.values() for slot in watch.episodes}
+
+    def limited(self) -> list[int]:
+        """Partitions of which there is a limit to remember, by number."""
+        return sorted(self._limits.partitions.of)
+
+    def state(self, slot: int) -> dict[str, dict[str, Any]]:
+        """By window, what there is to remember of an entity: plain values. Nothing, for most."""
+        found = {name: watch.episodes[slot].state() for name, watch in self._watches.items() if slot in watch.episodes}
+        tally = self._limits.entities.state(slot)
+        return found | ({TALLY: tally} if tally else {})
+
+    def restore(self, slot: int, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Sets an entity's episodes to what `state` gave; those of windows that are no more are left out."""
+        self._drop(slot)
+        for name, watch in self._watches.items():
+            if name in state:
+                watch.episodes[slot] = Episode.of(state[name])
+                self.scored[slot] = True
+        if TALLY in state:
+            self._limits.entities.restore(slot, state[TALLY])
+        self._settle([slot])
+
+    def state_of_partition(self, partition: int) -> dict[str, Any] | None:
+        """What there is to remember of a partition's limit: plain values."""
+        return self._limits.partitions.state(partition)
+
+    def restore_partition(self, partition: int, state: Mapping[str, Any]) -> None:
+        """Sets it to what `state_of_partition` gave."""
+        self._limits.partitions.restore(partition, state)
+
+    def forget_partition(self, partition: int) -> None:
+        """Forgets a partition's limit; its entities are cleared by themselves."""
+        self._limits.partitions.of.pop(partition, None)
+        self._stirred_partitions.discard(partition)
+
+    def take(self, slots: Int64) -> dict[str, Any]:
+        """State of these entities."""
+        return {"episodes": [self.state(slot) for slot in slots.tolist()], "scored": self.scored[slots]}
+
+    def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
+        """Sets the state of these entities."""
+        for slot, state in zip(slots.tolist(), rows["episodes"], strict=True):
+            self.restore(slot, state)
+        self.scored[slots] = rows["scored"]
+
+    def _concerned(self, kinds: Sequence[Scored]) -> Mask | None:
+        """[capacity] Entities that are to be looked at; None: there are none."""
+        concerned = None
+        for kind in kinds:
+            self.scored[kind.slots[~np.isnan(kind.scores)]] = True
+            hot = (kind.scores > self._rules.above) | (kind.times >= self._watches[kind.window].wake[kind.slots])
+            if hot.any():
+                concerned = np.zeros(len(self.scored), bool) if concerned is None else concerned
+                concerned[kind.slots[hot]] = True
+        return concerned
+
+    def _steps(self, kinds: Sequence[Scored], concerned: Mask, walk: Walk) -> Iterator[Step]:
+        """The windows of these entities in the order of the stream, but for those at which nothing could happen."""
+        chosen = [np.flatnonzero(concerned[kind.slots] & ~np.isnan(kind.scores)) for kind in kinds]
+        which = np.repeat(np.arange(len(kinds)), [len(index) for index in chosen])
+        parts = [
+            np.concatenate([getattr(kind, name)[index] for kind, index in zip(kinds, chosen, strict=True)])
+            for name in ("places", "slots", "times", "scores")
+        ]
+        rows = kinds[0].messages[parts[0]]
+        order = np.lexsort((which, parts[0], rows))
+        columns = [column[order].tolist() for column in (which, np.concatenate(chosen), rows, *parts)]
+        episodes, tallies = [self._watches[kind.window].episodes for kind in kinds], self._limits.entities.of
+        for kind, index, row, place, slot, time, score in zip(*columns, strict=True):
+            if score <= self._rules.above and slot not in episodes[kind] and slot not in tallies and not walk.waits:
+                continue
+            yield Step((row, place, kind), index, slot, time, score)
+
+    def _forget(self, walk: Walk, ended: Ended) -> None:
+        walk.forgotten(ended, {name: watch.episodes for name, watch in self._watches.items()})
+
+    def _settle(self, slots: Iterable[int]) -> None:
+        """When these entities want to be looked at."""
+        for slot in slots:
+            tally = self._limits.entities.of.get(slot)
+            until = tally.until if tally else _NEVER
+            for watch in self._watches.values():
+                episode = watch.episodes.get(slot)
+                if episode is None:
+                    watch.wake[slot] = until
+                elif episode.open or episode.streak:
+                    watch.wake[slot] = _ALWAYS
+                else:
+                    watch.wake[slot] = until if episode.cooling is None else min(until, episode.cooling)
+
+    def _drop(self, slot: int) -> None:
+        for watch in self._watches.values():
+            watch.episodes.pop(slot, None)
+            watch.wake[slot] = _NEVER
+        self._limits.entities.of.pop(slot, None)

@@ -1,0 +1,1 @@
+"""How far and how fast a pod goes: progress, lag, stalls."""

@@ -1,0 +1,237 @@
+"""What a pod remembers of readings: what waits, the windows' buffers, the running levels. A function of the stream; no scores.
+
+    messages -> decode -> horizon -> ordering -> filling -> windows
+                   `> rejects `> rejects               `> levels
+
+What is remembered, and of whom, depends on the readings of a partition, their order, and the `Regime`s under which they were
+taken in. That is why it can be built again by reading them again.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from anomaly_api.alert import ScorerKind
+from anomaly_api.policy import Fallback
+from anomaly_api.schema import Contract
+from anomaly_api.source import Pipeline
+from anomaly_detector.core.alerts.pending_traces import Traces
+from anomaly_detector.core.columns import Batch, Headers, Int64, Messages, Readings, no_headers
+from anomaly_detector.core.decode.future_guard import Horizon
+from anomaly_detector.core.decode.json import Decoded, Decoder
+from anomaly_detector.core.entities.micro_batch import Portion
+from anomaly_detector.core.entities.quota import Bounds
+from anomaly_detector.core.entities.table import Columns, Entities
+from anomaly_detector.core.preprocess.imputation import Filling
+from anomaly_detector.core.preprocess.reorder import Ordered, Ordering
+from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
+from anomaly_detector.core.scoring.statistical import Levels, Statistical
+
+
+class Regime(Contract):
+    """How readings are taken in, and by what they are decided: all of a revision that a replay needs to know."""
+
+    revision: str
+    """Digest."""
+    levels: bool
+    """Whether running levels are kept: where the fallback scorer is needed."""
+    pipeline: Pipeline
+    fallback: Fallback
+    bounds: Bounds | None = None
+    """Of what is remembered of each partition; None: there are none."""
+    partitions: int = 1
+    """Of the topic: each has an equal share of the alerts that are allowed in all."""
+    scorer: ScorerKind = ScorerKind.STATISTICAL
+    model: str | None = None
+    """Digest; None: there is none, or it cannot be used."""
+    thresholds: dict[str, float] = {}
+    """By window, as the scorer computes scores. By these three and the revision, its records say who decided."""
+
+    @property
+    def readings(self) -> tuple[Any, ...]:
+        """What windows are made of. How readings are waited for and what is filled in is not part: that may change meanwhile."""
+        time = self.pipeline.time
+        features = [(feature.name, feature.path) for feature in self.pipeline.features]
+        return self.pipeline.entity, (time.field, time.format), features
+
+
+class Tally(Struct, frozen=True):
+    """What is counted of readings on their way into windows."""
+
+    late: int = 0
+    """Left out, because a newer one of their entity was in the windows."""
+    duplicates: int = 0
+    """Left out, because there is one of the same entity and time."""
+    hurried: int = 0
+    """Waited less than they should have, because too many others waited."""
+    abandoned: int = 0
+    """Left out, because they waited when their entity was forgotten."""
+    missing: Mapping[str, int] = {}
+    """Values that were not there, by feature."""
+    imputed: int = 0
+    """Values that were filled in."""
+
+    def __add__(self, other: "Tally") -> "Tally":
+        """Of both together."""
+        missing = Counter(self.missing)
+        missing.update(other.missing)
+        return Tally(
+            self.late + other.late,
+            self.duplicates + other.duplicates,
+            self.hurried + other.hurried,
+            self.abandoned + other.abandoned,
+            dict(missing),
+            self.imputed + other.imputed,
+        )
+
+
+class TakenIn(Struct, frozen=True):
+    """What a portion of a batch became."""
+
+    readings: Readings
+    """Those that went into windows."""
+    windows: list[WindowBatch]
+    """One for each window of the pipeline, in its order."""
+    levels: Levels | None
+    tally: Tally
+    traces: Traces | None = None
+    """Those of readings that waited; None: none may wait, and each came in the message that it has."""
+
+
+class Memory:
+    """Turns messages into windows, and keeps the state that this needs."""
+
+    def __init__(self, regime: Regime) -> None:
+        self.regime: Regime
+        self.entities: Entities
+        self.windows: Windows
+        self.statistical: Statistical | None
+        self._begin(regime)
+
+    @property
+    def most_messages(self) -> int:
+        """Messages that a batch should have at most: with what they let go, the windows take a bounded amount of memory."""
+        most, waiting = self.windows.most_readings, (self._ordering.waiting, self._filling.waiting)
+        total, deep = sum(each.total for each in waiting), sum(each.deep for each in waiting)
+        return max(1, most - total, most // (1 + deep))
+
+    def change(self, regime: Regime) -> bool:
+        """Goes over to another regime. Windows stay when entity, time and features do; False: all is empty now."""
+        before, self.regime = self.regime, regime
+        self.entities.bounds = regime.bounds
+        if before.readings != regime.readings:
+            self._begin(regime)
+            return False
+        if before.pipeline != regime.pipeline:
+            self._horizon.adapt(regime.pipeline.time)
+            self._ordering.adapt(regime.pipeline.time)
+            self._filling.adapt(regime.pipeline)
+            self.windows.adapt(regime.pipeline.windows)
+        if not regime.levels:
+            if self.statistical is not None:
+                self.statistical.detach()
+                self.statistical = None
+        elif self.statistical is None:
+            self.statistical = self._levels()
+        else:
+            self.statistical.set(regime.fallback)
+        return True
+
+    def decode(self, messages: Messages) -> Decoded:
+        """Readings of a batch of messages; rejects are those that cannot be read, and those from the future."""
+        return self.believe(self.parse(messages), messages)
+
+    def parse(self, messages: Messages) -> Decoded:
+        """Readings of a batch of messages; rejects are those that cannot be read. It knows no state, and can be done ahead."""
+        return self._decoder.decode(messages.values, messages.keys, messages.timestamps_ms, messages.partitions)
+
+    def believe(self, decoded: Decoded, messages: Messages) -> Decoded:
+        """What `parse` made of the messages, without readings from the future."""
+        batch, early = self._horizon.within(decoded.batch, messages.timestamps_ms)
+        if not early:
+            return decoded
+        return Decoded(batch, sorted(decoded.rejects + early, key=lambda reject: reject.row))
+
+    def portions(self, batch: Batch) -> Iterator[Portion]:
+        """A batch in portions, nearly always one: what is known of those who leave is there until the portion is taken in.
+
+        Each must have been taken in before the next one is asked for.
+        """
+        return self.entities.seat(batch)
+
+    def take_in(self, portion: Portion, headers: Headers = no_headers) -> TakenIn:
+        """Forgets those who leave, and takes in a portion's readings; `headers` are those of their messages."""
+        abandoned = self._waiting([left.slot for left in portion.leaving]) if portion.leaving else 0
+        self.entities.dismiss(portion.leaving)
+        traces = self._traces if self._ordering.waits or self._filling.waits else None
+        if traces is not None:
+            traces.note(portion.batch, headers)
+        ordered = self._ordering.order(portion.batch, portion.slots)
+        readings = self._filling.fill(ordered.readings)
+        windows = self.windows.push(readings)
+        levels = self.statistical.observe(readings) if self.statistical else None
+        return TakenIn(readings, windows, levels, self._tally(portion.batch, ordered, readings, abandoned), traces)
+
+    def forget(self, partition: int) -> None:
+        """Drops what is remembered of a partition."""
+        self.entities.drop(partition)
+        self._horizon.drop(partition)
+        self._traces.drop(partition)
+
+    def snapshot(self, partition: int) -> dict[str, Any]:
+        """What is remembered of a partition: names and plain arrays."""
+        known = self.entities.known(partition)
+        slots = np.array(list(known.values()), np.int64)
+        stages = {name: stage.take(slots) for name, stage in self._stages().items()}
+        whole = {"names": list(known), "entities": self.entities.take(slots), "horizon": self._horizon.take(partition)}
+        whole["traces"] = self._traces.take(partition)
+        return whole | stages
+
+    def restore(self, partition: int, state: Mapping[str, Any]) -> Int64:
+        """Sets what is remembered of a partition to a snapshot that was made under the same regime; its entities' slots."""
+        self.forget(partition)
+        slots = self.entities.admit(partition, state["names"], state.get("entities"))
+        if "horizon" in state:
+            self._horizon.put(partition, state["horizon"])
+        if "traces" in state:
+            self._traces.put(partition, state["traces"])
+        for name, stage in self._stages().items():
+            if name in state:
+                stage.put(slots, state[name])
+        return slots
+
+    def _begin(self, regime: Regime) -> None:
+        self.regime = regime
+        self.entities = Entities(regime.bounds)
+        self._decoder = Decoder(regime.pipeline)
+        self._horizon = Horizon(regime.pipeline.time)
+        self._traces = Traces()
+        self._ordering = Ordering(regime.pipeline.time, len(regime.pipeline.features), self.entities)
+        self.windows = Windows(regime.pipeline, self.entities)
+        self._filling = Filling(regime.pipeline, self.entities, self.windows)
+        self.statistical = self._levels() if regime.levels else None
+
+    def _waiting(self, slots: list[int]) -> int:
+        """Readings of these entities that wait, for older ones or for what they lack."""
+        where = np.array(slots, np.int64)
+        return sum(int(each.waiting.counts(where).sum()) for each in (self._ordering, self._filling))
+
+    def _tally(self, batch: Batch, ordered: Ordered, readings: Readings, abandoned: int) -> Tally:
+        missing: dict[str, int] = {}
+        lacks = np.isnan(batch.values)
+        if lacks.any():
+            names = (feature.name for feature in self.regime.pipeline.features)
+            counts = np.count_nonzero(lacks, axis=0).tolist()
+            missing = {name: count for name, count in zip(names, counts, strict=True) if count}
+        imputed = 0 if readings.filled is None else int(np.count_nonzero(readings.filled))
+        return Tally(ordered.late, ordered.duplicates, ordered.hurried, abandoned, missing, imputed)
+
+    def _levels(self) -> Statistical:
+        return Statistical(self.regime.fallback, len(self.regime.pipeline.features), self.entities)
+
+    def _stages(self) -> dict[str, Columns]:
+        always: dict[str, Columns] = {"ordering": self._ordering, "filling": self._filling, "windows": self.windows}
+        return always | ({"statistical": self.statistical} if self.statistical else {})

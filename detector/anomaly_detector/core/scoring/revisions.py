@@ -1,0 +1,140 @@
+"""A revision that runs: model or fallback, thresholds, alert policy. It scores windows and does not know which one decides."""
+
+from functools import partial
+
+import numpy as np
+from msgspec import Struct
+
+from anomaly_api.alert import ScorerKind
+from anomaly_api.assignment import Revision
+from anomaly_api.evidence import RevisionEvidence, RevisionFailure
+from anomaly_detector.core.alerts.alert import Decision, Explanation
+from anomaly_detector.core.columns import Float32, Int64
+from anomaly_detector.core.preprocess.windows import WindowBatch
+from anomaly_detector.core.scoring.executor import Aside, Work, when_asked
+from anomaly_detector.core.scoring.onnx import Model, ScoringError
+from anomaly_detector.core.scoring.statistical import Levels, distances
+
+
+class LoadedRevision(Struct, frozen=True):
+    """A revision and what could be loaded of it."""
+
+    revision: Revision
+    model: Model | None = None
+    failure: RevisionFailure | None = None
+    """Why there is no model though the revision has one."""
+    message: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it scores as ordered."""
+        return self.model is not None or self.revision.model is None
+
+
+class Scores(Struct, frozen=True):
+    """Scores of a batch of windows by one revision."""
+
+    values: Float32
+    """[n] 1.0 is the threshold; not a number: the fallback scorer has seen too few readings of the entity."""
+    by_model: bool
+
+
+class RunningRevision:
+    """Scores windows and counts."""
+
+    def __init__(self, source: str, loaded: LoadedRevision) -> None:
+        self.loaded = loaded
+        self.revision = loaded.revision
+        self.name = loaded.revision.name
+        self.windows = self.episodes = self.fallback_windows = 0
+        self.failure, self.message = loaded.failure, loaded.message
+        self._source = source
+        self._thresholds = {threshold.window: threshold.value for threshold in self.revision.thresholds}
+        self._features = [feature.name for feature in self.revision.pipeline.features]
+
+    @property
+    def wants_levels(self) -> bool:
+        """Whether the fallback scorer is needed."""
+        return self.loaded.model is None or self.failure is RevisionFailure.SCORING_FAILED
+
+    def score(self, window: WindowBatch, levels: Levels | None, aside: Aside = when_asked) -> Work[Scores]:
+        """Begins to score [n] windows, `aside` if there is a model, and returns how to ask for the scores.
+
+        Without `levels` those of a failing model are not numbers, for want of anything else.
+        """
+        model = self.loaded.model
+        raw = aside(partial(model.score, window)) if model is not None else None
+        return partial(self._scores, window, levels, raw)
+
+    def _scores(self, window: WindowBatch, levels: Levels | None, scored: Work[Float32] | None) -> Scores:
+        if scored is not None:
+            try:
+                raw = scored()
+            except ScoringError as error:
+                self.failure, self.message = RevisionFailure.SCORING_FAILED, str(error)
+            else:
+                if self.failure is RevisionFailure.SCORING_FAILED and len(raw):
+                    self.failure, self.message = None, ""
+                self.windows += len(raw)
+                return Scores(raw / np.float32(self._threshold(window.name, by_model=True)), by_model=True)
+        if levels is None:
+            return Scores(np.full(len(window.slots), np.nan, np.float32), by_model=False)
+        farthest: Float32 = distances(window, levels).max(axis=1)
+        self._count(farthest)
+        return Scores(farthest / np.float32(self._threshold(window.name, by_model=False)), by_model=False)
+
+    def decision(self, window: str, *, by_model: bool) -> Decision:
+        """What an alert says about who decided."""
+        model = self.loaded.model if by_model else None
+        return Decision(
+            source=self._source,
+            window=window,
+            threshold=self._threshold(window, by_model=by_model),
+            scorer=model.kind if model else ScorerKind.STATISTICAL,
+            model=model.digest if model else None,
+            revision=self.name,
+            features=self._features,
+        )
+
+    def explain(self, window: WindowBatch, places: Int64, scores: Scores, levels: Levels | None) -> list[Explanation]:
+        """What the scores of a few windows are made of."""
+        actual = window.values[places, -1]
+        if scores.by_model:
+            assert self.loaded.model is not None, "it gave the scores"
+            try:
+                errors, expected = self.loaded.model.explain(window.name, window.values[places])
+            except ScoringError as error:  # an alert without contributors is better than none
+                self.failure, self.message = RevisionFailure.SCORING_FAILED, str(error)
+                errors, expected = np.zeros_like(actual), actual
+        else:
+            assert levels is not None, "they gave the scores"
+            errors, expected = distances(window, levels)[places] ** 2, levels.level[window.places[places]].astype(np.float32)
+        imputed = [0] * len(places) if window.filled is None else window.filled[places].tolist()
+        filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
+        return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
+
+    def evidence(self) -> RevisionEvidence:
+        """What the operator is told."""
+        return RevisionEvidence(
+            revision=self.name,
+            role="stable",
+            loaded=self.loaded.complete and self.failure is None,
+            failure=self.failure,
+            message=self.message,
+            windows=self.windows,
+            episodes=self.episodes,
+            fallback_windows=self.fallback_windows,
+        )
+
+    def _threshold(self, window: str, *, by_model: bool) -> float:
+        """The revision's own; where the fallback scorer stands in for a model, that of the fallback."""
+        own = self._thresholds.get(window)
+        if own is None or (not by_model and self.revision.model is not None):
+            return self.revision.fallback.standard_deviations
+        return own
+
+    def _count(self, farthest: Float32) -> None:
+        scored = len(farthest) - int(np.count_nonzero(np.isnan(farthest)))
+        self.windows += scored
+        if self.revision.model is not None:
+            self.fallback_windows += scored

@@ -1,0 +1,1 @@
+"""State per partition: tasks, the changelog, checkpoints and restoring from them."""

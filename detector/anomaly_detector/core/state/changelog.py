@@ -1,0 +1,305 @@
+"""The state topic: what stands in it for a partition of the source, as keys and values. A fold over its records; no broker.
+
+    regime/<number>         from some offset on another regime decides; `begin`: and all that was remembered is void
+    episodes/<entity>       an entity's episodes, open or beginning, as of that transaction; deleted if there are none
+    limit                   how many episodes of the partition were announced lately, and how many held back
+    checkpoint/<a|b>/<i>    a piece of what was remembered at some offset
+    source                  which topic it is, and how many partitions it had when the partition was begun
+    checkpoint              names the slot whose pieces are complete, their offset and their regime
+
+The topic is compacted, and has the partitions of the source. All that a transaction decided is in the same transaction.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from pydantic import ValidationError
+
+from anomaly_api.schema import Contract
+from anomaly_detector.core.preprocess.preprocessor import Regime
+from anomaly_detector.core.state.checkpoint import CheckpointError, unpack
+from anomaly_detector.core.state.restore import Change
+
+FORMAT: Final = 1
+_REGIME: Final = b"regime/"
+_EPISODES: Final = b"episodes/"
+_LIMIT: Final = b"limit"
+_PIECE: Final = b"checkpoint/"
+_HEADER: Final = b"checkpoint"
+_SOURCE: Final = b"source"
+_SLOTS: Final = ("a", "b")
+
+
+class Fact(Contract):
+    """Which regime decides from an offset on."""
+
+    format: int = FORMAT
+    number: int
+    """Rising; never used again, so that what a checkpoint covers is told apart from what came later at the same offset."""
+    offset: int
+    begin: bool
+    """Whether nothing from before counts."""
+    regime: Regime
+
+
+class Header(Contract):
+    """A complete checkpoint."""
+
+    format: int = FORMAT
+    offset: int
+    """The first message that is not in it."""
+    slot: str
+    pieces: int
+    number: int
+    """Of the last fact that is in it."""
+    regime: Regime
+
+
+class Source(Contract):
+    """The topic that a partition was begun in."""
+
+    format: int = FORMAT
+    topic: str
+    """Its id: a topic that is deleted and made anew has another one. Empty: the broker told none."""
+    partitions: int
+    """So many it had then: one that is added later is read from its first message."""
+
+
+class Recovered(Struct, frozen=True):
+    """What a pod needs to go on with a partition."""
+
+    start: int
+    """Offset from which on to read."""
+    until: int
+    """The first offset that has not been decided; up to it is replayed."""
+    regime: Regime | None
+    """Under which the replay begins; None: nothing is known of the partition."""
+    changes: tuple[Change, ...] = ()
+    """That come later."""
+    state: Mapping[str, Any] = {}
+    episodes: Mapping[str, bytes] = {}
+    limit: bytes | None = None
+    last: Regime | None = None
+    """The last one that is known, whether it still counts or not."""
+    facts: tuple[int, ...] = ()
+    """Numbers of the facts in the topic."""
+    number: int = 0
+    """The last one that was used."""
+    slot: str = _SLOTS[1]
+    """Of the newest checkpoint; the next one goes into the other."""
+    skipped: int = 0
+    """Readings that were gone before they were decided."""
+    note: str = ""
+    """What is to be said about it."""
+    source: Source | None = None
+    """To be written down; None: it stands there."""
+
+
+class Journal:
+    """What the records of one partition add up to. Feed them in the order of their offsets."""
+
+    def __init__(self) -> None:
+        self._facts: dict[bytes, Fact] = {}
+        self._number = 0
+        self._episodes: dict[str, bytes] = {}
+        self._limit: bytes | None = None
+        self._pieces: dict[bytes, bytes] = {}
+        self._header: Header | None = None
+        self.source: Source | None = None
+        self._flaws = 0
+
+    def add(self, key: bytes | None, value: bytes | None) -> None:
+        """A record; None: what stood there is deleted."""
+        key = key or b""
+        try:
+            if key.startswith(_REGIME):
+                self._fact(key, Fact.model_validate_json(value) if value else None)
+            elif key.startswith(_EPISODES):
+                _put(self._episodes, key[len(_EPISODES) :].decode(), value)
+            elif key == _LIMIT:
+                self._limit = value
+            elif key.startswith(_PIECE):
+                _put(self._pieces, key, value)
+            elif key == _HEADER:
+                self._header = Header.model_validate_json(value) if value else None
+                self._discard_older()
+                self._number = max(self._number, self._header.number if self._header else 0)
+            elif key == _SOURCE:
+                self.source = Source.model_validate_json(value) if value else None
+        except (ValidationError, UnicodeDecodeError):
+            self._flaws += 1
+
+    def recover(
+        self, committed: int | None, low: int, high: int, *, latest: bool, source: Source | None = None, added: bool = False
+    ) -> Recovered:
+        """Where to begin: `committed` is the group's position, `low` and `high` what the topic holds, `source` which one it is.
+
+        `added`: the partition came after the others had begun.
+        """
+        known = self.source
+        another = known is not None and source is not None and known.topic != source.topic and bool(known.topic and source.topic)
+        if another:
+            note = "the topic was deleted and made anew: what is known of the old one is dropped, the new one is read whole"
+            found = self._anew(low, note)
+        else:
+            found = self._found(committed, low, high, latest=latest and not added)
+        if self._flaws:
+            found = replace(found, note="; ".join(filter(None, (found.note, _unreadable(self._flaws)))))
+        begins = found.regime is None
+        return replace(found, source=source) if source is not None and (begins or known is None) else found
+
+    def _found(self, committed: int | None, low: int, high: int, *, latest: bool) -> Recovered:
+        """Where to begin in the topic that is known."""
+        if committed is None:
+            return self._without_position(low, high, latest=latest)
+        if committed > high:
+            note = f"the group has committed offset {committed}, and the topic ends at {high}: it was made anew and is read whole"
+            return self._anew(low, note)
+        if committed < low:
+            note = f"readings {committed} to {low - 1} were deleted before they were read"
+            return self._anew(low, note, low - committed)
+        return self._resume(committed, low, high)
+
+    def _without_position(self, low: int, high: int, *, latest: bool) -> Recovered:
+        """A new group; or one that has lost its position, as brokers forget it when nobody has read for a week."""
+        if not self._number:
+            return self._anew(high if latest else low)
+        lost = "the group has lost its position: nobody has read for long, or it was deleted"
+        if not latest:
+            return self._anew(low, f"{lost}; all is read again")
+        if self._header is None or self._header.offset > high:
+            return self._anew(high, f"{lost}; it begins at the end, and readings before that may be missed")
+        since = self._header.offset
+        note = f"{lost}; it goes on at offset {since}, the last checkpoint, and decides again what came after it"
+        return self._anew(max(low, since), note, max(0, low - since))
+
+    def _resume(self, committed: int, low: int, high: int) -> Recovered:
+        header, state, note = self._checkpoint(high)
+        covered = header.number if header else 0
+        changes = [Change(fact.offset, fact.regime) for fact in self._facts.values() if fact.number > covered]
+        if header is not None and committed < header.offset:
+            note = (
+                f"the group's position, {committed}, was moved back before the last checkpoint, {header.offset}: what was "
+                "decided is not decided again, and it goes on there; to have it read again, delete the state topic as well"
+            )
+            committed = header.offset
+        begin = next((fact for fact in self._facts.values() if fact.begin), None)
+        if header is not None:
+            start, regime = header.offset, header.regime
+        elif begin is not None:
+            start, regime = begin.offset, begin.regime
+        elif changes:
+            start, regime = changes[0].offset, changes[0].regime
+        else:
+            note = note or "nothing is known of the time before: windows begin empty"
+            return self._anew(committed, note)
+        if start < low:
+            note = f"the readings since the last checkpoint (offset {start}) are gone up to {low - 1}: windows begin empty there"
+            before = [change for change in changes if change.offset <= low]
+            start, state, regime = low, {}, before[-1].regime if before else regime
+        later = tuple(change for change in changes if start <= change.offset <= committed)
+        known = replace(self._anew(committed, note), start=start, regime=regime, changes=later, state=state)
+        return replace(known, slot=header.slot) if header else known
+
+    def _anew(self, offset: int, note: str = "", skipped: int = 0) -> Recovered:
+        """Begins at an offset with nothing; what stands in the topic is named, so that it can be deleted."""
+        numbers = tuple(fact.number for fact in self._facts.values())
+        newest = max(self._facts.values(), key=lambda fact: fact.number, default=self._header)
+        last = newest.regime if newest else None
+        known = Recovered(offset, offset, None, episodes=dict(self._episodes), limit=self._limit, last=last, facts=numbers)
+        return replace(known, number=self._number, skipped=skipped, note=note)
+
+    def _fact(self, key: bytes, fact: Fact | None) -> None:
+        if fact is None:
+            self._facts.pop(key, None)
+            return
+        if fact.begin:
+            self._facts, self._episodes, self._limit, self._pieces, self._header = {}, {}, None, {}, None
+        self._number = max(self._number, fact.number)
+        self._facts[key] = fact
+
+    def _discard_older(self) -> None:
+        """The pieces of the checkpoint before a complete one are of no use, and as large as what is remembered."""
+        if self._header is not None:
+            mine = piece_key(self._header.slot, 0)[:-1]
+            self._pieces = {key: piece for key, piece in self._pieces.items() if key.startswith(mine)}
+
+    def _checkpoint(self, high: int) -> tuple[Header | None, dict[str, Any], str]:
+        header = self._header
+        if header is None or header.offset > high or header.format != FORMAT:
+            return None, {}, ""
+        try:
+            keys = (piece_key(header.slot, place) for place in range(header.pieces))
+            return header, unpack(map(self._pieces.pop, keys)), ""  # each is given up as it is read: they are large
+        except CheckpointError as error:
+            return None, {}, f"the checkpoint at offset {header.offset} cannot be used: {error}"
+
+
+def _unreadable(count: int) -> str:
+    return f"{count} records of the state topic make no sense and were left out: does anybody else write to it?"
+
+
+def fact_key(number: int) -> bytes:
+    """Of a fact."""
+    return _REGIME + str(number).encode()
+
+
+def episodes_key(entity: str) -> bytes:
+    """Of an entity."""
+    return _EPISODES + entity.encode()
+
+
+def limit_key() -> bytes:
+    """There is one."""
+    return _LIMIT
+
+
+def piece_key(slot: str, place: int) -> bytes:
+    """Of a piece of a checkpoint."""
+    return _PIECE + f"{slot}/{place}".encode()
+
+
+def header_key() -> bytes:
+    """There is one."""
+    return _HEADER
+
+
+def source_key() -> bytes:
+    """There is one."""
+    return _SOURCE
+
+
+def other(slot: str) -> str:
+    """The slot that the newest checkpoint is not in."""
+    return _SLOTS[1 - _SLOTS.index(slot)]
+
+
+def encode_episodes(state: Mapping[str, Mapping[str, Any]]) -> bytes | None:
+    """None: there is nothing to remember."""
+    return msgspec.msgpack.encode(state) if state else None
+
+
+def decode_episodes(value: bytes) -> dict[str, dict[str, Any]]:
+    """What `encode_episodes` wrote."""
+    found: dict[str, dict[str, Any]] = msgspec.msgpack.decode(value, type=dict[str, dict[str, Any]])
+    return found
+
+
+def encode_limit(state: Mapping[str, Any] | None) -> bytes | None:
+    """None: there is nothing to remember."""
+    return msgspec.msgpack.encode(state) if state else None
+
+
+def decode_limit(value: bytes) -> dict[str, Any]:
+    """What `encode_limit` wrote."""
+    return msgspec.msgpack.decode(value, type=dict[str, Any])
+
+
+def _put(into: dict[Any, bytes], key: Any, value: bytes | None) -> None:
+    if value is None:
+        into.pop(key, None)
+    else:
+        into[key] = value

@@ -1,0 +1,1 @@
+"""Training data: reading topics and files, sampling windows."""

@@ -1,0 +1,1 @@
+"""The cluster, the broker and the images that development, demo and tests run on."""

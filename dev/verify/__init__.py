@@ -1,0 +1,1 @@
+"""Measuring and torturing: benchmarks, scaling, torture schedules, fuzzing."""

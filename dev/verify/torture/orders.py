@@ -1,0 +1,182 @@
+"""What the pods are told: revisions that differ in all that may change in the middle, and the runtime with short timeouts."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from anomaly_api.alerting import AlertPolicy
+from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
+from anomaly_api.calibration import Calibration, Quantile, ThresholdSource, WindowThreshold
+from anomaly_api.model import Interface, InterfaceWindow
+from anomaly_api.policy import Delivery, Fallback
+from anomaly_api.schema import Empty
+from anomaly_api.source import Entity, Feature, GroupProtocol, KafkaSource, Missing, Pipeline, StartFrom, Time, TimeFormat, Window
+from anomaly_detector.core.entities.quota import Allowance
+from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.scoring.artifact import Manifest, artifact_digest, pack
+from anomaly_detector.core.scoring.revisions import LoadedRevision
+from dev.verify.torture.recording import FEATURES, PARTITIONS
+
+SOURCE = "/namespaces/torture/anomalydetectors/pumps"
+_HOLD, _INTERPOLATE, _DROP = Missing.HOLD, Missing.INTERPOLATE, Missing.DROP
+_SHORT = Window(name="short", size=4)
+_MEDIUM = Window(name="medium", size=8, every=2)
+_LONG = Window(name="long", size=16, every=4, max_gap="1m")
+
+
+def _pipeline(*windows: Window, missing: tuple[Missing, ...] = (_HOLD,) * 3, lateness: str = "0s") -> Pipeline:
+    """`missing`: what is done about it, of so many features."""
+    return Pipeline(
+        entity=Entity(key=Empty()),
+        time=Time(field="at", format=TimeFormat.UNIX_SECONDS, lateness=lateness, max_waiting=3),
+        features=[Feature(name=name, missing=each) for name, each in zip(FEATURES, missing, strict=False)],
+        windows=list(windows),
+    )
+
+
+_POLICY: Final[dict[str, object]] = {
+    "update": {"every": "30s", "growth": 1.5},
+    "cooldown": "1m",
+    "severities": [
+        {"name": "warning", "above": 1.0},
+        {"name": "lasting", "above": 1.0, "for": "16s"},
+        {"name": "bad", "above": 3},
+    ],
+}
+"""A stream lasts for twelve minutes of event time, and begins at midnight."""
+_RESERVED: Final[dict[str, object]] = {
+    "cooldown": "2m",
+    "suppress": [{"name": "works", "schedule": "*/5 0 * * *", "duration": "90s", "entities": "*[0-4]"}],
+    "limits": {"perEntity": {"episodes": 3, "per": "4m"}, "total": {"episodes": 30, "per": "2m"}},
+}
+
+
+def _revision(
+    pipeline: Pipeline,
+    threshold: float,
+    model: str | None = None,
+    warmup: int = 20,
+    closing: int = 2,
+    opening: int = 1,
+    policy: dict[str, object] | None = None,
+) -> Revision:
+    kind = ThresholdSource.VALUE if model else ThresholdSource.FALLBACK
+    values = {window.name: threshold if window == _SHORT or model else 3 * threshold for window in pipeline.windows}
+    thresholds = [WindowThreshold(window=name, value=value, source=kind, asked=f"{value:g}") for name, value in values.items()]
+    return Revision(
+        model=model,
+        model_name=None,
+        pipeline=pipeline,
+        thresholds=thresholds,
+        fallback=Fallback(standard_deviations=6.0, warmup=warmup),
+        alerts=AlertPolicy.model_validate(
+            _POLICY | {"open": {"windows": opening}, "close": {"below": 0.8, "windows": closing}} | (policy or {})
+        ),
+    )
+
+
+_one_at_a_time = threading.Lock()  # torch's exporter is not for several threads
+
+
+def model(pipeline_windows: tuple[str, ...]) -> tuple[str, bytes]:
+    """Digest and archive of an autoencoder that nobody has trained: it decides, and its graph is the trainer's own."""
+    with _one_at_a_time:
+        return _model(pipeline_windows)
+
+
+@functools.cache
+def _model(pipeline_windows: tuple[str, ...]) -> tuple[str, bytes]:
+    import torch  # takes seconds to import
+
+    from anomaly_detector.training.export import OPSET, export
+    from anomaly_detector.training.models.autoencoder import WindowScorer, derived_layers
+    from anomaly_detector.training.models.scaling import Scaling
+
+    torch.manual_seed(7)
+    windows = [window for window in (_SHORT, _MEDIUM, _LONG) if window.name in pipeline_windows]
+    width = len(FEATURES)
+    scaling = Scaling(np.full(width, 50.0), np.full(width, 20.0), np.zeros(width, bool))
+    sample = np.random.default_rng(7).normal(50, 20, (64, max(window.size for window in windows), width)).astype(np.float32)
+    graphs = {
+        window.name: export(
+            WindowScorer(window.size, scaling, derived_layers(window.size, width)).eval(), sample[:, : window.size]
+        ).content
+        for window in windows
+    }
+    calibration = [_calibration(window) for window in windows]
+    shapes = [InterfaceWindow(name=window.name, size=window.size) for window in windows]
+    interface = Interface(features=list(FEATURES), windows=shapes, opset=OPSET)
+    archive = pack(Manifest(interface=interface, calibration=calibration), graphs)
+    return artifact_digest(archive), archive
+
+
+def _calibration(window: Window) -> Calibration:
+    quantiles = [Quantile(level=0.0, score=0.0), Quantile(level=1.0, score=2.0)]
+    numbers = {"mean": 1.0, "standard_deviation": 0.1, "maximum": 2.0}
+    return Calibration(window=window.name, windows=100, entity_seconds=100.0, quantiles=quantiles, peaks=[2.0], **numbers)
+
+
+def first_revision() -> Revision:
+    """In force at the start."""
+    return _revision(_pipeline(_SHORT, _MEDIUM), 6.0, closing=1)
+
+
+def _waiting_revision() -> Revision:
+    return _revision(_pipeline(_SHORT, _MEDIUM, missing=(_INTERPOLATE, _DROP, _HOLD), lateness="6s"), 6.0, closing=1)
+
+
+def assignments(folder: Path) -> list[Assignment]:
+    """The first one is in force at the start. They differ in all that may be edited while a stream runs."""
+    digest, archive = model(("short", "medium"))
+    place = folder / "model.tar"
+    place.write_bytes(archive)
+    both = _pipeline(_SHORT, _MEDIUM)
+    revisions = [
+        first_revision(),
+        _revision(both, 8.0, warmup=40, policy=_RESERVED),
+        _revision(_pipeline(_SHORT, _LONG, missing=(_DROP, _HOLD, _INTERPOLATE)), 6.0, closing=1),
+        _revision(both, 2.0, model=digest, closing=3, opening=2),
+        _waiting_revision(),
+        _revision(_pipeline(_SHORT, lateness="2s"), 5.0, policy=_RESERVED),
+        _revision(_pipeline(_SHORT, _MEDIUM, missing=(_DROP, _INTERPOLATE)), 6.0, closing=3, opening=2),
+        _revision(_pipeline(_SHORT, _MEDIUM, missing=(_INTERPOLATE,) * 3, lateness="30s"), 2.0, model=digest),
+    ]
+    return [Assignment(stable=revision, artifacts={digest: str(place)} if revision.model else {}) for revision in revisions]
+
+
+def runtime(bootstrap: str, topic: str, delivery: Delivery, protocol: GroupProtocol = GroupProtocol.CLASSIC) -> Runtime:
+    """Timeouts are short, so that a zombie is one after a second or two."""
+    properties = {"transaction.timeout.ms": "3000"}
+    if protocol is GroupProtocol.CLASSIC:
+        properties |= {"session.timeout.ms": "1500", "heartbeat.interval.ms": "300"}
+    kafka = KafkaSource(
+        bootstrap_servers=bootstrap,
+        topic=topic,
+        group_protocol=protocol,
+        start_from=StartFrom.EARLIEST,
+        properties=properties,
+    )
+    return Runtime(
+        detector=Identity(namespace="torture", name="pumps", uid="1"),
+        kafka=kafka,
+        group_id=f"{topic}.group",
+        alerts_topic=f"{topic}.alerts",
+        dead_letter_topic=f"{topic}.dead-letters",
+        state_topic=f"{topic}.state",
+        delivery=delivery,
+        memory_budget=_budget(),
+        expire_after="1m",
+    )
+
+
+def _budget() -> int:
+    """Room for six entities in each partition where readings wait, for seven where they do not: eight are too many."""
+    ample = Allowance(10**9, PARTITIONS, 60.0)
+    bounds = Stream(SOURCE, LoadedRevision(_waiting_revision()), ample).regime.bounds
+    assert bounds is not None, "there is an allowance"
+    return (PARTITIONS + 1) * 6 * (bounds.entity_bytes + len("pump-00"))

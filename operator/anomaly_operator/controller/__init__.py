@@ -1,0 +1,1 @@
+"""The running operator: kopf handlers, work queue, reconciler, leader election, probes."""

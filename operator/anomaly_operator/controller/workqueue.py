@@ -1,0 +1,91 @@
+"""Detectors that want attention: each once, however often it is asked for; again later; after failures more and more slowly.
+
+add ──> waiting ──> worker ──┬── done: asked for meanwhile? ──> waiting
+└── failed: after a pause ──> waiting
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from anomaly_operator.controller import telemetry
+
+Key = tuple[str, str]
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class Queue:
+    """A deduplicating queue of detectors."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Key, None] = {}
+        self._busy: set[Key] = set()
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._wake = asyncio.Event()
+
+    def add(self, key: Key) -> None:
+        """Ask for attention now."""
+        if key in self._busy:
+            self._again.add(key)
+            return
+        self._waiting[key] = None
+        telemetry.QUEUED.set(len(self._waiting))
+        self._wake.set()
+
+    def later(self, key: Key, seconds: float, call: Callable[[Key], None] | None = None) -> None:
+        """Ask for attention (or `call`) later; replaces what was asked for later before."""
+        self.cancel(key)
+        loop = asyncio.get_running_loop()
+        self._timers[key] = loop.call_later(seconds, self._due, key, call or self.add)
+
+    def cancel(self, key: Key) -> None:
+        """Forget what was asked for later."""
+        timer = self._timers.pop(key, None)
+        if timer:
+            timer.cancel()
+
+    async def work(self, handle: Callable[[Key], Awaitable[None]], recoverable: tuple[type[Exception], ...]) -> None:
+        """Handle one after the other, until cancelled. Of `recoverable` failures the pause grows, others too but with a trace."""
+        while True:
+            while not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+            key = next(iter(self._waiting))
+            del self._waiting[key]
+            telemetry.QUEUED.set(len(self._waiting))
+            await self._handle(key, handle, recoverable)
+
+    async def _handle(self, key: Key, handle: Callable[[Key], Awaitable[None]], recoverable: tuple[type[Exception], ...]) -> None:
+        self._busy.add(key)
+        try:
+            await handle(key)
+        except recoverable as error:
+            self._failed(key, repr(error))
+        except Exception:  # an outer loop: one detector's bug must not stop the others
+            logger.exception("%s/%s could not be reconciled", *key)
+            self._failed(key, "a bug of the operator")
+        else:
+            self._failures.pop(key, None)
+            telemetry.RECONCILES.labels("done").inc()
+        finally:
+            self._busy.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+
+    def _failed(self, key: Key, why: str) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
+        telemetry.RECONCILES.labels("failed").inc()
+        logger.warning("%s/%s is reconciled again in %.1f s: %s", *key, pause, why)
+        self.later(key, pause)
+
+    def _due(self, key: Key, call: Callable[[Key], None]) -> None:
+        self._timers.pop(key, None)
+        call(key)

@@ -1,0 +1,1 @@
+"""Which model version decides and how it reaches the pods."""

@@ -1,0 +1,163 @@
+"""Which revision is to decide: from the spec, the models there are, and the revision that decides now.
+
+A new model becomes stable at once (rollouts come later). While one is being trained the old revision goes on, with the
+pipeline it was trained for; without one the fallback scorer decides on the new pipeline from the first reading.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from anomaly_api.alerting import AlertPolicy
+from anomaly_api.assignment import Assignment, Revision
+from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
+from anomaly_api.meta import ASSIGNMENT_FILE
+from anomaly_api.source import Pipeline
+from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
+from anomaly_operator.core.snapshot import Detector, Model, Observed
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The revision that is to decide, and why it is not what the spec asks for, if it is not."""
+
+    revision: Revision
+    model: Model | None = None
+    """The AnomalyModel of `revision`, if it still exists."""
+    reason: str = ""
+    """Why the spec's model does not decide; empty when it does (or when it is being trained)."""
+    message: str = ""
+    awaited: bool = False
+    """Whether a model of the spec's own is still to be trained."""
+
+
+def choose(observed: Observed, key: str | None) -> Choice:
+    """The stable revision. `key` is the training order's; None where nothing is trained."""
+    detector, current = observed.detector, current_revision(observed)
+    if detector.spec.model.model_ref is not None:
+        return _referenced(observed, detector.spec.model.model_ref.name, current)
+    if key is None:
+        return Choice(_fallback(detector))
+    model = newest(observed, key)
+    if model is not None:
+        return _with_model(detector, model, detector.spec.pipeline)
+    return _kept(observed, current, awaited=True)
+
+
+def newest(observed: Observed, key: str) -> Model | None:
+    """The newest model that was trained for this detector by the order with this key."""
+    fitting = [model for model in observed.models.values() if model.training == key and model.owner == observed.detector.uid]
+    return max(fitting, key=lambda model: (model.created, model.name), default=None)
+
+
+def current_assignment(observed: Observed) -> Assignment | None:
+    """What the pods have been told; None when they were told nothing, or when someone edited it."""
+    live = observed.children.get((CONFIG_MAPS, detector_child(observed.detector.name)), {})
+    try:
+        assignment = Assignment.model_validate(json.loads(live.get("data", {}).get(ASSIGNMENT_FILE, "null")))
+    except (ValueError, ValidationError):
+        return None
+    written = live["metadata"].get("annotations", {}).get(ANNOTATION_CONTENT)
+    return assignment if assignment.digest == written else None
+
+
+def current_revision(observed: Observed) -> Revision | None:
+    """The revision that decides now. Where someone has taken its settings away, status and model tell what it was."""
+    assignment = current_assignment(observed)
+    if assignment is not None:
+        return assignment.stable
+    stable = observed.detector.status.stable
+    model = observed.models.get(stable.model) if stable and stable.model else None
+    if model is None or model.spec.trained is None or model.spec.trained.pipeline is None:
+        return None
+    try:
+        pipeline = Pipeline.model_validate(model.spec.trained.pipeline)
+    except ValidationError:
+        return None
+    return _with_model(observed.detector, model, pipeline).revision
+
+
+def _referenced(observed: Observed, name: str, current: Revision | None) -> Choice:
+    model = observed.models.get(name)
+    if model is None:
+        message = (
+            f"there is no AnomalyModel {name} in namespace {observed.detector.namespace}: create it, or correct model.modelRef"
+        )
+        return _kept(observed, current, reason="ModelNotFound", message=message)
+    mismatch = _mismatch(observed.detector.spec.pipeline, model)
+    if mismatch:
+        message = f"AnomalyModel {name} does not fit the spec: {mismatch}"
+        return _kept(observed, current, reason="InterfaceMismatch", message=message)
+    return _with_model(observed.detector, model, observed.detector.spec.pipeline)
+
+
+def _kept(observed: Observed, current: Revision | None, reason: str = "", message: str = "", *, awaited: bool = False) -> Choice:
+    """The model that decides now, under today's thresholds and alert policy; the fallback scorer when there is none."""
+    detector = observed.detector
+    if current is None or current.model is None:
+        return Choice(_fallback(detector), reason=reason, message=message, awaited=awaited)
+    model = next((each for each in observed.models.values() if each.spec.digest == current.model), None)
+    if model is not None and not _mismatch(current.pipeline, model):
+        choice = _with_model(detector, model, current.pipeline)
+        return Choice(choice.revision, model, reason or choice.reason, message or choice.message, awaited)
+    kept = current.model_copy(update={"fallback": detector.spec.fallback, "alerts": _policy(detector)})
+    return Choice(kept, reason=reason, message=message, awaited=awaited)
+
+
+def _with_model(detector: Detector, model: Model, pipeline: Pipeline) -> Choice:
+    calibrations = {calibration.window: calibration for calibration in model.spec.calibration}
+    try:
+        thresholds = [window_threshold(detector.spec.threshold, calibrations[window.name]) for window in pipeline.windows]
+    except (KeyError, ValueError) as error:
+        message = f"AnomalyModel {model.name} has no usable calibration ({error}): train it again, or import it with one"
+        return Choice(_fallback(detector), reason="ModelNotCalibrated", message=message)
+    revision = Revision(
+        model=model.spec.digest,
+        model_name=model.name,
+        pipeline=pipeline,
+        thresholds=thresholds,
+        fallback=detector.spec.fallback,
+        alerts=_policy(detector),
+    )
+    return Choice(revision, model)
+
+
+def _fallback(detector: Detector) -> Revision:
+    pipeline, asked = detector.spec.pipeline, f"{detector.spec.fallback.standard_deviations:g}"
+    value = detector.spec.fallback.standard_deviations
+    thresholds = [
+        WindowThreshold(window=window.name, value=value, source=ThresholdSource.FALLBACK, asked=asked)
+        for window in pipeline.windows
+    ]
+    return Revision(
+        model=None,
+        model_name=None,
+        pipeline=pipeline,
+        thresholds=thresholds,
+        fallback=detector.spec.fallback,
+        alerts=_policy(detector),
+    )
+
+
+def _policy(detector: Detector) -> AlertPolicy:
+    """The part of `alerts` that belongs to a revision; topics belong to the runtime."""
+    alerts = detector.spec.alerts
+    return AlertPolicy(**{name: getattr(alerts, name) for name in AlertPolicy.model_fields})
+
+
+def _mismatch(pipeline: Pipeline, model: Model) -> str:
+    """In what the model's interface differs from the pipeline, for people; empty when it fits."""
+    wanted = [feature.name for feature in pipeline.features]
+    if model.spec.interface.features != wanted:
+        return f"it was trained on the features {_list(model.spec.interface.features)}, the spec has {_list(wanted)}"
+    sizes = {window.name: window.size for window in model.spec.interface.windows}
+    for window in pipeline.windows:
+        if sizes.get(window.name) != window.size:
+            return f"the spec's window {window.name} of {window.size} readings is not among its windows ({sizes})"
+    return ""
+
+
+def _list(words: Iterable[str]) -> str:
+    return ", ".join(words)

@@ -1,0 +1,1 @@
+"""Manifests of the children, their names, and how they differ from what is live."""

@@ -1,0 +1,115 @@
+"""The pod specs: hardened alike for scoring and training pods, whatever the user asks for. No decision is made here."""
+
+import json
+from typing import Any, Final
+
+from anomaly_api.assignment import TrainingOrder
+from anomaly_api.detector import DetectorSpec
+from anomaly_api.meta import (
+    CLAIM_FOLDER,
+    CONFIG_FOLDER,
+    HTTP_PORT,
+    MODEL_FOLDER,
+    MODEL_SLOTS,
+    TRAINING_ENV,
+)
+from anomaly_operator.core.resources import credentials
+from anomaly_operator.core.resources.names import detector_child, slot_child, trainer_child
+
+_USER: Final = 65532
+_SECURITY: Final[dict[str, Any]] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_POD_SECURITY: Final[dict[str, Any]] = {
+    "runAsNonRoot": True,
+    "runAsUser": _USER,
+    "runAsGroup": _USER,
+    "fsGroup": _USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+def scoring(detector: str, spec: DetectorSpec, image: str) -> dict[str, Any]:
+    """Spec of a scoring pod. It talks to Kafka only, so it has no API token."""
+    volumes: list[dict[str, Any]] = [{"name": "config", "configMap": {"name": detector_child(detector)}}]
+    mounts: list[dict[str, Any]] = [{"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True}]
+    for slot in MODEL_SLOTS:
+        volumes.append({"name": f"model-{slot}", "configMap": {"name": slot_child(detector, slot), "optional": True}})
+        mounts.append({"name": f"model-{slot}", "mountPath": f"{MODEL_FOLDER}/{slot}", "readOnly": True})
+    container = {
+        **_container("detector", image, spec, volumes, mounts, writable=False),
+        "resources": spec.pod.resources.document(),
+        "startupProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1, "failureThreshold": 120},
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": "http"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 2, "timeoutSeconds": 2},
+    }
+    return {
+        **_pod(detector_child(detector), spec, token=False),
+        "terminationGracePeriodSeconds": 30,
+        "containers": [container],
+        "volumes": volumes,
+    }
+
+
+def training(detector: str, spec: DetectorSpec, image: str, order: TrainingOrder) -> dict[str, Any]:
+    """Spec of a training pod. It registers its model, so it has a token of its own service account."""
+    volumes: list[dict[str, Any]] = []
+    mounts: list[dict[str, Any]] = []
+    container = {
+        **_container("trainer", image, spec, volumes, mounts, writable=True),
+        "resources": spec.training.resources.document(),
+    }
+    asked = json.dumps(order.document(), sort_keys=True, separators=(",", ":"))
+    container["env"] = [*container["env"], {"name": TRAINING_ENV, "value": asked}]
+    return {
+        **_pod(trainer_child(detector), spec, token=True),
+        "restartPolicy": "Never",
+        "containers": [container],
+        "volumes": volumes,
+    }
+
+
+def _pod(service_account: str, spec: DetectorSpec, *, token: bool) -> dict[str, Any]:
+    asked = spec.pod.document()
+    kept = ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets")
+    return {
+        "serviceAccountName": service_account,
+        "automountServiceAccountToken": token,
+        "enableServiceLinks": False,
+        "securityContext": _POD_SECURITY,
+        **{name: asked[name] for name in kept if asked.get(name)},
+    }
+
+
+def _container(
+    name: str, image: str, spec: DetectorSpec, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]], *, writable: bool
+) -> dict[str, Any]:
+    """What both have. `volumes` and `mounts` are extended: by /tmp, credentials, and the claim of the model store."""
+    volumes.append({"name": "tmp", "emptyDir": {}})
+    mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - the pod's own
+    for kept, found in zip((volumes, mounts), credentials.mounted(spec.source.kafka), strict=True):
+        kept.extend(found)
+    store = spec.model_store.uri
+    if store and store.claim_name:
+        read_only = {} if writable else {"readOnly": True}
+        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": store.claim_name, **read_only}})
+        mounts.append({"name": "store", "mountPath": CLAIM_FOLDER, **read_only})
+    secrets = [{"secretRef": {"name": store.secret_ref.name}}] if store and store.secret_ref else []
+    return {
+        "name": name,
+        "image": image,
+        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        **({"envFrom": secrets} if secrets else {}),
+        "ports": [{"name": "http", "containerPort": HTTP_PORT}],
+        "securityContext": _SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts,
+    }

@@ -1,0 +1,134 @@
+"""What is: the frozen input of `plan`. It is read from trimmed documents of the API server; nothing is decided here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from anomaly_api.detector import DetectorSpec
+from anomaly_api.evidence import DetectorEvidence, TrainingEvidence
+from anomaly_api.meta import LABEL_TRAINING
+from anomaly_api.model import ModelSpec, ModelStatus
+from anomaly_api.status import DetectorStatus
+from anomaly_operator.core.resources.names import Kind, group_id
+from anomaly_operator.core.status.pods import Pod
+from anomaly_operator.core.timestamps import unix
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as a plain value."""
+
+
+@dataclass(frozen=True)
+class Detector:
+    """An AnomalyDetector."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: float
+    spec: DetectorSpec
+    status: DetectorStatus
+
+    @property
+    def group_id(self) -> str:
+        """Its consumer group."""
+        return group_id(self.namespace, self.name, self.spec.source.kafka.group_id)
+
+    @property
+    def age_order(self) -> tuple[float, str, str]:
+        """Of two that want the same, the smaller one has it."""
+        return (self.created, self.namespace, self.name)
+
+
+@dataclass(frozen=True)
+class Model:
+    """An AnomalyModel."""
+
+    name: str
+    owner: str
+    """uid of the AnomalyDetector that it was trained for; empty for imported ones."""
+    training: str
+    """Key of the training order that made it."""
+    created: float
+    spec: ModelSpec
+    status: ModelStatus
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What could not be done for a detector the last time it was tried."""
+
+    reason: str
+    """ChildRefused; for a model's artifact also ArtifactMissing or DigestMismatch."""
+    message: str
+
+    @property
+    def of_model(self) -> bool:
+        """Whether it is about the model's artifact."""
+        return self.reason != "ChildRefused"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the pods said when they were asked last."""
+
+    asked: Mapping[str, float] = field(default_factory=dict)
+    """When each pod answered, in Unix seconds of the operator's clock."""
+    detectors: tuple[DetectorEvidence, ...] = ()
+    trainer: TrainingEvidence | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything `plan` may look at, but the clock."""
+
+    detector: Detector
+    children: Mapping[tuple[Kind, str], Manifest] = field(default_factory=dict)
+    """Live children, trimmed, by kind and name."""
+    pods: tuple[Pod, ...] = ()
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """AnomalyModels of the namespace, by name."""
+    detectors_here: frozenset[str] = frozenset()
+    """Names of all AnomalyDetectors of the namespace."""
+    rival: Detector | None = None
+    """An older detector that reads the same brokers with the same consumer group."""
+    refused: Refusal | None = None
+    """What could not be done the last time."""
+    figures_written: float = 0.0
+    """When figures of the stream were written to the status last. 0: not by this process."""
+    evidence: Evidence = field(default_factory=Evidence)
+
+    @cached_property
+    def evidence_by_pod(self) -> dict[str, DetectorEvidence]:
+        """Of pods that still belong to the detector."""
+        present = {pod.name for pod in self.pods if not pod.leaving}
+        return {evidence.pod: evidence for evidence in self.evidence.detectors if evidence.pod in present}
+
+
+def detector(document: Manifest) -> Detector:
+    """An AnomalyDetector from its document. Raises pydantic.ValidationError for a spec that this version cannot read."""
+    metadata = document["metadata"]
+    return Detector(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        created=unix(metadata.get("creationTimestamp")),
+        spec=DetectorSpec.model_validate(document["spec"]),
+        status=DetectorStatus.model_validate(document.get("status") or {}),
+    )
+
+
+def model(document: Manifest) -> Model:
+    """An AnomalyModel from its document. Raises pydantic.ValidationError for a spec that this version cannot read."""
+    metadata = document["metadata"]
+    owners = [owner["uid"] for owner in metadata.get("ownerReferences", []) if owner["kind"] == "AnomalyDetector"]
+    return Model(
+        name=metadata["name"],
+        owner=owners[0] if owners else "",
+        training=metadata.get("labels", {}).get(LABEL_TRAINING, ""),
+        created=unix(metadata.get("creationTimestamp")),
+        spec=ModelSpec.model_validate(document["spec"]),
+        status=ModelStatus.model_validate(document.get("status") or {}),
+    )

@@ -1,0 +1,1 @@
+"""Conditions and status of a detector, derived from pods and evidence."""

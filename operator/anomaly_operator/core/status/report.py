@@ -1,0 +1,132 @@
+"""The status: thresholds, training, figures of the stream. Figures are held back so that they do not cause a write each time."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from anomaly_api.assignment import Revision
+from anomaly_api.status import (
+    Condition,
+    DetectorStatus,
+    MemoryStatus,
+    ScalingStatus,
+    SourceStatus,
+    StableStatus,
+    ThresholdStatus,
+    TrainingStatus,
+)
+from anomaly_operator.core.resources.manifests import pod_labels
+from anomaly_operator.core.snapshot import Model, Observed
+from anomaly_operator.core.status.health import scoring_pods
+from anomaly_operator.core.timestamps import rfc3339
+
+FIGURES_EVERY: Final = 30.0
+"""Seconds between two writes that only change figures."""
+
+
+def figures_due(observed: Observed, now: float) -> bool:
+    """Whether figures may be written again."""
+    return now - observed.figures_written >= FIGURES_EVERY
+
+
+def report(
+    observed: Observed,
+    revision: Revision,
+    training: TrainingStatus | None,
+    scaling: ScalingStatus | None,
+    conditions: list[Condition],
+    now: float,
+) -> DetectorStatus:
+    """The status as it should be."""
+    before, due = observed.detector.status, figures_due(observed, now)
+    source = _source(observed)
+    if before.source is not None and source is not None and not due and before.source.partitions == source.partitions:
+        source = before.source
+    memory = _memory(observed)
+    if before.memory is not None and (memory is None or not due):
+        memory = before.memory
+    return DetectorStatus(
+        observed_generation=observed.detector.generation,
+        conditions=conditions,
+        stable=_stable(before.stable, revision, now),
+        thresholds=[
+            ThresholdStatus(window=each.window, value=each.value, source=each.source, asked=each.asked)
+            for each in revision.thresholds
+        ],
+        training=_held(before.training, training, due=due),
+        source=source,
+        memory=memory,
+        scaling=scaling,
+        replicas=sum(pod.ready for pod in scoring_pods(observed)),
+        selector=",".join(f"{name}={value}" for name, value in pod_labels(observed.detector.name).items()),
+    )
+
+
+def completed(model: Model) -> TrainingStatus | None:
+    """The training that made the model; None for one that was imported."""
+    trained = model.spec.trained
+    return TrainingStatus(state="Complete", job=trained.job, readings=trained.readings) if trained else None
+
+
+def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that turns `before` into `after`; empty when they are the same.
+
+    >>> merge_patch({"a": 1, "b": {"c": 1}}, {"b": {"d": 2}})
+    {'b': {'d': 2, 'c': None}, 'a': None}
+    """
+    patch: dict[str, Any] = {}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            inner = merge_patch(old, value)
+            if inner:
+                patch[key] = inner
+        elif value != old or key not in before:
+            patch[key] = value
+    return patch | {key: None for key in before if key not in after}
+
+
+def _stable(before: StableStatus | None, revision: Revision, now: float) -> StableStatus:
+    if before is not None and (before.revision, before.model) == (revision.name, revision.model_name):
+        return before
+    return StableStatus(revision=revision.name, model=revision.model_name, since=rfc3339(now))
+
+
+def _held(before: TrainingStatus | None, training: TrainingStatus | None, *, due: bool) -> TrainingStatus | None:
+    """A wait may last for days: its figures are written now and then. A training that runs is followed closely."""
+    if before is None or training is None or due or training.state != "Waiting":
+        return training
+    return before if (before.state, before.job) == (training.state, training.job) else training
+
+
+def _memory(observed: Observed) -> MemoryStatus | None:
+    evidence = [each for each in observed.evidence_by_pod.values() if each.memory.capacity]
+    if not evidence:
+        return None
+    evicted: Counter[str] = Counter()
+    for each in evidence:
+        evicted.update(each.memory.evicted)
+    return MemoryStatus(
+        entities=sum(each.entities for each in evidence),
+        capacity=max(each.memory.capacity for each in evidence),
+        evicted=evicted.get("Budget"),
+        expired=evicted.get("Idle"),
+    )
+
+
+def _source(observed: Observed) -> SourceStatus | None:
+    evidence = list(observed.evidence_by_pod.values())
+    if not evidence:
+        return observed.detector.status.source if scoring_pods(observed) else None
+    newest_score = max(evidence, key=lambda each: each.last_scored or 0.0)
+    alerts = [each.last_alert for each in evidence if each.last_alert is not None]
+    scored = newest_score.last_scored
+    return SourceStatus(
+        partitions=sum(each.source.partitions for each in evidence),
+        lag=sum(each.source.lag for each in evidence),
+        lag_seconds=round(max(each.source.lag_seconds for each in evidence)),
+        last_scored=rfc3339(scored) if scored is not None else None,
+        last_alert=rfc3339(max(alerts)) if alerts else None,
+        last_score=newest_score.last_score,
+        dead_letters=sum(sum(each.dead_letters.values()) for each in evidence),
+    )

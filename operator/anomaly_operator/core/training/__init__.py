@@ -1,0 +1,1 @@
+"""Training Jobs: when one is ordered and what became of it."""

@@ -1,0 +1,1 @@
+"""The Kubernetes API: client, informer cache, executor of plans, resync."""

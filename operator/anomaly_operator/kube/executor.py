@@ -1,0 +1,198 @@
+"""Carries plans out. What this file and its neighbours ask of the API server is what the operator needs rights for:
+
+    anomalydetectors, anomalymodels                                       get list watch
+    anomalydetectors/status, anomalymodels/status                         patch
+    configmaps                                                            get list watch create patch
+    serviceaccounts, rolebindings, jobs                                   get list watch create patch delete
+    services, deployments, poddisruptionbudgets                           get list watch create patch
+    pods                                                                  get list watch patch
+    events                                                                create
+    leases (in its own namespace)                                         get create update
+    clusterroles, the trainer's by name only                              bind
+
+Server-side apply that makes something needs create and patch. Secrets are never read: pods name them.
+"""
+
+import base64
+import logging
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from anomaly_api.meta import ANNOTATION_ASSIGNMENT, API_VERSION, MODEL_FILE
+from anomaly_api.schema import digest
+from anomaly_operator.controller import telemetry
+from anomaly_operator.core.actions import Action, Apply, Delete, FillSlot, Notice, Nudge
+from anomaly_operator.core.models.model_status import PatchModel
+from anomaly_operator.core.models.slots import content_digest
+from anomaly_operator.core.resources.children import stamped
+from anomaly_operator.core.resources.diff import differs
+from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, EVENTS, FIELD_MANAGER, MODELS, PODS, Kind, kind_of
+from anomaly_operator.core.snapshot import Detector, Manifest, Refusal
+from anomaly_operator.kube.client import Api, ApiError
+from anomaly_operator.kube.informers import Cache, Key, trimmed
+
+_MAX_MESSAGE: Final = 1000
+
+logger = logging.getLogger(__name__)
+
+
+class Cluster:
+    """The operator's hands."""
+
+    def __init__(self, api: Api, cache: Cache, identity: str) -> None:
+        self._api, self._cache, self._identity = api, cache, identity
+        self._settled: dict[tuple[Kind, Key, str], tuple[str, str]] = {}
+
+    async def carry_out(self, detector: Detector, actions: tuple[Action, ...]) -> Refusal | None:
+        """In order, all of them. The first that was refused; raises ApiError when the API server did not answer."""
+        refusals: list[Refusal] = []
+        for action in actions:
+            try:
+                await self._carry_out(detector, action)
+            except ApiError as error:
+                if not error.refused:
+                    raise
+                refusals.append(_refusal(action, error))
+                logger.warning("%s/%s: %s", detector.namespace, detector.name, refusals[-1].message)
+        return refusals[0] if refusals else None
+
+    async def patch_status(self, key: Key, patch: dict[str, Any]) -> None:
+        """Of an AnomalyDetector; one that is gone is no failure."""
+        try:
+            document = await self._api.merge(DETECTORS, *key, {"status": patch}, "status")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            self._cache.put(DETECTORS, document)
+
+    async def patch_model(self, namespace: str, action: PatchModel) -> None:
+        """The status of an AnomalyModel; one that is gone is no failure."""
+        try:
+            document = await self._api.merge(MODELS, namespace, action.name, {"status": action.status}, "status")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            self._cache.put(MODELS, document)
+
+    async def tell(self, detector: Detector, notice: Notice) -> None:
+        """Post an Event, once: its name is derived from what happened."""
+        name = f"{detector.name}.{notice.key[:16]}"
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        event = {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {"name": name, "namespace": detector.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": DETECTORS.kind,
+                "namespace": detector.namespace,
+                "name": detector.name,
+                "uid": detector.uid,
+            },
+            "type": "Warning" if notice.warning else "Normal",
+            "reason": notice.reason,
+            "message": notice.message[:_MAX_MESSAGE],
+            "source": {"component": FIELD_MANAGER},
+            "reportingComponent": FIELD_MANAGER,
+            "reportingInstance": self._identity,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "count": 1,
+        }
+        try:
+            await self._api.create(EVENTS, detector.namespace, event)
+        except ApiError as error:
+            if error.status != 409:  # said already
+                logger.warning("%s/%s: an Event could not be posted: %s", detector.namespace, detector.name, error)
+        else:
+            telemetry.TRANSITIONS.labels(notice.reason).inc()
+
+    async def _carry_out(self, detector: Detector, action: Action) -> None:
+        match action:
+            case Apply(manifest):
+                await self._apply(detector, manifest)
+            case FillSlot():
+                await self._fill(detector, action)
+            case Delete(kind, name, uid):
+                await self._delete(detector.namespace, kind, name, uid)
+            case Nudge(pod, told):
+                await self._nudge(detector.namespace, pod, told)
+            case PatchModel():
+                await self.patch_model(detector.namespace, action)
+
+    async def _apply(self, detector: Detector, manifest: Manifest) -> None:
+        kind, name = kind_of(manifest), manifest["metadata"]["name"]
+        place = (kind, (detector.namespace, detector.name), name)
+        live = self._cache.child((detector.namespace, detector.name), kind, name)
+        if live is None:
+            await self._refuse_to_take_over(detector, kind, name)
+        elif self._settled.get(place) == (digest(manifest), _fingerprint(live)):
+            return  # the API server writes it differently, but it is what we mean
+        document = await self._api.apply(manifest)
+        self._cache.put(kind, document)
+        after = trimmed(kind, document)
+        if differs(manifest, after):
+            self._settled[place] = (digest(manifest), _fingerprint(after))
+        logger.info("%s/%s: %s %s applied", detector.namespace, detector.name, kind.kind, name)
+
+    async def _refuse_to_take_over(self, detector: Detector, kind: Kind, name: str) -> None:
+        """Something of this name that is not the detector's stays as it is."""
+        found = await self._api.get(kind, detector.namespace, name)
+        if found is None or any(owner["uid"] == detector.uid for owner in found["metadata"].get("ownerReferences", [])):
+            return
+        raise ApiError(409, f"{kind.kind} {name} is there already and belongs to someone else: rename or delete one of the two")
+
+    async def _fill(self, detector: Detector, action: FillSlot) -> None:
+        source = await self._api.get(CONFIG_MAPS, detector.namespace, action.source)
+        encoded = (source or {}).get("binaryData", {}).get(MODEL_FILE)
+        if encoded is None:
+            raise ApiError(404, f"there is no ConfigMap {action.source} with key {MODEL_FILE}: the model's artifact is gone")
+        found = content_digest(base64.b64decode(encoded))
+        if found != action.digest:
+            raise ApiError(
+                422, f"the artifact in ConfigMap {action.source} has digest {found}, the AnomalyModel says {action.digest}"
+            )
+        await self._apply(detector, {**stamped(action.manifest), "binaryData": {MODEL_FILE: encoded}})
+
+    async def _delete(self, namespace: str, kind: Kind, name: str, uid: str) -> None:
+        try:
+            await self._api.delete(kind, namespace, name, uid)
+        except ApiError as error:
+            if error.status not in (404, 409):  # gone already, or another one of that name
+                raise
+        logger.info("%s: %s %s deleted", namespace, kind.kind, name)
+
+    async def _nudge(self, namespace: str, pod: str, told: str) -> None:
+        try:
+            document = await self._api.merge(PODS, namespace, pod, {"metadata": {"annotations": {ANNOTATION_ASSIGNMENT: told}}})
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            self._cache.put(PODS, document)
+
+
+def _fingerprint(live: Manifest) -> str:
+    """Of everything but status and version."""
+    metadata = {name: value for name, value in live["metadata"].items() if name not in ("resourceVersion", "generation")}
+    return digest({**{name: value for name, value in live.items() if name != "status"}, "metadata": metadata})
+
+
+def _refusal(action: Action, error: ApiError) -> Refusal:
+    if isinstance(action, FillSlot):
+        return Refusal({404: "ArtifactMissing", 422: "DigestMismatch"}.get(error.status, "ChildRefused"), error.message)
+    return Refusal("ChildRefused", f"{_name(action)} was refused by the API server: {error.message}")
+
+
+def _name(action: Action) -> str:
+    match action:
+        case Apply(manifest) | FillSlot(manifest):
+            return f"{manifest['kind']} {manifest['metadata']['name']}"
+        case Delete(kind, name, _):
+            return f"deleting {kind.kind} {name}"
+        case Nudge(pod, _):
+            return f"annotating Pod {pod}"
+        case PatchModel(name, _):
+            return f"the status of AnomalyModel {name}"

@@ -1,0 +1,1 @@
+"""What scoring and training pods report about themselves."""
