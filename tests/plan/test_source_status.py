@@ -1,0 +1,159 @@
+"""The condition Scoring: what the source topic and its messages do."""
+
+import pytest
+
+from anomaly_api.evidence import (
+    PartitionEvidence,
+    SeenEntity,
+    SourceState,
+)
+from tests.plan.situations import scoring_world
+from tests.plan.world import seen_time
+
+
+@pytest.mark.parametrize(
+    ("state", "stalled"),
+    [
+        (SourceState.BROKER_UNREACHABLE, False),
+        (SourceState.TOPIC_NOT_FOUND, True),
+        (SourceState.ALERTS_TOPIC_NOT_FOUND, True),
+        (SourceState.NOT_AUTHORIZED, True),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_named_in_all_that_follows_from_it(state: SourceState, stalled: bool) -> None:
+    world = scoring_world()
+    world.report("pumps-detector-0", state=state)
+    world.settle()
+    for condition in ("SourceReachable", "Scoring", "Ready"):
+        assert world.condition(condition) == ("False", state.value)
+    assert world.message("Ready") == "what is wrong"
+    assert world.condition("Stalled")[0] == str(stalled)
+
+
+def test_silence_is_told_within_a_minute_and_is_not_stalled() -> None:
+    world = scoring_world()
+    world.now += 70
+    world.report("pumps-detector-0", last_scored=world.now - 46, last_reading=world.now - 46, recent_readings=1)
+    world.settle()
+    assert world.condition("Scoring") == ("False", "NoReadings")
+    assert world.condition("Ready") == ("False", "NoReadings")
+    assert world.condition("Stalled")[0] == "False"
+    assert world.condition("Reconciling")[0] == "False"
+
+
+@pytest.mark.parametrize(
+    ("readings", "since", "told"),
+    [(288, 600, "Scoring"), (288, 1000, "NoReadings"), (86_400, 46, "NoReadings"), (9, 46, "NoReadings")],
+)
+def test_silence_is_measured_by_the_streams_own_pace(readings: int, since: float, told: str) -> None:
+    world = scoring_world()
+    world.now += 86_400
+    moments = {"last_scored": world.now - since, "last_reading": world.now - since}
+    world.report("pumps-detector-0", readings=readings, windows=readings, recent_readings=0, **moments)
+    world.settle()
+    assert world.condition("Scoring")[1] == told
+
+
+def test_a_container_that_has_just_been_restarted_is_not_called_silent() -> None:
+    world = scoring_world()
+    world.now += 600
+    running = {"name": "detector", "image": "x", "ready": True, "state": {"running": {"startedAt": seen_time(world.now - 5)}}}
+    world.pods["pumps-detector-0"]["status"]["containerStatuses"] = [running]
+    world.report("pumps-detector-0", last_scored=None, last_reading=None, recent_readings=0)
+    world.settle()
+    assert world.condition("Scoring") == ("Unknown", "Starting")
+
+
+def test_readings_that_lead_to_no_score_are_told() -> None:
+    world = scoring_world()
+    world.now += 70
+    world.report("pumps-detector-0", last_scored=world.now - 46)
+    world.settle()
+    assert world.condition("Scoring") == ("False", "NotScoring")
+
+
+def test_a_partition_that_is_stuck_among_others_that_flow_is_told_within_a_minute() -> None:
+    world = scoring_world()
+    waiting = {"partition": 3, "since_score": 300.0, "lag": 120}
+    world.report("pumps-detector-0", slowest=PartitionEvidence(**waiting, waiting=30.0))
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring")
+    world.report("pumps-detector-0", slowest=PartitionEvidence(**waiting, waiting=46.0))
+    world.settle()
+    assert world.condition("Scoring") == ("False", "PartitionStuck")
+    assert "partition 3 of topic pump-readings" in world.message("Scoring")
+    assert "pumps-detector-0" in world.message("Scoring")
+    world.report("pumps-detector-0")
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring"), "nothing waits in it"
+
+
+def test_a_stream_that_can_mostly_not_be_read_is_told_with_an_example() -> None:
+    world = scoring_world()
+    world.report(
+        "pumps-detector-0", recent_dead_letters=60, recent_dead_letter="FeatureMissing: temperature (partition 0, offset 12)"
+    )
+    world.settle()
+    assert world.condition("Scoring") == ("False", "MostlyUnreadable")
+    assert "FeatureMissing: temperature" in world.message("Scoring")
+    assert "pump-readings.dead-letters" in world.message("Scoring")
+
+
+def test_a_limit_that_holds_episodes_back_is_told_and_stands_in_nobodys_way() -> None:
+    world = scoring_world()
+    assert world.condition("Alerting") == ("True", "Announcing")
+    world.notices.clear()
+    world.report("pumps-detector-0", limits_reached=2, alerts_dropped={"PerEntity": 3, "Total": 40})
+    world.settle()
+    assert world.condition("Alerting") == ("False", "LimitReached")
+    assert "43 since the pods started, of 2 entities and partitions now" in world.message("Alerting")
+    assert "topic pump-readings.alerts" in world.message("Alerting")
+    assert world.condition("Ready")[0] == "True"
+    assert [(notice.reason, notice.warning) for notice in world.notices] == [("LimitReached", True)]
+    world.report("pumps-detector-0", alerts_dropped={"PerEntity": 3, "Total": 40})
+    world.settle()
+    assert world.condition("Alerting") == ("True", "Announcing")
+
+
+def test_messages_that_can_be_neither_read_nor_kept_are_told_with_what_to_set() -> None:
+    world = scoring_world()
+    world.notices.clear()
+    world.report("pumps-detector-0", recently_left_out=4, dead_letters_left_out={"TooLarge": 90})
+    world.settle()
+    assert world.condition("Alerting") == ("False", "DeadLettersLeftOut")
+    assert "topic pump-readings.dead-letters does not take them" in world.message("Alerting")
+    assert "max.message.bytes: raise it" in world.message("Alerting")
+    assert "cleanup.policy" not in world.message("Alerting")
+    assert world.condition("Ready")[0] == "True"
+    assert [(notice.reason, notice.warning) for notice in world.notices] == [("DeadLettersLeftOut", True)]
+    world.report("pumps-detector-0", dead_letters_left_out={"TooLarge": 90})
+    world.settle()
+    assert world.condition("Alerting") == ("True", "Announcing")
+
+
+def test_messages_that_were_deleted_before_they_were_read_are_told() -> None:
+    world = scoring_world()
+    world.notices.clear()
+    world.report("pumps-detector-0", recently_skipped=20)
+    world.settle()
+    assert world.condition("Scoring") == ("False", "ReadingsLost")
+    assert "20 messages of topic pump-readings were deleted before they were read" in world.message("Scoring")
+    assert [(notice.reason, notice.warning) for notice in world.notices][:1] == [("ReadingsLost", True)]
+    world.report("pumps-detector-0")
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring")
+
+
+def test_entities_whose_readings_come_in_several_partitions_are_told_whichever_pods_have_these() -> None:
+    world = scoring_world()
+    world.run_pods(2)
+    world.report("pumps-detector-0", seen=[SeenEntity(entity="pump-1", partition=0), SeenEntity(entity="pump-2", partition=1)])
+    world.report("pumps-detector-1", seen=[SeenEntity(entity="pump-3", partition=2)])
+    world.settle()
+    assert world.condition("Scoring") == ("True", "Scoring")
+    world.report("pumps-detector-1", seen=[SeenEntity(entity="pump-3", partition=2), SeenEntity(entity="pump-2", partition=3)])
+    world.settle()
+    assert world.condition("Scoring") == ("False", "EntitiesScattered")
+    assert "readings of entity pump-2 come in partitions 1 and 3 of topic pump-readings" in world.message("Scoring")
+    assert "1 of 3 entities" in world.message("Scoring")
+    assert world.condition("Stalled")[0] == "False"
