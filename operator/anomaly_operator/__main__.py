@@ -16,7 +16,7 @@ from anomaly_operator.controller.reconciler import Reconciler
 from anomaly_operator.controller.workqueue import Queue
 from anomaly_operator.kube import resync
 from anomaly_operator.kube.client import Api, login, server, session
-from anomaly_operator.kube.configmap_reader import Contents
+from anomaly_operator.kube.configmap_reader import ConfigMapReader
 from anomaly_operator.kube.executor import Cluster
 from anomaly_operator.kube.informers import Cache
 from anomaly_operator.pods.evidence_client import EvidenceReader
@@ -43,9 +43,9 @@ class Operator:
             self._api, told.own_namespace, told.lease, told.identity, lambda: reconciler.act(told.workers)
         )
         self._api.may_write = lambda: self._leadership.safe
-        contents = Contents(self._api, self._cache)
+        config_maps = ConfigMapReader(self._api, self._cache)
         self._memo = SimpleNamespace(
-            cache=self._cache, contents=contents, queue=self._queue, settings=told, login=self._login, synced=synced
+            cache=self._cache, config_maps=config_maps, queue=self._queue, settings=told, login=self._login, synced=synced
         )
         self._stop_watching, self._watching = asyncio.Event(), asyncio.Event()
 
@@ -59,7 +59,7 @@ class Operator:
         tasks = [
             asyncio.create_task(self._watch(), name="watching"),
             asyncio.create_task(self._leadership.run(), name="leadership"),
-            asyncio.create_task(resync.audit(self._api, self._cache, self._told.watched, self._queue.add), name="audit"),
+            asyncio.create_task(resync.resync(self._api, self._cache, self._told.watched, self._queue.add), name="audit"),
             asyncio.create_task(self._signal(), name="signal"),
         ]
         try:

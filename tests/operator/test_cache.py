@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from anomaly_api.meta import LABEL_DETECTOR
+from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.slots import HASHES
 from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, MODELS, PODS, SERVICES
 from anomaly_operator.core.scaling import SCALED_BY
@@ -80,11 +81,11 @@ def test_a_rival_has_the_same_group_on_the_same_brokers_and_is_older(
     cache = Cache()
     cache.put(DETECTORS, detector("pumps", **mine))
     cache.put(DETECTORS, detector("elder", age=60, **theirs))
-    observed, elders = cache.observe(KEY), cache.observe(("plant", "elder"))
-    assert observed is not None
+    snapshot, elders = cache.snapshot(KEY), cache.snapshot(("plant", "elder"))
+    assert snapshot is not None
     assert elders is not None
-    assert (observed.rival is not None) is conflict
-    assert elders.rival is None
+    assert (group_conflict(snapshot) is not None) is conflict
+    assert group_conflict(elders) is None
 
 
 def test_a_detector_that_is_going_is_looked_at_no_more() -> None:
@@ -92,14 +93,14 @@ def test_a_detector_that_is_going_is_looked_at_no_more() -> None:
     going = detector()
     going["metadata"]["deletionTimestamp"] = seen_time(START)
     cache.put(DETECTORS, going)
-    assert cache.observe(KEY) is None
+    assert cache.snapshot(KEY) is None
 
 
 def test_a_spec_that_cannot_be_read_is_named_by_its_field() -> None:
     cache = Cache()
     cache.put(DETECTORS, detector(features="temperature"))
     with pytest.raises(InvalidSpecError, match=r"spec\.features"):
-        cache.observe(KEY)
+        cache.snapshot(KEY)
 
 
 def test_a_schedule_that_makes_no_sense_is_an_invalid_spec_until_it_is_corrected() -> None:
@@ -109,9 +110,9 @@ def test_a_schedule_that_makes_no_sense_is_an_invalid_spec_until_it_is_corrected
     with pytest.raises(
         InvalidSpecError, match=r"spec\.alerts\.suppress\[night\]\.timeZone: there is no time zone 'Europe/Atlantis'"
     ):
-        cache.observe(KEY)
+        cache.snapshot(KEY)
     cache.put(DETECTORS, detector(version=2, alerts={"suppress": [rule | {"timeZone": "Europe/Athens"}]}))
-    assert cache.observe(KEY) is not None
+    assert cache.snapshot(KEY) is not None
 
 
 def test_a_model_concerns_its_owner_those_that_refer_to_it_and_those_that_used_it() -> None:

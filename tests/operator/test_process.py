@@ -20,7 +20,7 @@ from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_operator.core.resources.names import SERVICES
 from anomaly_operator.kube.client import Api, login
 from anomaly_operator.kube.informers import Cache
-from anomaly_operator.kube.resync import audit
+from anomaly_operator.kube.resync import resync
 from tests.operator.running import Plant, Process, eventually
 
 pytestmark = pytest.mark.integration
@@ -150,7 +150,7 @@ def test_a_deletion_that_no_watch_has_told_is_found_by_the_audit(plant: Plant) -
         ghost = {"name": "ghost", "namespace": plant.namespace, "resourceVersion": "1", "labels": {LABEL_DETECTOR: "pumps"}}
         cache.put(SERVICES, {"metadata": ghost})
         api = Api(login())
-        auditing = asyncio.ensure_future(audit(api, cache, [plant.namespace], found.add, seconds=0.1))
+        auditing = asyncio.ensure_future(resync(api, cache, [plant.namespace], found.add, seconds=0.1))
         while not found:
             await asyncio.sleep(0.05)
         auditing.cancel()

@@ -87,7 +87,7 @@ def test_pauses_grow_with_failures_and_end_with_a_success() -> None:
 
         queue.add(KEY)
         await working(queue, handle, lambda: len(moments) == 4)
-        return [later - sooner for sooner, later in itertools.pairwise(moments)]
+        return [add_after - sooner for sooner, add_after in itertools.pairwise(moments)]
 
     first, second, third = asyncio.run(story())
     assert first < second < third
@@ -96,8 +96,8 @@ def test_pauses_grow_with_failures_and_end_with_a_success() -> None:
 def test_what_is_asked_for_later_replaces_what_was_asked_for_later_before() -> None:
     async def story() -> list[str]:
         queue, called = Queue(), []
-        queue.later(KEY, 0.01, lambda key: called.append("first"))
-        queue.later(KEY, 0.02, lambda key: called.append("second"))
+        queue.add_after(KEY, 0.01, lambda key: called.append("first"))
+        queue.add_after(KEY, 0.02, lambda key: called.append("second"))
         async with asyncio.timeout(5):
             while not called:
                 await asyncio.sleep(0.005)

@@ -101,7 +101,7 @@ def test_paused_stops_pods_and_training() -> None:
     assert world.job is None
     assert world.condition("Ready") == ("False", "Paused")
     assert world.condition("Stalled")[0] == "False"
-    assert [notice.warning for notice in world.notices if notice.reason == "Paused"] == [False]
+    assert [event.warning for event in world.events if event.reason == "Paused"] == [False]
     world.edit({"paused": False})
     world.settle()
     assert world.children[DEPLOYMENTS, "pumps-detector"]["spec"]["replicas"] == 1
@@ -111,7 +111,7 @@ def test_paused_stops_pods_and_training() -> None:
 def test_of_two_with_one_group_the_younger_runs_nothing_and_says_who_has_it() -> None:
     world = World()
     document = {"metadata": {"namespace": "other", "name": "elder", "uid": "uid-0"}, "spec": SPEC}
-    world.rival = seen.detector(document)
+    world.group_members = (seen.detector(document),)
     world.settle()
     assert world.children[DEPLOYMENTS, "pumps-detector"]["spec"]["replicas"] == 0
     assert world.job is None

@@ -102,7 +102,7 @@ def test_a_restart_at_any_instant_changes_nothing_in_the_outcome(story: list[tup
             happen(world, number)
             world.step()
         if moment in restarts:  # all that a process knows besides the cluster
-            disturbed.figures_written, disturbed.refused = 0.0, None
+            disturbed.stats_written, disturbed.apply_error = 0.0, None
     undisturbed.settle_quietly()
     disturbed.settle_quietly()
     assert disturbed.children == undisturbed.children

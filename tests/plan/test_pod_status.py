@@ -9,8 +9,8 @@ from anomaly_api.evidence import (
     MemoryEvidence,
     PresenceEvidence,
 )
-from anomaly_operator.core.desired_state import course
-from anomaly_operator.core.snapshot import Refusal
+from anomaly_operator.core.desired_state import desired_state
+from anomaly_operator.core.snapshot import ApplyError
 from tests.plan.situations import scoring_world
 from tests.plan.world import World
 
@@ -30,7 +30,7 @@ def test_a_feature_that_readings_lack_is_told_within_a_minute_with_the_field_tha
     assert "49% of the last minute's readings lack the feature temperature" in world.message("Scoring")
     assert "sensors.temp, which is new" in world.message("Scoring")
     assert world.condition("Ready") == ("False", "FeatureMissing")
-    assert any(notice.reason == "FeatureMissing" and notice.warning for notice in world.notices)
+    assert any(event.reason == "FeatureMissing" and event.warning for event in world.events)
     assert says(likely="") == ("False", "FeatureMissing"), "nobody sends it any more"
     assert says(last_seen=world.now - 1) == ("False", "FeatureMissing"), "half of the producers have been upgraded"
     assert says(last_seen=world.now - 1, lacking=50) == ("True", "Scoring"), "few lack it"
@@ -56,7 +56,7 @@ def test_entities_that_are_forgotten_while_they_are_active_are_told_with_what_to
 def test_the_pods_are_told_what_they_may_remember_in_plain_numbers() -> None:
     world = World()
     world.edit({"memoryBudget": "0.25Gi", "entity": {"key": {}, "expireAfter": "1d"}})
-    runtime = course(world.observed, world.now).runtime
+    runtime = desired_state(world.snapshot, world.now).runtime
     assert (runtime.memory_budget, runtime.expire_after) == (268_435_456, "1d")
 
 
@@ -137,7 +137,7 @@ def test_pods_that_cannot_be_asked_are_not_called_healthy() -> None:
 
 def test_a_refused_child_is_told() -> None:
     world = scoring_world()
-    world.refused = Refusal("ChildRefused", "Deployment pumps-detector was refused by the API server: quota exceeded")
+    world.apply_error = ApplyError("ChildRefused", "Deployment pumps-detector was refused by the API server: quota exceeded")
     world.settle()
     assert world.condition("Stalled") == ("True", "ChildRefused")
     assert "quota exceeded" in world.message("Ready")

@@ -36,7 +36,7 @@ def reports(world: World, count: int, *, lag: float = 0.0, busy: float = 0.5, pa
         world.reports[name] = said.model_copy(update={"source": source, "busy": busy})
 
 
-def later(world: World, seconds: float, **said: Any) -> int:
+def add_after(world: World, seconds: float, **said: Any) -> int:
     """Replicas after so long, if the pods that are wanted have said this."""
     world.now += seconds
     reports(world, said.pop("count", replicas(world)), **said)
@@ -46,51 +46,51 @@ def later(world: World, seconds: float, **said: Any) -> int:
 
 def test_without_a_maximum_the_number_is_fixed_whatever_the_lag() -> None:
     fixed = world(minReplicas=2)
-    assert later(fixed, 3600, lag=9999.0, busy=1.0) == 2
+    assert add_after(fixed, 3600, lag=9999.0, busy=1.0) == 2
     assert "scaling" not in fixed.status
 
 
 def test_further_behind_than_asked_there_are_twice_as_many_pods_once_a_minute() -> None:
     lagging = world(minReplicas=1, maxReplicas=8, lagSeconds=20)
-    assert later(lagging, UP_AFTER - 1, lag=21.0, busy=1.0) == 1, "it has just begun"
-    assert later(lagging, 2, lag=20.0, busy=1.0) == 1, "as far behind as it may be"
-    assert later(lagging, 1, lag=21.0, busy=1.0) == 2
+    assert add_after(lagging, UP_AFTER - 1, lag=21.0, busy=1.0) == 1, "it has just begun"
+    assert add_after(lagging, 2, lag=20.0, busy=1.0) == 1, "as far behind as it may be"
+    assert add_after(lagging, 1, lag=21.0, busy=1.0) == 2
     assert lagging.status["scaling"]["reason"] == "Lag"
-    assert later(lagging, UP_AFTER - 1, lag=80.0, busy=1.0) == 2, "the rebalance is hardly over"
-    assert later(lagging, 1, lag=80.0, busy=1.0) == 4
-    told = [notice.message for notice in lagging.notices if notice.reason == "ScaledUp"]
+    assert add_after(lagging, UP_AFTER - 1, lag=80.0, busy=1.0) == 2, "the rebalance is hardly over"
+    assert add_after(lagging, 1, lag=80.0, busy=1.0) == 4
+    told = [event.message for event in lagging.events if event.reason == "ScaledUp"]
     assert [message.split(":")[0] for message in told] == ["2 pods instead of 1", "4 pods instead of 2"]
 
 
 @pytest.mark.parametrize(("most", "partitions", "reached"), [(5, 24, 5), (8, 6, 6)])
 def test_there_are_never_more_pods_than_allowed_or_than_partitions(most: int, partitions: int, reached: int) -> None:
     lagging = world(maxReplicas=most)
-    found = [later(lagging, UP_AFTER, lag=999.0, busy=1.0, partitions=partitions) for _ in range(6)]
+    found = [add_after(lagging, UP_AFTER, lag=999.0, busy=1.0, partitions=partitions) for _ in range(6)]
     assert max(found) == found[-1] == reached
 
 
 def test_fewer_pods_that_would_keep_up_are_enough_after_five_minutes() -> None:
     idle = world(minReplicas=2, maxReplicas=8)
-    assert later(idle, UP_AFTER, lag=999.0, busy=1.0) == 4
-    assert later(idle, DOWN_AFTER - 1, busy=0.4) == 4
-    assert later(idle, 1, busy=0.46) == 4, "three would work six tenths of the time"
-    assert later(idle, 1, busy=0.4) == 3
+    assert add_after(idle, UP_AFTER, lag=999.0, busy=1.0) == 4
+    assert add_after(idle, DOWN_AFTER - 1, busy=0.4) == 4
+    assert add_after(idle, 1, busy=0.46) == 4, "three would work six tenths of the time"
+    assert add_after(idle, 1, busy=0.4) == 3
     assert idle.status["scaling"]["reason"] == "Idle"
-    assert later(idle, DOWN_AFTER, busy=0.1) == 2
-    assert later(idle, DOWN_AFTER, busy=0.0) == 2, "that is the minimum"
+    assert add_after(idle, DOWN_AFTER, busy=0.1) == 2
+    assert add_after(idle, DOWN_AFTER, busy=0.0) == 2, "that is the minimum"
 
 
 def test_idle_pods_stay_while_the_stream_is_behind() -> None:
     waiting = world(minReplicas=1, maxReplicas=8, lagSeconds=30)
-    assert later(waiting, UP_AFTER, lag=999.0, busy=1.0) == 2
-    assert later(waiting, DOWN_AFTER, lag=16.0, busy=0.0) == 2
+    assert add_after(waiting, UP_AFTER, lag=999.0, busy=1.0) == 2
+    assert add_after(waiting, DOWN_AFTER, lag=16.0, busy=0.0) == 2
 
 
 @pytest.mark.parametrize("said", [{"count": 1}, {"recovering": 3}])
 def test_while_a_pod_is_missing_or_reads_up_nothing_is_changed(said: dict[str, int]) -> None:
     moving = world(maxReplicas=8)
-    assert later(moving, UP_AFTER, lag=999.0, busy=1.0) == 2
-    assert later(moving, UP_AFTER, lag=999.0, busy=1.0, **said) == 2
+    assert add_after(moving, UP_AFTER, lag=999.0, busy=1.0) == 2
+    assert add_after(moving, UP_AFTER, lag=999.0, busy=1.0, **said) == 2
 
 
 def test_while_a_pod_does_not_answer_nothing_is_changed() -> None:
@@ -104,7 +104,7 @@ def test_while_a_pod_does_not_answer_nothing_is_changed() -> None:
 
 def test_new_bounds_hold_at_once() -> None:
     bounded = world(minReplicas=1, maxReplicas=8)
-    assert later(bounded, UP_AFTER, lag=999.0, busy=1.0) == 2
+    assert add_after(bounded, UP_AFTER, lag=999.0, busy=1.0) == 2
     bounded.edit({"scaling": {"minReplicas": 3}})
     bounded.settle()
     assert (replicas(bounded), bounded.status["scaling"]["reason"]) == (3, "Bounds")
@@ -136,7 +136,7 @@ def test_after_an_autoscaler_the_operator_goes_on_from_its_number() -> None:
 
 def test_paused_it_runs_nothing_and_remembers_how_many_there_were() -> None:
     paused = world(minReplicas=1, maxReplicas=8)
-    assert later(paused, UP_AFTER, lag=999.0, busy=1.0) == 2
+    assert add_after(paused, UP_AFTER, lag=999.0, busy=1.0) == 2
     paused.edit({"paused": True})
     paused.settle()
     assert replicas(paused) == 0
@@ -153,7 +153,7 @@ def test_a_steady_stream_gets_as_many_pods_as_it_needs_and_then_is_left_alone(wo
     for _ in range(300):
         count = replicas(steady)
         lag = max(0.0, lag + 30.0 * (1 - count / work))
-        later(steady, 30.0, lag=lag, busy=1.0 if lag else min(1.0, work / count))
+        add_after(steady, 30.0, lag=lag, busy=1.0 if lag else min(1.0, work / count))
         counts.append(count)
     assert counts[-1] >= work
     assert set(counts[-60:]) == {counts[-1]}, "the last half hour"

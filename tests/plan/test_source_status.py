@@ -102,14 +102,14 @@ def test_a_stream_that_can_mostly_not_be_read_is_told_with_an_example() -> None:
 def test_a_limit_that_holds_episodes_back_is_told_and_stands_in_nobodys_way() -> None:
     world = scoring_world()
     assert world.condition("Alerting") == ("True", "Announcing")
-    world.notices.clear()
+    world.events.clear()
     world.report("pumps-detector-0", limits_reached=2, alerts_dropped={"PerEntity": 3, "Total": 40})
     world.settle()
     assert world.condition("Alerting") == ("False", "LimitReached")
     assert "43 since the pods started, of 2 entities and partitions now" in world.message("Alerting")
     assert "topic pump-readings.alerts" in world.message("Alerting")
     assert world.condition("Ready")[0] == "True"
-    assert [(notice.reason, notice.warning) for notice in world.notices] == [("LimitReached", True)]
+    assert [(event.reason, event.warning) for event in world.events] == [("LimitReached", True)]
     world.report("pumps-detector-0", alerts_dropped={"PerEntity": 3, "Total": 40})
     world.settle()
     assert world.condition("Alerting") == ("True", "Announcing")
@@ -117,7 +117,7 @@ def test_a_limit_that_holds_episodes_back_is_told_and_stands_in_nobodys_way() ->
 
 def test_messages_that_can_be_neither_read_nor_kept_are_told_with_what_to_set() -> None:
     world = scoring_world()
-    world.notices.clear()
+    world.events.clear()
     world.report("pumps-detector-0", recently_left_out=4, dead_letters_left_out={"TooLarge": 90})
     world.settle()
     assert world.condition("Alerting") == ("False", "DeadLettersLeftOut")
@@ -125,7 +125,7 @@ def test_messages_that_can_be_neither_read_nor_kept_are_told_with_what_to_set() 
     assert "max.message.bytes: raise it" in world.message("Alerting")
     assert "cleanup.policy" not in world.message("Alerting")
     assert world.condition("Ready")[0] == "True"
-    assert [(notice.reason, notice.warning) for notice in world.notices] == [("DeadLettersLeftOut", True)]
+    assert [(event.reason, event.warning) for event in world.events] == [("DeadLettersLeftOut", True)]
     world.report("pumps-detector-0", dead_letters_left_out={"TooLarge": 90})
     world.settle()
     assert world.condition("Alerting") == ("True", "Announcing")
@@ -133,12 +133,12 @@ def test_messages_that_can_be_neither_read_nor_kept_are_told_with_what_to_set() 
 
 def test_messages_that_were_deleted_before_they_were_read_are_told() -> None:
     world = scoring_world()
-    world.notices.clear()
+    world.events.clear()
     world.report("pumps-detector-0", recently_skipped=20)
     world.settle()
     assert world.condition("Scoring") == ("False", "ReadingsLost")
     assert "20 messages of topic pump-readings were deleted before they were read" in world.message("Scoring")
-    assert [(notice.reason, notice.warning) for notice in world.notices][:1] == [("ReadingsLost", True)]
+    assert [(event.reason, event.warning) for event in world.events][:1] == [("ReadingsLost", True)]
     world.report("pumps-detector-0")
     world.settle()
     assert world.condition("Scoring") == ("True", "Scoring")

@@ -17,14 +17,14 @@ from anomaly_api.evidence import (
 )
 from anomaly_api.meta import ANNOTATION_ASSIGNMENT, LABEL_COMPONENT, LABEL_TRAINING, MODEL_FILE
 from anomaly_operator.core import snapshot as seen
-from anomaly_operator.core.actions import Apply, Delete, FillSlot, Nudge, Plan
-from anomaly_operator.core.desired_state import course
+from anomaly_operator.core.actions import Apply, Delete, FillSlot, Plan, RefreshMounts
+from anomaly_operator.core.desired_state import desired_state
 from anomaly_operator.core.models.model_status import PatchModel
 from anomaly_operator.core.models.slots import HASHES
 from anomaly_operator.core.plan import plan
 from anomaly_operator.core.resources.manifests import Installation
 from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, JOBS, Kind, kind_of
-from anomaly_operator.core.snapshot import Evidence, Observed, Refusal
+from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot
 from anomaly_operator.core.status.pods import Pod, pod
 
 INSTALLATION = Installation("example/detector:1", "example/trainer:1", "anomaly-operator-trainer")
@@ -82,10 +82,10 @@ class World:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     reports: dict[str, DetectorEvidence] = field(default_factory=dict)
     trainer: Any = None
-    rival: Any = None
-    refused: Refusal | None = None
-    figures_written: float = 0.0
-    notices: list[Any] = field(default_factory=list)
+    group_members: tuple[Any, ...] = ()
+    apply_error: ApplyError | None = None
+    stats_written: float = 0.0
+    events: list[Any] = field(default_factory=list)
 
     # -- what users and others do
 
@@ -133,15 +133,19 @@ class World:
         recently_skipped: int = 0,
         **figures: Any,
     ):
-        todo = course(self.observed, self.now)
+        planned = desired_state(self.snapshot, self.now)
         revision = RevisionEvidence(
-            revision=todo.choice.revision.name, role="stable", loaded=failure is None, failure=failure, message="it is wrong"
+            revision=planned.selection.revision.name,
+            role="stable",
+            loaded=failure is None,
+            failure=failure,
+            message="it is wrong",
         )
         facts = {"last_scored": self.now - 1, "last_reading": self.now - 1, "recent_readings": 100, "readings": 100} | figures
         self.reports[name] = DetectorEvidence(
             pod=name,
-            runtime=todo.runtime.digest,
-            assignment=todo.assignment.digest,
+            runtime=planned.runtime.digest,
+            assignment=planned.assignment.digest,
             now=self.now,
             source=SourceEvidence(
                 state=state,
@@ -165,13 +169,13 @@ class World:
 
     @property
     def key(self) -> str:
-        from anomaly_operator.core.training.order import order
+        from anomaly_operator.core.training.order import training_order
 
-        asked = order(self.observed.detector)
+        asked = training_order(self.snapshot.detector)
         return asked.key if asked else ""
 
     @property
-    def observed(self) -> Observed:
+    def snapshot(self) -> Snapshot:
         document = {
             "metadata": {
                 "namespace": "plant",
@@ -183,15 +187,15 @@ class World:
             "spec": self.spec,
             "status": self.status,
         }
-        return Observed(
+        return Snapshot(
             detector=seen.detector(document),
             children=copy.deepcopy(self.children),
             pods=self._pods(),
             models={name: seen.model(model) for name, model in self.models.items()},
             detectors_here=frozenset({"pumps"}),
-            rival=self.rival,
-            refused=self.refused,
-            figures_written=self.figures_written,
+            group_members=self.group_members,
+            apply_error=self.apply_error,
+            stats_written=self.stats_written,
             evidence=Evidence(
                 asked=dict.fromkeys(self.reports, self.now), detectors=tuple(self.reports.values()), trainer=self.trainer
             ),
@@ -202,18 +206,18 @@ class World:
 
     @property
     def plan(self) -> Plan:
-        return plan(self.observed, INSTALLATION, self.now)
+        return plan(self.snapshot, INSTALLATION, self.now)
 
     def step(self) -> Plan:
         """Carry out what is planned."""
-        todo = self.plan
-        for action in todo.actions:
-            self._carry_out(action)
-        self.notices += todo.notices
-        self.status = merged(self.status, todo.status)
-        if "source" in todo.status:
-            self.figures_written = self.now
-        return todo
+        planned = self.plan
+        for action in planned.actions:
+            self._execute(action)
+        self.events += planned.events
+        self.status = merged(self.status, planned.status)
+        if "source" in planned.status:
+            self.stats_written = self.now
+        return planned
 
     def settle(self) -> None:
         """Until nothing is left to do; fails when that takes long."""
@@ -227,7 +231,7 @@ class World:
         for _ in range(4):
             self.step()
 
-    def _carry_out(self, action: Any) -> None:
+    def _execute(self, action: Any) -> None:
         match action:
             case Apply(manifest):
                 self._apply(manifest)
@@ -235,7 +239,7 @@ class World:
                 self._apply(manifest)[HASHES] = {MODEL_FILE: digest}
             case Delete(kind, name, _):
                 del self.children[kind, name]
-            case Nudge(name, digest):
+            case RefreshMounts(name, digest):
                 self.pods[name]["metadata"].setdefault("annotations", {})[ANNOTATION_ASSIGNMENT] = digest
             case PatchModel(name, status):
                 self.models[name]["status"] = merged(self.models[name].get("status", {}), status)
@@ -262,7 +266,7 @@ class World:
         """What the pods are told."""
         from anomaly_operator.core.models.selection import current_assignment
 
-        return current_assignment(self.observed)
+        return current_assignment(self.snapshot)
 
     @property
     def job(self) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import kopf
 
 from anomaly_operator.controller.workqueue import Queue
 from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, WATCHED
-from anomaly_operator.kube.configmap_reader import Contents
+from anomaly_operator.kube.configmap_reader import ConfigMapReader
 from anomaly_operator.kube.informers import Cache
 from anomaly_operator.kube.resync import selector
 from anomaly_operator.settings import Settings
@@ -20,21 +20,21 @@ from anomaly_operator.settings import Settings
 _KINDS = {(kind.group, kind.plural): kind for kind in WATCHED}
 
 
-class Senses(Protocol):
+class Memo(Protocol):
     """What the handlers are given (kopf's memo)."""
 
     synced: asyncio.Event
     """Set when all caches have been filled."""
 
     cache: Cache
-    contents: Contents
+    config_maps: ConfigMapReader
     queue: Queue
     settings: Settings
     login: Callable[[], kopf.AiohttpSession]
 
 
 @kopf.on.startup()
-async def configure(settings: kopf.OperatorSettings, memo: Senses, **_: Any) -> None:
+async def configure(settings: kopf.OperatorSettings, memo: Memo, **_: Any) -> None:
     """Kopf writes nothing: no Events, no peering, no annotations. Watches end and begin again, so that a dead one shows."""
     settings.posting.enabled = False
     settings.peering.standalone = True
@@ -51,21 +51,21 @@ async def configure(settings: kopf.OperatorSettings, memo: Senses, **_: Any) -> 
 
 
 @kopf.on.login()
-async def login(memo: Senses, **_: Any) -> kopf.AiohttpSession:
+async def login(memo: Memo, **_: Any) -> kopf.AiohttpSession:
     """Kopf's session is ours: it renews its token, and its watches can be seen. A refused one is closed: make another."""
     return memo.login()
 
 
-async def remember(body: kopf.Body, resource: kopf.Resource, memo: Senses, **_: Any) -> None:
+async def update_cache(body: kopf.Body, resource: kopf.Resource, memo: Memo, **_: Any) -> None:
     """Take over what there is."""
     kind = _KINDS[resource.group, resource.plural]
     if kind == CONFIG_MAPS:
-        await memo.contents.read(body["metadata"])
+        await memo.config_maps.read(body["metadata"])
     else:
         memo.cache.put(kind, {"apiVersion": kind.api_version, "kind": kind.kind, **body})
 
 
-async def notice(type: str | None, body: kopf.Body, resource: kopf.Resource, memo: Senses, **_: Any) -> None:  # noqa: A002
+async def enqueue(type: str | None, body: kopf.Body, resource: kopf.Resource, memo: Memo, **_: Any) -> None:  # noqa: A002
     """Ask for attention to whom a change concerns."""
     kind, metadata = _KINDS[resource.group, resource.plural], body["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
@@ -79,5 +79,5 @@ async def notice(type: str | None, body: kopf.Body, resource: kopf.Resource, mem
 
 
 for _kind in WATCHED:
-    kopf.index(_kind.group, _kind.version, _kind.plural, id="remember")(remember)
-    kopf.on.event(_kind.group, _kind.version, _kind.plural, id="notice")(notice)
+    kopf.index(_kind.group, _kind.version, _kind.plural, id="update_cache")(update_cache)
+    kopf.on.event(_kind.group, _kind.version, _kind.plural, id="enqueue")(enqueue)

@@ -13,7 +13,7 @@ from anomaly_operator.core.actions import Plan
 from anomaly_operator.core.models import model_status
 from anomaly_operator.core.plan import plan
 from anomaly_operator.core.resources.manifests import Installation
-from anomaly_operator.core.snapshot import Evidence, Observed, Refusal
+from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot
 from anomaly_operator.core.timestamps import rfc3339
 from anomaly_operator.kube.client import ApiError
 from anomaly_operator.kube.executor import Cluster
@@ -23,7 +23,7 @@ from anomaly_operator.pods.evidence_client import EvidenceReader
 logger = logging.getLogger(__name__)
 
 
-class RefusedError(Exception):
+class ApplyFailedError(Exception):
     """Something was refused; it is tried again after a pause."""
 
 
@@ -32,16 +32,16 @@ class _Memory:
     """What is known of a detector besides the watches. Losing it changes nothing but when figures are written next."""
 
     evidence: Evidence = field(default_factory=Evidence)
-    refused: Refusal | None = None
-    figures_written: float = 0.0
+    apply_error: ApplyError | None = None
+    stats_written: float = 0.0
     unreadable: tuple[int, str] = (0, "")
     """Generation of a spec that cannot be read, and why, as the status tells it."""
     asked: bool = False
     """Whether the pods have been asked since this process began to act."""
 
-    def added_to(self, seen: Observed) -> Observed:
+    def added_to(self, cached: Snapshot) -> Snapshot:
         """What is known in all."""
-        return replace(seen, refused=self.refused, figures_written=self.figures_written, evidence=self.evidence)
+        return replace(cached, apply_error=self.apply_error, stats_written=self.stats_written, evidence=self.evidence)
 
 
 class Reconciler:
@@ -70,7 +70,7 @@ class Reconciler:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
-                    group.create_task(self._queue.work(self.reconcile, (ApiError, RefusedError)))
+                    group.create_task(self._queue.work(self.reconcile, (ApiError, ApplyFailedError)))
         finally:
             for key in self._memories:
                 self._queue.cancel(key)
@@ -84,39 +84,39 @@ class Reconciler:
         if not memory.asked:  # a restart must not make anyone believe that the pods have fallen silent
             await self._ask_pods(key, memory)
         try:
-            seen = self._cache.observe(key)
+            cached = self._cache.snapshot(key)
         except InvalidSpecError as error:
             if memory.unreadable != (error.generation, str(error)):
                 await self._cluster.patch_status(key, _invalid(error, self._clock()))
                 memory.unreadable = (error.generation, str(error))
             return
-        if seen is None:
+        if cached is None:
             await self._forget(key)
             return
-        observed = memory.added_to(seen)
+        snapshot = memory.added_to(cached)
         with telemetry.RECONCILE_SECONDS.time():
-            todo = plan(observed, self._installation, self._clock())
-            refused = await self._cluster.carry_out(observed.detector, todo.actions)
-            for notice in todo.notices:
-                await self._cluster.tell(observed.detector, notice)
-            if todo.status:
-                await self._cluster.patch_status(key, todo.status)
-        if observed.detector.spec.paused:
+            planned = plan(snapshot, self._installation, self._clock())
+            apply_error = await self._cluster.execute(snapshot.detector, planned.actions)
+            for event in planned.events:
+                await self._cluster.record_event(snapshot.detector, event)
+            if planned.status:
+                await self._cluster.patch_status(key, planned.status)
+        if snapshot.detector.spec.paused:
             telemetry.forget(*key)  # someone asked for silence: no alert rule is to speak of it
         else:
-            telemetry.READY.labels(*key).set(todo.ready)
-            telemetry.SCORING.labels(*key).set(todo.scoring)
-            telemetry.ALERTING.labels(*key).set(todo.alerting)
-        self._remember(key, memory, todo, refused)
-        if refused:
-            raise RefusedError(refused.message)
-        self._queue.later(key, todo.look_again_in, self._ask)
+            telemetry.READY.labels(*key).set(planned.ready)
+            telemetry.SCORING.labels(*key).set(planned.scoring)
+            telemetry.ALERTING.labels(*key).set(planned.alerting)
+        self._keep(key, memory, planned, apply_error)
+        if apply_error:
+            raise ApplyFailedError(apply_error.message)
+        self._queue.add_after(key, planned.requeue_after, self._ask)
 
-    def _remember(self, key: Key, memory: _Memory, todo: Plan, refused: Refusal | None) -> None:
-        if "source" in todo.status:
-            memory.figures_written = self._clock()
-        if memory.refused != refused:  # the status does not tell of it yet
-            memory.refused = refused
+    def _keep(self, key: Key, memory: _Memory, planned: Plan, apply_error: ApplyError | None) -> None:
+        if "source" in planned.status:
+            memory.stats_written = self._clock()
+        if memory.apply_error != apply_error:  # the status does not tell of it yet
+            memory.apply_error = apply_error
             self._queue.add(key)
 
     def _ask(self, key: Key) -> None:

@@ -38,7 +38,7 @@ class Queue:
         telemetry.QUEUED.set(len(self._waiting))
         self._wake.set()
 
-    def later(self, key: Key, seconds: float, call: Callable[[Key], None] | None = None) -> None:
+    def add_after(self, key: Key, seconds: float, call: Callable[[Key], None] | None = None) -> None:
         """Ask for attention (or `call`) later; replaces what was asked for later before."""
         self.cancel(key)
         loop = asyncio.get_running_loop()
@@ -84,7 +84,7 @@ class Queue:
         pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
         telemetry.RECONCILES.labels("failed").inc()
         logger.warning("%s/%s is reconciled again in %.1f s: %s", *key, pause, why)
-        self.later(key, pause)
+        self.add_after(key, pause)
 
     def _due(self, key: Key, call: Callable[[Key], None]) -> None:
         self._timers.pop(key, None)

@@ -34,18 +34,18 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class Nudge:
+class RefreshMounts:
     """Annotate a pod with the assignment's digest: kubelet then refreshes its mounts at once instead of within minutes."""
 
     pod: str
     digest: str
 
 
-Action = Apply | FillSlot | Delete | Nudge | PatchModel
+Action = Apply | FillSlot | Delete | RefreshMounts | PatchModel
 
 
 @dataclass(frozen=True)
-class Notice:
+class Event:
     """An Event. Its key names what happened, so that it is said once, whoever says it."""
 
     key: str
@@ -61,8 +61,8 @@ class Plan:
     actions: tuple[Action, ...]
     status: dict[str, Any]
     """Merge patch for the status; empty when nothing changed."""
-    notices: tuple[Notice, ...]
-    look_again_in: float
+    events: tuple[Event, ...]
+    requeue_after: float
     """Seconds."""
     ready: bool = False
     scoring: bool = False
@@ -72,4 +72,4 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether nothing is to be written."""
-        return not (self.actions or self.status or self.notices)
+        return not (self.actions or self.status or self.events)

@@ -1,44 +1,53 @@
-"""What is to be for a detector, before it is compared with what is: revision, runtime, training, delivery."""
+"""The desired state of a detector, before it is compared with what there is: revision, runtime, training, replicas."""
 
 from dataclasses import dataclass
 
 from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder, state_topic
 from anomaly_api.quantity import amount
 from anomaly_operator.core import scaling
-from anomaly_operator.core.models import selection, slots
-from anomaly_operator.core.snapshot import Detector, Observed
-from anomaly_operator.core.status.health import Finding, Standing
-from anomaly_operator.core.training import order as training_order
+from anomaly_operator.core.group_conflict import group_conflict
+from anomaly_operator.core.models.selection import RevisionSelection, select
+from anomaly_operator.core.models.slots import SlotPlan, plan_slots
+from anomaly_operator.core.snapshot import Detector, Snapshot
+from anomaly_operator.core.status.health import ConditionDraft, Progress
+from anomaly_operator.core.training.order import training_order
+from anomaly_operator.core.training.outcome import TrainingOutcome, training_outcome
 
 
 @dataclass(frozen=True)
-class Course:
-    """What is to be."""
+class DesiredState:
+    """What the spec and the models there are lead to."""
 
-    asked: TrainingOrder | None
+    training_order: TrainingOrder | None
     """The training that the spec asks for."""
-    choice: selection.Choice
-    fate: training_order.Training | None
-    """Of the training; None when no model is awaited."""
+    selection: RevisionSelection
+    training_outcome: TrainingOutcome | None
+    """None when no model is awaited."""
     runtime: Runtime
     assignment: Assignment
-    delivery: slots.Delivery
+    slots: SlotPlan
     scale: scaling.Scale
-    prevented: Finding | None
+    blocked: ConditionDraft | None
     """Why nothing is to run at all."""
 
 
-def course(observed: Observed, now: float) -> Course:
-    """What follows from the spec and the models there are."""
-    detector = observed.detector
-    prevented = _prevented(observed)
-    asked = training_order.order(detector)
-    choice = selection.choose(observed, asked.key if asked else None)
-    fate = training_order.judge(observed, asked, now) if asked and choice.awaited else None
-    needed = {choice.revision.model: choice.model} if choice.revision.model else {}
-    carried = slots.deliver(observed, needed)
-    assignment = Assignment(stable=choice.revision, artifacts=carried.artifacts)
-    return Course(asked, choice, fate, _runtime(detector), assignment, carried, scaling.scale(observed, now), prevented)
+def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
+    """The desired state at `now` (Unix seconds)."""
+    detector = snapshot.detector
+    order = training_order(detector)
+    selection = select(snapshot, order.key if order else None)
+    needed = {selection.revision.model: selection.model} if selection.revision.model else {}
+    slots = plan_slots(snapshot, needed)
+    return DesiredState(
+        training_order=order,
+        selection=selection,
+        training_outcome=training_outcome(snapshot, order, now) if order and selection.awaited else None,
+        runtime=_runtime(detector),
+        assignment=Assignment(stable=selection.revision, artifacts=slots.artifacts),
+        slots=slots,
+        scale=scaling.scale(snapshot, now),
+        blocked=_blocked(snapshot),
+    )
 
 
 def _runtime(detector: Detector) -> Runtime:
@@ -55,14 +64,14 @@ def _runtime(detector: Detector) -> Runtime:
     )
 
 
-def _prevented(observed: Observed) -> Finding | None:
-    detector, rival = observed.detector, observed.rival
+def _blocked(snapshot: Snapshot) -> ConditionDraft | None:
+    detector, other = snapshot.detector, group_conflict(snapshot)
     if detector.spec.paused:
-        return Finding("False", "Paused", "spec.paused is set: nothing is scored or trained", Standing.WANTED)
-    if rival is not None:
+        return ConditionDraft("False", "Paused", "spec.paused is set: nothing is scored or trained", Progress.WANTED)
+    if other is not None:
         message = (
-            f"AnomalyDetector {rival.namespace}/{rival.name}, which is older, reads these brokers with the same consumer group "
+            f"AnomalyDetector {other.namespace}/{other.name}, which is older, reads these brokers with the same consumer group "
             f"{detector.group_id}: they would take each other's readings. Set another source.kafka.groupId here, or delete one."
         )
-        return Finding("False", "GroupConflict", message, Standing.STALLED)
+        return ConditionDraft("False", "GroupConflict", message, Progress.STALLED)
     return None

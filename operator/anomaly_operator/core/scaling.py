@@ -14,7 +14,7 @@ from typing import Final
 from anomaly_api.policy import Scaling
 from anomaly_api.status import ScalingStatus
 from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
-from anomaly_operator.core.snapshot import Observed
+from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status.health import scoring_pods
 from anomaly_operator.core.timestamps import rfc3339, unix
 
@@ -47,22 +47,22 @@ class Scale:
     """What is to be remembered; None where nothing is decided."""
 
 
-def scale(observed: Observed, now: float) -> Scale:
+def scale(snapshot: Snapshot, now: float) -> Scale:
     """What follows now; it is not asked where nothing may run."""
-    asked = observed.detector.spec.scaling
-    live = observed.children.get((DEPLOYMENTS, detector_child(observed.detector.name)), {})
+    asked = snapshot.detector.spec.scaling
+    live = snapshot.children.get((DEPLOYMENTS, detector_child(snapshot.detector.name)), {})
     running = live.get("spec", {}).get("replicas", 0)
     if live.get(SCALED_BY) and running > 0:
         return Scale(None, None)
     if asked.most == asked.min_replicas:
         return Scale(asked.min_replicas, None)
-    before = observed.detector.status.scaling
+    before = snapshot.detector.status.scaling
     if before is None:
         return _decided(min(max(running, asked.min_replicas), asked.most), "Begun", now)
     bounded = min(max(before.replicas, asked.min_replicas), asked.most)
     if bounded != before.replicas:
         return _decided(bounded, "Bounds", now)
-    load = _load(observed, before.replicas)
+    load = _load(snapshot, before.replicas)
     reason = _reason(asked, before, load, now) if load else ""
     if load is None or not reason:
         return Scale(before.replicas, before)
@@ -79,10 +79,10 @@ def _reason(asked: Scaling, before: ScalingStatus, load: Load, now: float) -> st
     return "Idle" if idle and since >= DOWN_AFTER and count > asked.min_replicas else ""
 
 
-def _load(observed: Observed, wanted: int) -> Load | None:
+def _load(snapshot: Snapshot, wanted: int) -> Load | None:
     """None: not all of them are there and at work, or not all have said so."""
-    evidence = list(observed.evidence_by_pod.values())
-    pods = scoring_pods(observed)
+    evidence = list(snapshot.evidence_by_pod.values())
+    pods = scoring_pods(snapshot)
     if len(pods) != wanted or len(evidence) != wanted or any(each.source.recovering for each in evidence):
         return None
     return Load(

@@ -56,7 +56,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ApplyError:
     """What could not be done for a detector the last time it was tried."""
 
     reason: str
@@ -80,7 +80,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Observed:
+class Snapshot:
     """Everything `plan` may look at, but the clock."""
 
     detector: Detector
@@ -91,18 +91,18 @@ class Observed:
     """AnomalyModels of the namespace, by name."""
     detectors_here: frozenset[str] = frozenset()
     """Names of all AnomalyDetectors of the namespace."""
-    rival: Detector | None = None
-    """An older detector that reads the same brokers with the same consumer group."""
-    refused: Refusal | None = None
+    group_members: tuple[Detector, ...] = ()
+    """Other detectors with the same consumer group, on whatever brokers."""
+    apply_error: ApplyError | None = None
     """What could not be done the last time."""
-    figures_written: float = 0.0
+    stats_written: float = 0.0
     """When figures of the stream were written to the status last. 0: not by this process."""
     evidence: Evidence = field(default_factory=Evidence)
 
     @cached_property
     def evidence_by_pod(self) -> dict[str, DetectorEvidence]:
         """Of pods that still belong to the detector."""
-        present = {pod.name for pod in self.pods if not pod.leaving}
+        present = {pod.name for pod in self.pods if not pod.terminating}
         return {evidence.pod: evidence for evidence in self.evidence.detectors if evidence.pod in present}
 
 

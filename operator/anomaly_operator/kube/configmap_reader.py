@@ -15,7 +15,7 @@ _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 logger = logging.getLogger(__name__)
 
 
-class Contents:
+class ConfigMapReader:
     """Reads what has changed into the cache, which keeps little of it."""
 
     def __init__(self, api: Api, cache: Cache) -> None:

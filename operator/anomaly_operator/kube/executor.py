@@ -21,13 +21,13 @@ from typing import Any, Final
 from anomaly_api.meta import ANNOTATION_ASSIGNMENT, API_VERSION, MODEL_FILE
 from anomaly_api.schema import digest
 from anomaly_operator.controller import telemetry
-from anomaly_operator.core.actions import Action, Apply, Delete, FillSlot, Notice, Nudge
+from anomaly_operator.core.actions import Action, Apply, Delete, Event, FillSlot, RefreshMounts
 from anomaly_operator.core.models.model_status import PatchModel
 from anomaly_operator.core.models.slots import content_digest
-from anomaly_operator.core.resources.children import stamped
+from anomaly_operator.core.resources.children import with_manifest_hash
 from anomaly_operator.core.resources.diff import differs
 from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, EVENTS, FIELD_MANAGER, MODELS, PODS, Kind, kind_of
-from anomaly_operator.core.snapshot import Detector, Manifest, Refusal
+from anomaly_operator.core.snapshot import ApplyError, Detector, Manifest
 from anomaly_operator.kube.client import Api, ApiError
 from anomaly_operator.kube.informers import Cache, Key, trimmed
 
@@ -43,18 +43,18 @@ class Cluster:
         self._api, self._cache, self._identity = api, cache, identity
         self._settled: dict[tuple[Kind, Key, str], tuple[str, str]] = {}
 
-    async def carry_out(self, detector: Detector, actions: tuple[Action, ...]) -> Refusal | None:
+    async def execute(self, detector: Detector, actions: tuple[Action, ...]) -> ApplyError | None:
         """In order, all of them. The first that was refused; raises ApiError when the API server did not answer."""
-        refusals: list[Refusal] = []
+        errors: list[ApplyError] = []
         for action in actions:
             try:
-                await self._carry_out(detector, action)
+                await self._execute(detector, action)
             except ApiError as error:
                 if not error.refused:
                     raise
-                refusals.append(_refusal(action, error))
-                logger.warning("%s/%s: %s", detector.namespace, detector.name, refusals[-1].message)
-        return refusals[0] if refusals else None
+                errors.append(_apply_error(action, error))
+                logger.warning("%s/%s: %s", detector.namespace, detector.name, errors[-1].message)
+        return errors[0] if errors else None
 
     async def patch_status(self, key: Key, patch: dict[str, Any]) -> None:
         """Of an AnomalyDetector; one that is gone is no failure."""
@@ -76,11 +76,11 @@ class Cluster:
         else:
             self._cache.put(MODELS, document)
 
-    async def tell(self, detector: Detector, notice: Notice) -> None:
+    async def record_event(self, detector: Detector, event: Event) -> None:
         """Post an Event, once: its name is derived from what happened."""
-        name = f"{detector.name}.{notice.key[:16]}"
+        name = f"{detector.name}.{event.key[:16]}"
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        event = {
+        document = {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
             "metadata": {"name": name, "namespace": detector.namespace},
@@ -91,9 +91,9 @@ class Cluster:
                 "name": detector.name,
                 "uid": detector.uid,
             },
-            "type": "Warning" if notice.warning else "Normal",
-            "reason": notice.reason,
-            "message": notice.message[:_MAX_MESSAGE],
+            "type": "Warning" if event.warning else "Normal",
+            "reason": event.reason,
+            "message": event.message[:_MAX_MESSAGE],
             "source": {"component": FIELD_MANAGER},
             "reportingComponent": FIELD_MANAGER,
             "reportingInstance": self._identity,
@@ -102,14 +102,14 @@ class Cluster:
             "count": 1,
         }
         try:
-            await self._api.create(EVENTS, detector.namespace, event)
+            await self._api.create(EVENTS, detector.namespace, document)
         except ApiError as error:
             if error.status != 409:  # said already
                 logger.warning("%s/%s: an Event could not be posted: %s", detector.namespace, detector.name, error)
         else:
-            telemetry.TRANSITIONS.labels(notice.reason).inc()
+            telemetry.TRANSITIONS.labels(event.reason).inc()
 
-    async def _carry_out(self, detector: Detector, action: Action) -> None:
+    async def _execute(self, detector: Detector, action: Action) -> None:
         match action:
             case Apply(manifest):
                 await self._apply(detector, manifest)
@@ -117,8 +117,8 @@ class Cluster:
                 await self._fill(detector, action)
             case Delete(kind, name, uid):
                 await self._delete(detector.namespace, kind, name, uid)
-            case Nudge(pod, told):
-                await self._nudge(detector.namespace, pod, told)
+            case RefreshMounts(pod, told):
+                await self._refresh_mounts(detector.namespace, pod, told)
             case PatchModel():
                 await self.patch_model(detector.namespace, action)
 
@@ -154,7 +154,7 @@ class Cluster:
             raise ApiError(
                 422, f"the artifact in ConfigMap {action.source} has digest {found}, the AnomalyModel says {action.digest}"
             )
-        await self._apply(detector, {**stamped(action.manifest), "binaryData": {MODEL_FILE: encoded}})
+        await self._apply(detector, {**with_manifest_hash(action.manifest), "binaryData": {MODEL_FILE: encoded}})
 
     async def _delete(self, namespace: str, kind: Kind, name: str, uid: str) -> None:
         try:
@@ -164,7 +164,7 @@ class Cluster:
                 raise
         logger.info("%s: %s %s deleted", namespace, kind.kind, name)
 
-    async def _nudge(self, namespace: str, pod: str, told: str) -> None:
+    async def _refresh_mounts(self, namespace: str, pod: str, told: str) -> None:
         try:
             document = await self._api.merge(PODS, namespace, pod, {"metadata": {"annotations": {ANNOTATION_ASSIGNMENT: told}}})
         except ApiError as error:
@@ -180,10 +180,10 @@ def _fingerprint(live: Manifest) -> str:
     return digest({**{name: value for name, value in live.items() if name != "status"}, "metadata": metadata})
 
 
-def _refusal(action: Action, error: ApiError) -> Refusal:
+def _apply_error(action: Action, error: ApiError) -> ApplyError:
     if isinstance(action, FillSlot):
-        return Refusal({404: "ArtifactMissing", 422: "DigestMismatch"}.get(error.status, "ChildRefused"), error.message)
-    return Refusal("ChildRefused", f"{_name(action)} was refused by the API server: {error.message}")
+        return ApplyError({404: "ArtifactMissing", 422: "DigestMismatch"}.get(error.status, "ChildRefused"), error.message)
+    return ApplyError("ChildRefused", f"{_name(action)} was refused by the API server: {error.message}")
 
 
 def _name(action: Action) -> str:
@@ -192,7 +192,7 @@ def _name(action: Action) -> str:
             return f"{manifest['kind']} {manifest['metadata']['name']}"
         case Delete(kind, name, _):
             return f"deleting {kind.kind} {name}"
-        case Nudge(pod, _):
+        case RefreshMounts(pod, _):
             return f"annotating Pod {pod}"
         case PatchModel(name, _):
             return f"the status of AnomalyModel {name}"

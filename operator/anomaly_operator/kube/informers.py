@@ -1,4 +1,4 @@
-"""What the watches have told, trimmed: the source of every `Observed`. Nothing is asked of the API server here.
+"""What the watches have reported, trimmed: the source of every `Snapshot`. Nothing is asked of the API server here.
 
 Only our children are watched (label selectors), values of ConfigMaps other than settings are kept as hashes, managed
 fields are dropped: the operator's memory must not depend on what else is in the cluster.
@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_api.schedule import flaws
 from anomaly_operator.core.models.slots import HASHES, content_digest
-from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, JOBS, MODELS, PODS, Kind, brokers
+from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, JOBS, MODELS, PODS, Kind
 from anomaly_operator.core.scaling import SCALED_BY
-from anomaly_operator.core.snapshot import Detector, Manifest, Model, Observed, detector, model
+from anomaly_operator.core.snapshot import Detector, Manifest, Model, Snapshot, detector, model
 from anomaly_operator.core.status.pods import Pod, pod
 
 Key = tuple[str, str]
@@ -115,20 +115,20 @@ class Cache:
         """A child of a detector, trimmed."""
         return self._children[key].get((kind, name))
 
-    def observe(self, key: Key) -> Observed | None:
+    def snapshot(self, key: Key) -> Snapshot | None:
         """What the watches say of a detector; None when it is gone or going. Raises InvalidSpecError."""
         found = self._detectors.get(key)
         if found is None or self._uids[key][1]:
             return None
         if isinstance(found, str):
             raise InvalidSpecError(found, self._uids[key][2])
-        return Observed(
+        return Snapshot(
             detector=found,
             children=dict(self._children[key]),
             pods=tuple(self._pods[key].values()),
             models=dict(self._models[key[0]]),
             detectors_here=frozenset(name for namespace, name in self._detectors if namespace == key[0]),
-            rival=self._older(found),
+            group_members=self._members(found),
         )
 
     def _put_detector(self, place: _Place, document: Manifest) -> set[Key]:
@@ -184,17 +184,11 @@ class Cache:
         if isinstance(found, Detector):
             self._groups[found.group_id].discard(key)
 
-    def _older(self, mine: Detector) -> Detector | None:
-        addresses = brokers(mine.spec.source.kafka.bootstrap_servers)
-        others = [self._detectors.get(key) for key in self._groups[mine.group_id] if not self._uids[key][1]]
-        older = [
-            other
-            for other in others
-            if isinstance(other, Detector)
-            and other.age_order < mine.age_order
-            and addresses & brokers(other.spec.source.kafka.bootstrap_servers)
-        ]
-        return min(older, key=lambda other: other.age_order, default=None)
+    def _members(self, mine: Detector) -> tuple[Detector, ...]:
+        """Other detectors with the same consumer group that are not being deleted."""
+        keys = sorted(self._groups[mine.group_id] - {(mine.namespace, mine.name)})
+        others = [self._detectors.get(key) for key in keys if not self._uids[key][1]]
+        return tuple(other for other in others if isinstance(other, Detector))
 
 
 def trimmed(kind: Kind, document: Manifest) -> Manifest:

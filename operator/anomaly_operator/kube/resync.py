@@ -17,7 +17,7 @@ from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, MODELS
 from anomaly_operator.kube.client import Api, ApiError
 from anomaly_operator.kube.informers import Cache, Key
 
-AUDIT_SECONDS: Final = 300.0
+RESYNC_SECONDS: Final = 300.0
 _UNLABELLED: Final = (DETECTORS, MODELS)
 
 logger = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ class Watches:
         return sorted(path for path, when in self._renewed.items() if now - when > self._limit)
 
 
-async def audit(
-    api: Api, cache: Cache, namespaces: Iterable[str | None], concerned: Callable[[Key], None], seconds: float = AUDIT_SECONDS
+async def resync(
+    api: Api, cache: Cache, namespaces: Iterable[str | None], concerned: Callable[[Key], None], seconds: float = RESYNC_SECONDS
 ) -> None:
     """Every few minutes: forget what is no longer there, and tell whom it concerns. Until cancelled."""
     places = list(namespaces)
@@ -70,12 +70,12 @@ async def audit(
         for kind in WATCHED:
             for namespace in places:
                 try:
-                    await _audit(api, cache, kind, namespace, concerned)
+                    await _resync_kind(api, cache, kind, namespace, concerned)
                 except ApiError as error:
                     logger.warning("%s could not be compared with what is known: %s", kind.plural, error)
 
 
-async def _audit(api: Api, cache: Cache, kind: Kind, namespace: str | None, concerned: Callable[[Key], None]) -> None:
+async def _resync_kind(api: Api, cache: Cache, kind: Kind, namespace: str | None, concerned: Callable[[Key], None]) -> None:
     before = cache.known(kind, namespace)
     present = {(item["namespace"], item["name"]) for item in await api.names(kind, namespace, selector(kind))}
     for place in before - present:

@@ -35,7 +35,7 @@ class EvidenceReader:
 
     async def ask(self, pods: Sequence[Pod], before: Evidence, now: float) -> Evidence:
         """Evidence of all pods that run; of those that do not answer, what they said before."""
-        running = [pod for pod in pods if pod.address and pod.phase == "Running" and not pod.leaving]
+        running = [pod for pod in pods if pod.address and pod.phase == "Running" and not pod.terminating]
         answers = await asyncio.gather(*(self._ask(pod) for pod in running))
         asked = {pod.name: now for pod, answer in zip(running, answers, strict=True) if answer is not None}
         kept = {pod.name: before.asked[pod.name] for pod in running if now - before.asked.get(pod.name, 0.0) < _KEPT}

@@ -5,7 +5,7 @@ from typing import Any
 
 from anomaly_api.assignment import Revision
 from anomaly_api.status import Condition
-from anomaly_operator.core.snapshot import Model, Observed
+from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.status.health import verified
 from anomaly_operator.core.status.report import merge_patch
 from anomaly_operator.core.timestamps import rfc3339
@@ -19,32 +19,32 @@ class PatchModel:
     status: dict[str, Any]
 
 
-def entries(observed: Observed, revision: Revision, now: float) -> list[PatchModel]:
+def entries(snapshot: Snapshot, revision: Revision, now: float) -> list[PatchModel]:
     """What is to be changed in the registry: `usedBy` of all models here, `Verified` of the one in use."""
     patches = []
-    for model in observed.models.values():
-        used_by = _used_by(observed, model, used=model.name == revision.model_name)
+    for model in snapshot.models.values():
+        used_by = _used_by(snapshot, model, used=model.name == revision.model_name)
         before = model.status.document()
         after = dict(before)
         if used_by != (model.status.used_by or []):
             after["usedBy"] = used_by
         # One of several users speaks for the model: two that disagree must not overwrite each other for ever.
-        if used_by and used_by[0] == observed.detector.name and model.name == revision.model_name:
-            after["conditions"] = [_condition(observed, model, revision, now).document()]
+        if used_by and used_by[0] == snapshot.detector.name and model.name == revision.model_name:
+            after["conditions"] = [_condition(snapshot, model, revision, now).document()]
         patch = merge_patch(before, after)
         if patch:
             patches.append(PatchModel(model.name, patch))
     return patches
 
 
-def _used_by(observed: Observed, model: Model, *, used: bool) -> list[str]:
-    others = set(model.status.used_by or []) & (observed.detectors_here - {observed.detector.name})
-    return sorted(others | ({observed.detector.name} if used else set()))
+def _used_by(snapshot: Snapshot, model: Model, *, used: bool) -> list[str]:
+    others = set(model.status.used_by or []) & (snapshot.detectors_here - {snapshot.detector.name})
+    return sorted(others | ({snapshot.detector.name} if used else set()))
 
 
-def _condition(observed: Observed, model: Model, revision: Revision, now: float) -> Condition:
+def _condition(snapshot: Snapshot, model: Model, revision: Revision, now: float) -> Condition:
     before = next((each for each in model.status.conditions or [] if each.type == "Verified"), None)
-    match verified(observed, revision.name):
+    match verified(snapshot, revision.name):
         case True:
             wanted = ("True", "DigestMatches", "scoring pods have loaded the artifact and its digest matches")
         case False:

@@ -16,11 +16,11 @@ from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_thr
 from anomaly_api.meta import ASSIGNMENT_FILE
 from anomaly_api.source import Pipeline
 from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
-from anomaly_operator.core.snapshot import Detector, Model, Observed
+from anomaly_operator.core.snapshot import Detector, Model, Snapshot
 
 
 @dataclass(frozen=True)
-class Choice:
+class RevisionSelection:
     """The revision that is to decide, and why it is not what the spec asks for, if it is not."""
 
     revision: Revision
@@ -33,28 +33,28 @@ class Choice:
     """Whether a model of the spec's own is still to be trained."""
 
 
-def choose(observed: Observed, key: str | None) -> Choice:
+def select(snapshot: Snapshot, key: str | None) -> RevisionSelection:
     """The stable revision. `key` is the training order's; None where nothing is trained."""
-    detector, current = observed.detector, current_revision(observed)
+    detector, current = snapshot.detector, current_revision(snapshot)
     if detector.spec.model.model_ref is not None:
-        return _referenced(observed, detector.spec.model.model_ref.name, current)
+        return _referenced(snapshot, detector.spec.model.model_ref.name, current)
     if key is None:
-        return Choice(_fallback(detector))
-    model = newest(observed, key)
+        return RevisionSelection(_fallback(detector))
+    model = newest(snapshot, key)
     if model is not None:
         return _with_model(detector, model, detector.spec.pipeline)
-    return _kept(observed, current, awaited=True)
+    return _kept(snapshot, current, awaited=True)
 
 
-def newest(observed: Observed, key: str) -> Model | None:
+def newest(snapshot: Snapshot, key: str) -> Model | None:
     """The newest model that was trained for this detector by the order with this key."""
-    fitting = [model for model in observed.models.values() if model.training == key and model.owner == observed.detector.uid]
+    fitting = [model for model in snapshot.models.values() if model.training == key and model.owner == snapshot.detector.uid]
     return max(fitting, key=lambda model: (model.created, model.name), default=None)
 
 
-def current_assignment(observed: Observed) -> Assignment | None:
+def current_assignment(snapshot: Snapshot) -> Assignment | None:
     """What the pods have been told; None when they were told nothing, or when someone edited it."""
-    live = observed.children.get((CONFIG_MAPS, detector_child(observed.detector.name)), {})
+    live = snapshot.children.get((CONFIG_MAPS, detector_child(snapshot.detector.name)), {})
     try:
         assignment = Assignment.model_validate(json.loads(live.get("data", {}).get(ASSIGNMENT_FILE, "null")))
     except (ValueError, ValidationError):
@@ -63,56 +63,58 @@ def current_assignment(observed: Observed) -> Assignment | None:
     return assignment if assignment.digest == written else None
 
 
-def current_revision(observed: Observed) -> Revision | None:
+def current_revision(snapshot: Snapshot) -> Revision | None:
     """The revision that decides now. Where someone has taken its settings away, status and model tell what it was."""
-    assignment = current_assignment(observed)
+    assignment = current_assignment(snapshot)
     if assignment is not None:
         return assignment.stable
-    stable = observed.detector.status.stable
-    model = observed.models.get(stable.model) if stable and stable.model else None
+    stable = snapshot.detector.status.stable
+    model = snapshot.models.get(stable.model) if stable and stable.model else None
     if model is None or model.spec.trained is None or model.spec.trained.pipeline is None:
         return None
     try:
         pipeline = Pipeline.model_validate(model.spec.trained.pipeline)
     except ValidationError:
         return None
-    return _with_model(observed.detector, model, pipeline).revision
+    return _with_model(snapshot.detector, model, pipeline).revision
 
 
-def _referenced(observed: Observed, name: str, current: Revision | None) -> Choice:
-    model = observed.models.get(name)
+def _referenced(snapshot: Snapshot, name: str, current: Revision | None) -> RevisionSelection:
+    model = snapshot.models.get(name)
     if model is None:
         message = (
-            f"there is no AnomalyModel {name} in namespace {observed.detector.namespace}: create it, or correct model.modelRef"
+            f"there is no AnomalyModel {name} in namespace {snapshot.detector.namespace}: create it, or correct model.modelRef"
         )
-        return _kept(observed, current, reason="ModelNotFound", message=message)
-    mismatch = _mismatch(observed.detector.spec.pipeline, model)
+        return _kept(snapshot, current, reason="ModelNotFound", message=message)
+    mismatch = _mismatch(snapshot.detector.spec.pipeline, model)
     if mismatch:
         message = f"AnomalyModel {name} does not fit the spec: {mismatch}"
-        return _kept(observed, current, reason="InterfaceMismatch", message=message)
-    return _with_model(observed.detector, model, observed.detector.spec.pipeline)
+        return _kept(snapshot, current, reason="InterfaceMismatch", message=message)
+    return _with_model(snapshot.detector, model, snapshot.detector.spec.pipeline)
 
 
-def _kept(observed: Observed, current: Revision | None, reason: str = "", message: str = "", *, awaited: bool = False) -> Choice:
+def _kept(
+    snapshot: Snapshot, current: Revision | None, reason: str = "", message: str = "", *, awaited: bool = False
+) -> RevisionSelection:
     """The model that decides now, under today's thresholds and alert policy; the fallback scorer when there is none."""
-    detector = observed.detector
+    detector = snapshot.detector
     if current is None or current.model is None:
-        return Choice(_fallback(detector), reason=reason, message=message, awaited=awaited)
-    model = next((each for each in observed.models.values() if each.spec.digest == current.model), None)
+        return RevisionSelection(_fallback(detector), reason=reason, message=message, awaited=awaited)
+    model = next((each for each in snapshot.models.values() if each.spec.digest == current.model), None)
     if model is not None and not _mismatch(current.pipeline, model):
-        choice = _with_model(detector, model, current.pipeline)
-        return Choice(choice.revision, model, reason or choice.reason, message or choice.message, awaited)
+        selection = _with_model(detector, model, current.pipeline)
+        return RevisionSelection(selection.revision, model, reason or selection.reason, message or selection.message, awaited)
     kept = current.model_copy(update={"fallback": detector.spec.fallback, "alerts": _policy(detector)})
-    return Choice(kept, reason=reason, message=message, awaited=awaited)
+    return RevisionSelection(kept, reason=reason, message=message, awaited=awaited)
 
 
-def _with_model(detector: Detector, model: Model, pipeline: Pipeline) -> Choice:
+def _with_model(detector: Detector, model: Model, pipeline: Pipeline) -> RevisionSelection:
     calibrations = {calibration.window: calibration for calibration in model.spec.calibration}
     try:
         thresholds = [window_threshold(detector.spec.threshold, calibrations[window.name]) for window in pipeline.windows]
     except (KeyError, ValueError) as error:
         message = f"AnomalyModel {model.name} has no usable calibration ({error}): train it again, or import it with one"
-        return Choice(_fallback(detector), reason="ModelNotCalibrated", message=message)
+        return RevisionSelection(_fallback(detector), reason="ModelNotCalibrated", message=message)
     revision = Revision(
         model=model.spec.digest,
         model_name=model.name,
@@ -121,7 +123,7 @@ def _with_model(detector: Detector, model: Model, pipeline: Pipeline) -> Choice:
         fallback=detector.spec.fallback,
         alerts=_policy(detector),
     )
-    return Choice(revision, model)
+    return RevisionSelection(revision, model)
 
 
 def _fallback(detector: Detector) -> Revision:

@@ -12,7 +12,7 @@ from typing import Final
 from anomaly_api.meta import CLAIM_FOLDER, MODEL_FILE, MODEL_FOLDER, MODEL_SLOTS
 from anomaly_operator.core.models.selection import current_assignment
 from anomaly_operator.core.resources.names import CONFIG_MAPS, slot_child
-from anomaly_operator.core.snapshot import Model, Observed
+from anomaly_operator.core.snapshot import Model, Snapshot
 
 HASHES: Final = "binaryDataDigests"
 """Where the trimmed document of a ConfigMap has `sha256:...` of each binary value, instead of the value."""
@@ -29,20 +29,20 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class SlotPlan:
     """Where each model is found, and what has to be copied first."""
 
     artifacts: dict[str, str]
     copies: tuple[Copy, ...] = ()
 
 
-def deliver(observed: Observed, models: Mapping[str, Model | None]) -> Delivery:
+def plan_slots(snapshot: Snapshot, models: Mapping[str, Model | None]) -> SlotPlan:
     """`models`: digests that the assignment needs, with their AnomalyModels where they still exist."""
-    told = current_assignment(observed)
-    known = dict(told.artifacts) if told else {}
+    current = current_assignment(snapshot)
+    known = dict(current.artifacts) if current else {}
     artifacts: dict[str, str] = {}
     copies: list[Copy] = []
-    holding = slots(observed)
+    holding = slots(snapshot)
     for digest, model in models.items():
         if model is not None and model.spec.artifact.uri is not None:
             artifacts[digest] = _location(model)
@@ -56,14 +56,14 @@ def deliver(observed: Observed, models: Mapping[str, Model | None]) -> Delivery:
             artifacts[digest] = f"{MODEL_FOLDER}/{letter}/{MODEL_FILE}"
         elif digest in known:
             artifacts[digest] = known[digest]
-    return Delivery(artifacts, tuple(copies))
+    return SlotPlan(artifacts, tuple(copies))
 
 
-def slots(observed: Observed) -> dict[str, str]:
+def slots(snapshot: Snapshot) -> dict[str, str]:
     """Digest of what each slot really holds; empty text for none."""
     found = {}
     for letter in MODEL_SLOTS:
-        live = observed.children.get((CONFIG_MAPS, slot_child(observed.detector.name, letter)), {})
+        live = snapshot.children.get((CONFIG_MAPS, slot_child(snapshot.detector.name, letter)), {})
         found[letter] = live.get(HASHES, {}).get(MODEL_FILE, "")
     return found
 
@@ -73,11 +73,11 @@ def content_digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _free(holding: Mapping[str, str], needed: set[str], told: str | None) -> str:
+def _free(holding: Mapping[str, str], needed: set[str], current: str | None) -> str:
     """The slot that pods have been told (someone emptied it), else an empty one, else one that nobody needs."""
     idle = [letter for letter, held in holding.items() if held not in needed]
     empty = [letter for letter in idle if not holding[letter]]
-    return told if told in idle else [*empty, *idle, *holding][0]
+    return current if current in idle else [*empty, *idle, *holding][0]
 
 
 def _slot_of(path: str) -> str | None:

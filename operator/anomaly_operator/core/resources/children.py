@@ -2,8 +2,8 @@
 
 from anomaly_api.meta import ANNOTATION_RUNTIME
 from anomaly_api.schema import digest
-from anomaly_operator.core.actions import Action, Apply, Delete, FillSlot, Nudge
-from anomaly_operator.core.desired_state import Course
+from anomaly_operator.core.actions import Action, Apply, Delete, FillSlot, RefreshMounts
+from anomaly_operator.core.desired_state import DesiredState
 from anomaly_operator.core.resources import manifests
 from anomaly_operator.core.resources.diff import differs
 from anomaly_operator.core.resources.manifests import Installation
@@ -16,74 +16,81 @@ from anomaly_operator.core.resources.names import (
     kind_of,
     trainer_child,
 )
-from anomaly_operator.core.snapshot import Manifest, Observed
+from anomaly_operator.core.snapshot import Manifest, Snapshot
 from anomaly_operator.core.status import health
-from anomaly_operator.core.training import order as training_order
+from anomaly_operator.core.training.outcome import stale_jobs
 
 
-def actions(observed: Observed, installation: Installation, course: Course) -> list[Action]:
+def actions(snapshot: Snapshot, installation: Installation, desired: DesiredState) -> list[Action]:
     """What is to be done to the children, in this order."""
-    detector = observed.detector
-    found: list[Action] = [_delete(kind, live) for kind, live in _unwanted(observed, installation, course)]
+    detector = snapshot.detector
+    found: list[Action] = [_delete(kind, live) for kind, live in _unwanted(snapshot, installation, desired)]
     found += [
-        FillSlot(manifests.slot(detector, copy.slot, copy.digest), copy.source, copy.digest) for copy in course.delivery.copies
+        FillSlot(manifests.slot(detector, copy.slot, copy.digest), copy.source, copy.digest) for copy in desired.slots.copies
     ]
     wanted = manifests.always(detector)
-    if course.asked:
+    if desired.training_order:
         wanted += manifests.for_training(detector, installation)
-    wanted.append(manifests.settings(detector, course.runtime, course.assignment))
-    wanted.append(manifests.deployment(detector, installation, course.runtime, 0 if course.prevented else course.scale.replicas))
-    found += [Apply(manifest) for manifest in map(stamped, wanted) if _drifted(observed, manifest)]
-    if course.asked and course.choice.awaited and not course.prevented and (JOBS, course.asked.job) not in observed.children:
-        found.append(Apply(stamped(manifests.job(detector, installation, course.asked))))
-    return [*found, *_nudges(observed, course)]
+    wanted.append(manifests.settings(detector, desired.runtime, desired.assignment))
+    wanted.append(manifests.deployment(detector, installation, desired.runtime, 0 if desired.blocked else desired.scale.replicas))
+    found += [Apply(manifest) for manifest in map(with_manifest_hash, wanted) if _needs_apply(snapshot, manifest)]
+    if (
+        desired.training_order
+        and desired.selection.awaited
+        and not desired.blocked
+        and (JOBS, desired.training_order.job) not in snapshot.children
+    ):
+        found.append(Apply(with_manifest_hash(manifests.job(detector, installation, desired.training_order))))
+    return [*found, *_refreshes(snapshot, desired)]
 
 
-def _nudges(observed: Observed, course: Course) -> list[Action]:
-    told, evidence = course.assignment.digest, observed.evidence_by_pod
-    pods = [pod for pod in health.scoring_pods(observed) if pod.name in evidence]
-    return [Nudge(pod.name, told) for pod in pods if told not in (evidence[pod.name].assignment, pod.assignment)]
+def _refreshes(snapshot: Snapshot, desired: DesiredState) -> list[Action]:
+    told, evidence = desired.assignment.digest, snapshot.evidence_by_pod
+    pods = [pod for pod in health.scoring_pods(snapshot) if pod.name in evidence]
+    return [RefreshMounts(pod.name, told) for pod in pods if told not in (evidence[pod.name].assignment, pod.assignment)]
 
 
-def stamped(manifest: Manifest) -> Manifest:
+def with_manifest_hash(manifest: Manifest) -> Manifest:
     """With the digest of what it says, so that what we no longer say is noticed too."""
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), ANNOTATION_MANIFEST: digest(manifest)[:16]}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _drifted(observed: Observed, manifest: Manifest) -> bool:
-    live = observed.children.get((kind_of(manifest), manifest["metadata"]["name"]))
+def _needs_apply(snapshot: Snapshot, manifest: Manifest) -> bool:
+    live = snapshot.children.get((kind_of(manifest), manifest["metadata"]["name"]))
     if live is None:
         return True
     return "deletionTimestamp" not in live["metadata"] and differs(manifest, live)
 
 
-def _unwanted(observed: Observed, installation: Installation, course: Course) -> list[tuple[Kind, Manifest]]:
+def _unwanted(snapshot: Snapshot, installation: Installation, desired: DesiredState) -> list[tuple[Kind, Manifest]]:
     """Children that must go: Jobs of other orders, trainings that must not run, bindings that cannot be changed."""
-    found = [(JOBS, live) for live in training_order.leftovers(observed, course.asked)]
-    job = observed.children.get((JOBS, course.asked.job)) if course.asked else None
+    found = [(JOBS, live) for live in stale_jobs(snapshot, desired.training_order)]
+    job = snapshot.children.get((JOBS, desired.training_order.job)) if desired.training_order else None
     if job is not None and (
-        (course.fate and course.fate.again) or (course.prevented and not _finished(job)) or _strayed(job, course)
+        (desired.training_outcome and desired.training_outcome.again)
+        or (desired.blocked and not _finished(job))
+        or _outdated(job, desired)
     ):
         found.append((JOBS, job))
-    name = trainer_child(observed.detector.name)
-    binding = observed.children.get((ROLE_BINDINGS, name))
-    if binding is not None and (course.asked is None or binding["roleRef"].get("name") != installation.trainer_role):
+    name = trainer_child(snapshot.detector.name)
+    binding = snapshot.children.get((ROLE_BINDINGS, name))
+    if binding is not None and (desired.training_order is None or binding["roleRef"].get("name") != installation.trainer_role):
         found.append((ROLE_BINDINGS, binding))
-    account = observed.children.get((SERVICE_ACCOUNTS, name))
-    if account is not None and course.asked is None:
+    account = snapshot.children.get((SERVICE_ACCOUNTS, name))
+    if account is not None and desired.training_order is None:
         found.append((SERVICE_ACCOUNTS, account))
     return [(kind, live) for kind, live in found if "deletionTimestamp" not in live["metadata"]]
 
 
-def _strayed(job: Manifest, course: Course) -> bool:
+def _outdated(job: Manifest, desired: DesiredState) -> bool:
     """Whether a training that has not succeeded reaches Kafka otherwise than the spec says now: by other Secrets, for example.
 
     It is the same training all the same, and one that has succeeded is not repeated for it.
     """
     told = job["metadata"].get("annotations", {}).get(ANNOTATION_RUNTIME)
-    if course.asked is None or told in (None, digest(course.asked.kafka.document())):
+    if desired.training_order is None or told in (None, digest(desired.training_order.kafka.document())):
         return False
     return not _ended(job, "Complete")
 

@@ -8,34 +8,34 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from anomaly_api.status import Condition
-from anomaly_operator.core.status.health import Finding, Standing
+from anomaly_operator.core.status.health import ConditionDraft, Progress
 from anomaly_operator.core.timestamps import rfc3339
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 SOURCE, MODEL, SCORING, ALERTING = "SourceReachable", "ModelAvailable", "Scoring", "Alerting"
 _LONGEST: Final = 2000
-_WORRYING: Final = (Standing.STALLED, Standing.RESTING)
+_WORRYING: Final = (Progress.STALLED, Progress.RESTING)
 ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING)
 
 
 @dataclass(frozen=True)
-class Facts:
+class ConditionInputs:
     """What the conditions are drawn from."""
 
-    source: Finding
-    model: Finding
-    scoring: Finding
-    alerting: Finding
+    source: ConditionDraft
+    model: ConditionDraft
+    scoring: ConditionDraft
+    alerting: ConditionDraft
     """Nothing else hangs on it: what is held back is held back because someone asked for it."""
     scorer: str
     """What scores, for people."""
-    prevented: Finding | None = None
+    blocked: ConditionDraft | None = None
     """Why nothing is to run at all: paused, or the consumer group is taken."""
-    refused: Finding | None = None
+    apply_error: ConditionDraft | None = None
     """The API server refused a child."""
-    troubled: Finding | None = None
+    pod_failure: ConditionDraft | None = None
     """A scoring pod does not run."""
-    behind: Finding | None = None
+    lagging: ConditionDraft | None = None
     """Pods are being replaced, or have not taken over the revision yet."""
 
 
@@ -48,29 +48,29 @@ class Transition:
     warning: bool = field(default=False)
 
 
-def draw(facts: Facts) -> dict[str, Finding]:
-    """All findings."""
-    if facts.prevented is not None:
-        parts = {SOURCE: facts.prevented, MODEL: facts.model, SCORING: facts.prevented, ALERTING: facts.prevented}
+def evaluate(inputs: ConditionInputs) -> dict[str, ConditionDraft]:
+    """A draft of each condition."""
+    if inputs.blocked is not None:
+        parts = {SOURCE: inputs.blocked, MODEL: inputs.model, SCORING: inputs.blocked, ALERTING: inputs.blocked}
     else:
-        parts = {SOURCE: facts.source, MODEL: facts.model, SCORING: facts.scoring, ALERTING: facts.alerting}
-    obstacle = next(_obstacles(facts), None)
+        parts = {SOURCE: inputs.source, MODEL: inputs.model, SCORING: inputs.scoring, ALERTING: inputs.alerting}
+    obstacle = next(_obstacles(inputs), None)
     if obstacle is None:
-        message = f"the stream is scored by {facts.scorer}"
-        rest = Finding("False", "Ready", message)
-        return {READY: Finding("True", "Ready", message), RECONCILING: rest, STALLED: rest, **parts}
-    ready = Finding("False", obstacle.reason, obstacle.message)
-    moving, stalled = obstacle.standing is Standing.MOVING, obstacle.standing is Standing.STALLED
+        message = f"the stream is scored by {inputs.scorer}"
+        rest = ConditionDraft("False", "Ready", message)
+        return {READY: ConditionDraft("True", "Ready", message), RECONCILING: rest, STALLED: rest, **parts}
+    ready = ConditionDraft("False", obstacle.reason, obstacle.message)
+    moving, stalled = obstacle.progress is Progress.MOVING, obstacle.progress is Progress.STALLED
     return {
         READY: ready,
-        RECONCILING: Finding("True" if moving else "False", obstacle.reason, obstacle.message),
-        STALLED: Finding("True" if stalled else "False", obstacle.reason, obstacle.message),
+        RECONCILING: ConditionDraft("True" if moving else "False", obstacle.reason, obstacle.message),
+        STALLED: ConditionDraft("True" if stalled else "False", obstacle.reason, obstacle.message),
         **parts,
     }
 
 
-def settle(
-    findings: Mapping[str, Finding], before: list[Condition], generation: int, now: float, *, refresh: bool
+def set_conditions(
+    drafts: Mapping[str, ConditionDraft], before: list[Condition], generation: int, now: float, *, refresh: bool
 ) -> tuple[list[Condition], list[Transition]]:
     """Conditions with their times, and which of them changed.
 
@@ -80,34 +80,32 @@ def settle(
     known = {condition.type: condition for condition in before}
     conditions, transitions = [], []
     for name in ORDER:
-        finding, old = findings[name], known.get(name)
-        same = old is not None and (old.status, old.reason) == (finding.status, finding.reason)
-        held = (
-            old.message if old and same and old.observed_generation == generation and not refresh else finding.message[:_LONGEST]
-        )
+        draft, old = drafts[name], known.get(name)
+        same = old is not None and (old.status, old.reason) == (draft.status, draft.reason)
+        held = old.message if old and same and old.observed_generation == generation and not refresh else draft.message[:_LONGEST]
         condition = Condition(
             type=name,
-            status=finding.status,
-            reason=finding.reason,
+            status=draft.status,
+            reason=draft.reason,
             message=held,
             observed_generation=generation,
-            last_transition_time=old.last_transition_time if old and old.status == finding.status else rfc3339(now),
+            last_transition_time=old.last_transition_time if old and old.status == draft.status else rfc3339(now),
         )
         conditions.append(condition)
         if not same:
-            warning = finding.status == "False" and finding.standing in _WORRYING and name not in (RECONCILING, STALLED)
+            warning = draft.status == "False" and draft.progress in _WORRYING and name not in (RECONCILING, STALLED)
             transitions.append(Transition(condition, old, warning))
     return conditions, transitions
 
 
-def _obstacles(facts: Facts) -> Iterator[Finding]:
+def _obstacles(inputs: ConditionInputs) -> Iterator[ConditionDraft]:
     """What stands between the detector and Ready, the most telling first."""
-    yield from (finding for finding in (facts.prevented, facts.refused, facts.troubled) if finding)
-    if facts.source.status == "False":
-        yield facts.source
-    if facts.model.status != "True":
-        yield facts.model
-    if facts.behind:
-        yield facts.behind
-    if facts.scoring.status != "True":
-        yield facts.scoring
+    yield from (draft for draft in (inputs.blocked, inputs.apply_error, inputs.pod_failure) if draft)
+    if inputs.source.status == "False":
+        yield inputs.source
+    if inputs.model.status != "True":
+        yield inputs.model
+    if inputs.lagging:
+        yield inputs.lagging
+    if inputs.scoring.status != "True":
+        yield inputs.scoring

@@ -16,7 +16,7 @@ _PART_RENAMED: Final = 0.1
 """Share of the readings that have another field of similar name in its place: part of the producers have been upgraded."""
 
 
-class Absent(NamedTuple):
+class MissingFeature(NamedTuple):
     """A feature that is missing."""
 
     name: str
@@ -38,7 +38,7 @@ class Absent(NamedTuple):
         return f"{how}: correct the producers, or the feature's field; until then it is not watched"
 
 
-def absent(evidence: Sequence[DetectorEvidence], started: dict[str, float], now: float) -> Absent | None:
+def missing_feature(evidence: Sequence[DetectorEvidence], started: dict[str, float], now: float) -> MissingFeature | None:
     """The first feature that is missing. `started`: by pod, on the operator's clock, as `now` is."""
     looking = [each for each in evidence if each.presence.sampled]
     sampled = sum(each.presence.sampled for each in looking)
@@ -50,7 +50,7 @@ def absent(evidence: Sequence[DetectorEvidence], started: dict[str, float], now:
             _gone(each, feature, now - started.get(each.pod, now)) for each, feature in found
         )
         if lacking >= _ENOUGH and (gone or (likely and lacking >= _PART_RENAMED * sampled)):
-            return Absent(name, found[0][1].field, lacking / sampled, likely)
+            return MissingFeature(name, found[0][1].field, lacking / sampled, likely)
     return None
 
 

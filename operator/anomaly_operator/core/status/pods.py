@@ -12,7 +12,7 @@ _MAX_WORDS: Final = 600
 
 
 @dataclass(frozen=True)
-class Trouble:
+class PodFailure:
     """Why a pod does not run."""
 
     reason: str
@@ -33,13 +33,13 @@ class Pod:
     phase: str
     address: str
     ready: bool
-    leaving: bool
+    terminating: bool
     started: float
     """When its container began to run, or the pod was made."""
     assignment: str
     """Digest in its annotation."""
-    trouble: Trouble | None
-    last_words: str
+    failure: PodFailure | None
+    termination_message: str
     """What its container printed last when it failed."""
     failed_at: float
 
@@ -48,7 +48,7 @@ def pod(document: dict[str, Any]) -> Pod:
     """A pod from its document."""
     metadata, status = document["metadata"], document.get("status", {})
     labels = metadata.get("labels", {})
-    failed_at, last_words = failure(document)
+    failed_at, termination_message = last_termination(document)
     return Pod(
         name=metadata["name"],
         component=labels.get(LABEL_COMPONENT, ""),
@@ -56,11 +56,11 @@ def pod(document: dict[str, Any]) -> Pod:
         phase=status.get("phase", ""),
         address=status.get("podIP", ""),
         ready=any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", [])),
-        leaving="deletionTimestamp" in metadata,
+        terminating="deletionTimestamp" in metadata,
         started=max([unix(metadata.get("creationTimestamp")), *_running_since(status)]),
         assignment=metadata.get("annotations", {}).get(ANNOTATION_ASSIGNMENT, ""),
-        trouble=trouble(document),
-        last_words=last_words,
+        failure=pod_failure(document),
+        termination_message=termination_message,
         failed_at=failed_at,
     )
 
@@ -70,24 +70,24 @@ def _running_since(status: dict[str, Any]) -> list[float]:
     return [unix(state.get("startedAt")) for state in states]
 
 
-def trouble(document: dict[str, Any]) -> Trouble | None:
+def pod_failure(document: dict[str, Any]) -> PodFailure | None:
     """What keeps the pod from running, the first that applies; None when it runs or is on its way."""
     name, status = document["metadata"]["name"], document.get("status", {})
     for container in status.get("containerStatuses", []):
-        found = _container_trouble(name, container)
+        found = _container_failure(name, container)
         if found:
             return found
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             why = condition.get("message", "")
-            return Trouble(
+            return PodFailure(
                 "Unschedulable",
                 f"pod {name} finds no node: {why}. Give the cluster room, or change pod.resources, nodeSelector or tolerations.",
             )
     return None
 
 
-def failure(document: dict[str, Any]) -> tuple[float, str]:
+def last_termination(document: dict[str, Any]) -> tuple[float, str]:
     """When a container of the pod failed last (Unix seconds) and the last it said; (0, "") when none did."""
     newest = (0.0, "")
     for container in document.get("status", {}).get("containerStatuses", []):
@@ -98,18 +98,18 @@ def failure(document: dict[str, Any]) -> tuple[float, str]:
     return newest
 
 
-def _container_trouble(name: str, container: dict[str, Any]) -> Trouble | None:
+def _container_failure(name: str, container: dict[str, Any]) -> PodFailure | None:
     waiting = container.get("state", {}).get("waiting", {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _PULL:
-        return Trouble(
+        return PodFailure(
             "ImagePullFailed",
             f"pod {name} cannot pull image {container.get('image', '?')} ({reason}: {message}). "
             "Correct the image, or name a pull secret in pod.imagePullSecrets.",
             waits_for_people=True,
         )
     if reason in _CREATE:
-        return Trouble(
+        return PodFailure(
             "ContainerNotCreated",
             f"the container of pod {name} cannot be created ({reason}: {message}). "
             "Create what it refers to, or correct the reference.",
@@ -118,7 +118,7 @@ def _container_trouble(name: str, container: dict[str, Any]) -> Trouble | None:
     ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated")
     crashing = reason == "CrashLoopBackOff" or (container.get("restartCount", 0) > 0 and not container.get("ready"))
     if crashing and ended:
-        return Trouble("PodsCrashing", f"pod {name} crashed {container.get('restartCount', 0)} times: {_words(ended)}")
+        return PodFailure("PodsCrashing", f"pod {name} crashed {container.get('restartCount', 0)} times: {_words(ended)}")
     return None
 
 

@@ -16,21 +16,21 @@ from anomaly_api.status import (
     TrainingStatus,
 )
 from anomaly_operator.core.resources.manifests import pod_labels
-from anomaly_operator.core.snapshot import Model, Observed
+from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.status.health import scoring_pods
 from anomaly_operator.core.timestamps import rfc3339
 
-FIGURES_EVERY: Final = 30.0
+STATS_EVERY: Final = 30.0
 """Seconds between two writes that only change figures."""
 
 
-def figures_due(observed: Observed, now: float) -> bool:
+def stats_due(snapshot: Snapshot, now: float) -> bool:
     """Whether figures may be written again."""
-    return now - observed.figures_written >= FIGURES_EVERY
+    return now - snapshot.stats_written >= STATS_EVERY
 
 
 def report(
-    observed: Observed,
+    snapshot: Snapshot,
     revision: Revision,
     training: TrainingStatus | None,
     scaling: ScalingStatus | None,
@@ -38,15 +38,15 @@ def report(
     now: float,
 ) -> DetectorStatus:
     """The status as it should be."""
-    before, due = observed.detector.status, figures_due(observed, now)
-    source = _source(observed)
+    before, due = snapshot.detector.status, stats_due(snapshot, now)
+    source = _source(snapshot)
     if before.source is not None and source is not None and not due and before.source.partitions == source.partitions:
         source = before.source
-    memory = _memory(observed)
+    memory = _memory(snapshot)
     if before.memory is not None and (memory is None or not due):
         memory = before.memory
     return DetectorStatus(
-        observed_generation=observed.detector.generation,
+        observed_generation=snapshot.detector.generation,
         conditions=conditions,
         stable=_stable(before.stable, revision, now),
         thresholds=[
@@ -57,8 +57,8 @@ def report(
         source=source,
         memory=memory,
         scaling=scaling,
-        replicas=sum(pod.ready for pod in scoring_pods(observed)),
-        selector=",".join(f"{name}={value}" for name, value in pod_labels(observed.detector.name).items()),
+        replicas=sum(pod.ready for pod in scoring_pods(snapshot)),
+        selector=",".join(f"{name}={value}" for name, value in pod_labels(snapshot.detector.name).items()),
     )
 
 
@@ -99,8 +99,8 @@ def _held(before: TrainingStatus | None, training: TrainingStatus | None, *, due
     return before if (before.state, before.job) == (training.state, training.job) else training
 
 
-def _memory(observed: Observed) -> MemoryStatus | None:
-    evidence = [each for each in observed.evidence_by_pod.values() if each.memory.capacity]
+def _memory(snapshot: Snapshot) -> MemoryStatus | None:
+    evidence = [each for each in snapshot.evidence_by_pod.values() if each.memory.capacity]
     if not evidence:
         return None
     evicted: Counter[str] = Counter()
@@ -114,10 +114,10 @@ def _memory(observed: Observed) -> MemoryStatus | None:
     )
 
 
-def _source(observed: Observed) -> SourceStatus | None:
-    evidence = list(observed.evidence_by_pod.values())
+def _source(snapshot: Snapshot) -> SourceStatus | None:
+    evidence = list(snapshot.evidence_by_pod.values())
     if not evidence:
-        return observed.detector.status.source if scoring_pods(observed) else None
+        return snapshot.detector.status.source if scoring_pods(snapshot) else None
     newest_score = max(evidence, key=lambda each: each.last_scored or 0.0)
     alerts = [each.last_alert for each in evidence if each.last_alert is not None]
     scored = newest_score.last_scored

@@ -1,0 +1,24 @@
+"""After how long a detector is reconciled again when no watch reports a change of it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from anomaly_operator.core.desired_state import DesiredState
+from anomaly_operator.core.status import conditions
+from anomaly_operator.core.status.health import ConditionDraft
+from anomaly_operator.core.training.outcome import WAITING_FOR_DATA
+
+BUSY: Final = 3.0
+REST: Final = 10.0
+"""Seconds until pods are asked again, while something is under way and when all is well."""
+
+
+def requeue_after(drafts: Mapping[str, ConditionDraft], desired: DesiredState) -> float:
+    """Seconds until the next look."""
+    if desired.blocked:
+        return REST * 6
+    reconciling = drafts[conditions.RECONCILING]
+    moving = reconciling.status == "True" or drafts[conditions.SCORING].status == "Unknown"
+    if reconciling.reason == WAITING_FOR_DATA and drafts[conditions.SCORING].status == "True":
+        return REST  # it may last for days
+    return BUSY if moving else REST

@@ -1,0 +1,67 @@
+"""What the conditions of a detector are evaluated from: its health, its model, its pods, compared with the desired state."""
+
+from anomaly_operator.core.desired_state import DesiredState
+from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
+from anomaly_operator.core.snapshot import Snapshot
+from anomaly_operator.core.status import health
+from anomaly_operator.core.status.conditions import ConditionInputs
+from anomaly_operator.core.status.health import ConditionDraft, Progress
+
+
+def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> ConditionInputs:
+    """All inputs at `now`."""
+    revision = desired.selection.revision
+    scorer = f"AnomalyModel {revision.model_name}" if revision.model else "the robust statistical scorer"
+    error = snapshot.apply_error
+    return ConditionInputs(
+        source=health.source(snapshot),
+        model=_model(snapshot, desired, scorer),
+        scoring=health.scoring(snapshot, now),
+        alerting=health.alerting(snapshot),
+        scorer=scorer,
+        blocked=desired.blocked,
+        apply_error=ConditionDraft("False", error.reason, error.message, Progress.STALLED)
+        if error and not error.of_model
+        else None,
+        pod_failure=health.pod_failure(snapshot),
+        lagging=_lagging(snapshot, desired),
+    )
+
+
+def _model(snapshot: Snapshot, desired: DesiredState, scorer: str) -> ConditionDraft:
+    """ModelAvailable."""
+    selection, outcome = desired.selection, desired.training_outcome
+    if desired.blocked and selection.awaited:
+        return desired.blocked
+    if selection.reason:
+        return ConditionDraft("False", selection.reason, f"{selection.message}. Meanwhile {scorer} decides.", Progress.STALLED)
+    if outcome is not None:
+        progress = Progress.STALLED if outcome.waits_for_people else Progress.MOVING
+        return ConditionDraft("False", outcome.reason, f"{outcome.message} (meanwhile {scorer} decides)", progress)
+    if snapshot.apply_error is not None and snapshot.apply_error.of_model:
+        return ConditionDraft("False", snapshot.apply_error.reason, snapshot.apply_error.message, Progress.STALLED)
+    failure = health.stable_failure(snapshot, selection.revision.name)
+    if failure is not None:
+        return health.of_failure(failure, selection.revision.model_name or "")
+    if selection.model is None:
+        return ConditionDraft("True", "NotNeeded", "the robust statistical scorer needs no model")
+    reason = "Referenced" if snapshot.detector.spec.model.model_ref else "Trained"
+    return ConditionDraft("True", reason, f"AnomalyModel {selection.model.name} is in use")
+
+
+def _lagging(snapshot: Snapshot, desired: DesiredState) -> ConditionDraft | None:
+    """Whether the pods are not yet what and where they should be."""
+    live = snapshot.children.get((DEPLOYMENTS, detector_child(snapshot.detector.name)))
+    if live is None:
+        return ConditionDraft("False", "PodsStarting", "the scoring pods are being made")
+    status, wanted = live.get("status", {}), live["spec"].get("replicas", 1)
+    seen = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+    if not seen or status.get("updatedReplicas", 0) < wanted or status.get("replicas", 0) > wanted:
+        return ConditionDraft("False", "PodsRolling", "the scoring pods are being replaced")
+    evidence, revision = snapshot.evidence_by_pod, desired.selection.revision.name
+    for pod in health.scoring_pods(snapshot):
+        said = evidence.get(pod.name)
+        loaded = said is not None and any(each.revision == revision and each.loaded for each in said.revisions)
+        if said is not None and (said.assignment != desired.assignment.digest or not loaded):
+            return ConditionDraft("False", "Assigning", f"pod {pod.name} has not taken over revision {revision} yet")
+    return None

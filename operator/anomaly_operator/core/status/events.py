@@ -1,0 +1,41 @@
+"""Events: what changed, each thing once. An Event's key is derived from what happened, so that it is recorded once."""
+
+from anomaly_api.schema import digest
+from anomaly_operator.core.actions import Event
+from anomaly_operator.core.desired_state import DesiredState
+from anomaly_operator.core.snapshot import Snapshot
+from anomaly_operator.core.status import conditions
+from anomaly_operator.core.status.conditions import Transition
+
+
+def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transition]) -> tuple[Event, ...]:
+    """Events of the transitions and of a new revision or scale. Ready gets one when no other condition has the same reason."""
+    detector, found = snapshot.detector, list[Event]()
+    revision, stable = desired.selection.revision, detector.status.stable
+    if stable is None or stable.revision != revision.name:
+        scorer = f"AnomalyModel {revision.model_name}" if revision.model else "the robust statistical scorer"
+        key = digest([detector.uid, "stable", stable.since if stable else "", revision.name])
+        found.append(Event(key, "RevisionStable", f"revision {revision.name} decides now, with {scorer}"))
+    found += _scaled(snapshot, desired)
+    order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, conditions.ALERTING, conditions.READY)
+    for transition in sorted(
+        transitions, key=lambda each: order.index(each.condition.type) if each.condition.type in order else 9
+    ):
+        now, before = transition.condition, transition.before
+        if now.type not in order or now.status == "Unknown" or now.reason in {event.reason for event in found}:
+            continue
+        said = [before.status, before.reason, before.last_transition_time] if before else []
+        key = digest([detector.uid, detector.generation, now.type, now.status, now.reason, said])
+        found.append(Event(key, now.reason, f"{now.type}: {now.message}", transition.warning))
+    return tuple(found)
+
+
+def _scaled(snapshot: Snapshot, desired: DesiredState) -> list[Event]:
+    """The Event of a changed number of pods."""
+    before, now = snapshot.detector.status.scaling, desired.scale.status
+    if before is None or now is None or before.replicas == now.replicas:
+        return []
+    why = {"Lag": "the stream was further behind than spec.scaling.lagSeconds", "Idle": "fewer keep up with the stream"}
+    message = f"{now.replicas} pods instead of {before.replicas}: {why.get(now.reason, 'spec.scaling was changed')}"
+    key = digest([snapshot.detector.uid, "scaled", before.since, now.replicas])
+    return [Event(key, "ScaledUp" if now.replicas > before.replicas else "ScaledDown", message)]

@@ -1,0 +1,117 @@
+"""The outcome of a training order, judged from its Job, the Job's pods and the trainer's evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from anomaly_api.assignment import TrainingOrder
+from anomaly_api.evidence import TrainingEvidence
+from anomaly_api.status import TrainingStatus
+from anomaly_operator.core.resources.names import JOBS, TRAINER
+from anomaly_operator.core.snapshot import Manifest, Snapshot
+from anomaly_operator.core.status.pods import Pod
+from anomaly_operator.core.timestamps import unix
+
+WAITING_FOR_DATA: Final = "WaitingForData"
+_VANISHED_AFTER: Final = 60.0
+"""Seconds after which a model of a completed Job that is not there is taken for deleted, not for late."""
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """What became of the order."""
+
+    status: TrainingStatus
+    reason: str
+    """Reason of ModelAvailable while the model is not there."""
+    message: str
+    waits_for_people: bool = False
+    again: bool = False
+    """Whether the Job is to be deleted, so that it is made anew."""
+
+
+def training_outcome(snapshot: Snapshot, order: TrainingOrder, now: float) -> TrainingOutcome:
+    """The outcome so far of an order whose model is not there yet."""
+    job = snapshot.children.get((JOBS, order.job))
+    pods = [pod for pod in snapshot.pods if pod.component == TRAINER and pod.job == order.job]
+    if job is None:
+        return _training("Pending", order, "Training", "the training Job is being made")
+    conditions = {each["type"]: each for each in job.get("status", {}).get("conditions", []) if each["status"] == "True"}
+    failed = int(job.get("status", {}).get("failed", 0))
+    if "Complete" in conditions:
+        return _completed(order, conditions["Complete"], now)
+    if "Failed" in conditions or "FailureTarget" in conditions:
+        return _failed(order, pods, conditions.get("Failed") or conditions["FailureTarget"], failed)
+    return _running(snapshot.evidence.trainer, order, pods, failed)
+
+
+def stale_jobs(snapshot: Snapshot, order: TrainingOrder | None) -> list[Manifest]:
+    """Jobs of other orders."""
+    keep = order.job if order else None
+    return [live for (kind, name), live in snapshot.children.items() if kind == JOBS and name != keep]
+
+
+def _completed(order: TrainingOrder, condition: dict[str, Any], now: float) -> TrainingOutcome:
+    since = now - unix(condition.get("lastTransitionTime"))
+    if since < _VANISHED_AFTER:
+        return _training("Storing", order, "Training", "the training is complete; its AnomalyModel is awaited")
+    message = f"Job {order.job} completed, but its AnomalyModel is not there (deleted?): it is trained again"
+    return TrainingOutcome(TrainingStatus(state="Pending", job=order.job, message=message), "ModelMissing", message, again=True)
+
+
+def _failed(order: TrainingOrder, pods: Sequence[Pod], condition: dict[str, Any], attempts: int) -> TrainingOutcome:
+    words = _termination_message(pods) or condition.get("message", "no reason given")
+    message = f"training failed {attempts} times; the last time: {words} Change the spec, or delete Job {order.job} to try again."
+    status = TrainingStatus(state="Failed", job=order.job, attempts=attempts, message=words)
+    return TrainingOutcome(status, "TrainingFailed", message, waits_for_people=True)
+
+
+def _running(evidence: TrainingEvidence | None, order: TrainingOrder, pods: Sequence[Pod], attempts: int) -> TrainingOutcome:
+    present = [pod for pod in pods if not pod.terminating and pod.phase in ("Pending", "Running")]
+    stuck = next((pod.failure for pod in present if pod.failure), None)
+    if stuck:
+        status = TrainingStatus(state="Pending", job=order.job, attempts=attempts or None, message=stuck.message)
+        return TrainingOutcome(status, stuck.reason, f"training waits: {stuck.message}", stuck.waits_for_people)
+    if not present and attempts:
+        words = _termination_message(pods) or "no reason given"
+        status = TrainingStatus(state="Retrying", job=order.job, attempts=attempts, message=words)
+        return TrainingOutcome(status, "TrainingRetrying", f"training failed and is tried again after a pause: {words}")
+    if evidence is None or evidence.pod not in {pod.name for pod in present}:
+        return _training("Pending", order, "Training", "the training pod starts", attempts)
+    return _reported(evidence, order, attempts)
+
+
+def _reported(evidence: TrainingEvidence, order: TrainingOrder, attempts: int) -> TrainingOutcome:
+    state = "Storing" if evidence.state in ("Complete", "Failed") else evidence.state
+    status = TrainingStatus(
+        state=state,
+        job=order.job,
+        progress=evidence.progress,
+        readings=evidence.readings,
+        windows=evidence.windows,
+        needed=evidence.needed,
+        attempts=attempts or None,
+        message=evidence.message or None,
+    )
+    if evidence.reason and evidence.state not in ("Waiting", "Complete"):
+        return TrainingOutcome(status, evidence.reason, evidence.message)
+    if state == "Waiting":
+        found = f"there are {evidence.windows} windows ({evidence.readings} readings), {evidence.needed} windows are needed"
+        reason = evidence.reason if evidence.reason not in ("", "TooLittleData") else WAITING_FOR_DATA
+        said = evidence.message if reason != WAITING_FOR_DATA else ""
+        return TrainingOutcome(
+            status, reason, said or f"training waits for data: {found}; until then the fallback scorer decides"
+        )
+    return TrainingOutcome(
+        status, "Training", f"{state.lower()}: {evidence.message}" if evidence.message else f"the trainer is {state.lower()}"
+    )
+
+
+def _termination_message(pods: Sequence[Pod]) -> str:
+    newest = max(pods, key=lambda pod: pod.failed_at, default=None)
+    words = newest.termination_message if newest else ""
+    return words if not words or words.endswith((".", "!")) else f"{words}."
+
+
+def _training(state: Any, order: TrainingOrder, reason: str, message: str, attempts: int = 0) -> TrainingOutcome:
+    return TrainingOutcome(TrainingStatus(state=state, job=order.job, attempts=attempts or None), reason, message)
