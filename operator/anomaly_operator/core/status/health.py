@@ -1,6 +1,6 @@
 """The health of the stream and of the scoring, judged from pods and their evidence, in words for people.
 
-Each judgement is the draft of a condition; its `Progress` says whether anything goes on, as kstatus tells "in progress" from "stalled".
+Each judgement is the draft of a condition. Its `Progress` is what kstatus tells "in progress" from "stalled" by.
 """
 
 from dataclasses import dataclass
