@@ -127,7 +127,7 @@ class Membership:
         return lags | dict.fromkeys(self._recovering & lags.keys())
 
     def behind(self, lags: Mapping[int, int | None], now: float) -> dict[int, Behind]:
-        """What `lags` said, and how old that is; `now` in Unix seconds."""
+        """Returns the last result of `lags` and its age; `now` in Unix seconds."""
         return self._reader.behind(lags, now)
 
     def sent(self) -> int:

@@ -212,7 +212,7 @@ class Service:
         return self._topic_partitions > 0
 
     def _look_at_state(self) -> None:
-        """What is remembered stands in a topic that somebody may delete."""
+        """Looks whether the state topic still exists: someone may delete it."""
         if self._membership is None or not self._membership.begun:
             return
         found = self._surroundings.state_topic

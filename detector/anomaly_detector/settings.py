@@ -1,4 +1,4 @@
-"""What the environment of a scoring pod says: folders, names, ports. What a user decides is in `Runtime` and `Assignment`."""
+"""Settings from the environment of a scoring pod: folders, names, ports. A user's decisions are in `Runtime` and `Assignment`."""
 
 import os
 import socket

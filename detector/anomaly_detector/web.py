@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Answer(Struct, frozen=True):
-    """What a request gets."""
+    """The answer to a request."""
 
     status: int
     kind: str

@@ -1,4 +1,4 @@
-"""What the C library's allocator keeps for later is given back to the system.
+"""Returns memory that the C library's allocator keeps for later to the system.
 
 Copies that a checkpoint takes leave holes between what lives on. They are used again, but nobody gives them back: a pod with
 100,000 entities has ten megabytes of them. Giving them back takes a millisecond or two.

@@ -31,7 +31,7 @@ def assignment(folder: Path) -> Assignment:
 
 
 def reason(error: Exception) -> str:
-    """What is wrong with a file, in a line."""
+    """Returns in one line why a file cannot be used."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""What the operator orders, as a file in a mounted folder: the `Assignment`, read again whenever it changes.
+"""Watches the operator's `Assignment`, a file in a mounted folder, and loads it again whenever it changes.
 
 A thread of its own loads what an assignment names, so that a slow model store never holds up the stream; the loop takes over
 what is ready between two batches. A revision that cannot be loaded leaves the one before it at work.
@@ -65,7 +65,7 @@ class Orders:
         self._thread.join()
 
     def take(self) -> Taken | None:
-        """What is to be taken over, once."""
+        """Returns a newly loaded assignment once, else None."""
         with self._lock:
             taken, self._ready = self._ready, None
             return taken

@@ -6,7 +6,7 @@ from anomaly_detector.core.scoring.artifact import MAX_ARCHIVE_BYTES
 
 
 class ArtifactMissingError(Exception):
-    """There is nothing at that place, or it cannot be reached (now); the message says where and why."""
+    """The artifact does not exist or cannot be reached (now); the message says where and why."""
 
 
 def fetch(location: str) -> bytes:

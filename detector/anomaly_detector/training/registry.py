@@ -158,7 +158,7 @@ class Registry:
 
 
 def _message(error: ApiException) -> str:
-    """What the API server said, without headers and JSON around it."""
+    """Returns the API server's message without the headers and JSON around it."""
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

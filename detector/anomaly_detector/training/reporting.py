@@ -1,4 +1,4 @@
-"""What the training pod tells about itself over HTTP: /evidence for the operator, /metrics, /healthz, /readyz."""
+"""Serves the training pod's state over HTTP: /evidence for the operator, /metrics, /healthz, /readyz."""
 
 import threading
 from http.server import ThreadingHTTPServer
@@ -20,7 +20,7 @@ class Progress:
 
     @property
     def evidence(self) -> TrainingEvidence:
-        """What is so now."""
+        """Returns the training's state now."""
         with self._lock:
             return self._evidence
 

@@ -33,13 +33,13 @@ _TIMING: Final[dict[GroupProtocol, dict[str, Any]]] = {
 
 
 def error_of(failure: KafkaException) -> KafkaError:
-    """What an exception of librdkafka's is about."""
+    """Returns the KafkaError that an exception of librdkafka carries."""
     error = failure.args[0]
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
 
 
 def _asked(kafka: KafkaSource, name: str) -> int:
-    """What somebody has set a property to; 0 where nobody has."""
+    """Returns the user's value of a numeric property; 0 where none is set."""
     try:
         return int((kafka.properties or {}).get(name, 0))
     except ValueError:  # librdkafka says what is wrong with it

@@ -1,4 +1,4 @@
-"""What every source of readings gives: messages as Kafka has them, whatever they were kept in. Holds data only."""
+"""The interface of every source of training data: messages as Kafka has them, wherever they are kept. Holds data only."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -21,7 +21,7 @@ class MessageSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is, for people: `topic pump-readings`."""
+        """Names the source for people: `topic pump-readings`."""
 
     @property
     def share_read(self) -> float:
@@ -31,4 +31,4 @@ class MessageSource(Protocol):
         """Everything there is, in order; then None, each time there is nothing more for now, if more may come."""
 
     def again(self) -> Iterator[Messages]:
-        """What `read` gave, once more. For when it was too much to be kept."""
+        """Reads the same messages once more, for data that is too large to be kept."""

@@ -95,7 +95,7 @@ class Topic:
         return self._consumer
 
     def _note(self, error: KafkaError) -> None:
-        """What a client says besides: that it is refused, for one."""
+        """Notes a client's asynchronous error, such as a refusal."""
         if refusals.refusing(error):
             self._refusal = error
 

@@ -76,7 +76,7 @@ def read(runtime: Runtime, since_ms: int | None = None) -> Iterator[Line]:
 
 
 def already(runtime: Runtime) -> set[Origin]:
-    """What has been put back. Raises LettersError."""
+    """Returns which dead letters were put back already. Raises LettersError."""
     return {found.source for found in read(runtime) if found.put_back}
 
 

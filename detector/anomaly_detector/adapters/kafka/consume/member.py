@@ -1,7 +1,7 @@
-"""The consumer as a member of its group. What librdkafka forgets, tells nobody or does late is made up for here.
+"""The consumer as a member of its group, with the repairs that librdkafka's omissions and delays need.
 
-A partition that is assigned stands still until somebody says where it begins. A static member that only closes keeps its place in
-the group: whoever comes back under its name goes on at once. One that leaves for good has to say so.
+An assigned partition is paused until its starting offset is known. A static member that only closes keeps its place in the
+group, so that a process that returns under its name goes on at once; a member that leaves for good says so.
 """
 
 import logging
@@ -29,7 +29,7 @@ _METADATA: Final = b"CGMDv2:"
 
 
 class Member:
-    """It belongs to one thread."""
+    """One membership of one consumer group. An instance belongs to one thread."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Member:
         return begun
 
     def read(self, most: int, seconds: float) -> list[Message]:
-        """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
+        """Returns the messages that have arrived; if there are none, waits up to so many seconds for the first."""
         found, self._early = [*self._early, *self._there(most)], []
         if self._asleep is not None and (not found or time.monotonic() - self._asleep > _DROWSY_SECONDS):
             self._wake()
@@ -113,11 +113,11 @@ class Member:
         return found
 
     def pause(self, partitions: Iterable[int]) -> None:
-        """They stand still."""
+        """Pauses fetching of these partitions."""
         self._consumer.pause(self._places(partitions))
 
     def resume(self, partitions: Iterable[int]) -> None:
-        """They go on."""
+        """Resumes fetching of these partitions."""
         self._consumer.resume(self._places(partitions))
         self._drowse()
 
@@ -150,7 +150,7 @@ class Member:
             self.one(_LOOK_SECONDS)  # what still comes is for those who read on
 
     def _there(self, most: int) -> list[Message]:
-        """What is there already."""
+        """Returns the messages that have arrived, without waiting."""
         found = self._consumer.consume(most, 0)
         self._raise()
         return found
@@ -158,7 +158,7 @@ class Member:
     def _heard(
         self, callback: Callable[[Consumer, list[TopicPartition]], None]
     ) -> Callable[[Consumer, list[TopicPartition]], None]:
-        """What a callback raises is raised behind the call that it came in: of some exceptions the client (2.16, before Python
+        """Raises a callback's exception after the call in which it occurred: of some exceptions the client (2.16, before Python
         3.12) keeps nothing but the text, and raises a SystemError about that.
         """
 
@@ -189,7 +189,7 @@ class Member:
         return bool(told and told.startswith(_METADATA) and struct.unpack_from("=i", told, len(_METADATA))[0] > 0)
 
     def _drowse(self) -> None:
-        """Somebody may have to be woken."""
+        """Notes since when fetch threads may be asleep; `_wake` asks their leaders."""
         if self._asleep is None:
             self._asleep = time.monotonic()
 

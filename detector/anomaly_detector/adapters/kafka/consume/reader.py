@@ -69,7 +69,7 @@ def _headers_of(messages: Sequence[Message]) -> Headers:
 
 
 class Reader:
-    """What a member of the group reads. It belongs to one thread."""
+    """Reads batches of columns through a group member. An instance belongs to one thread."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Reader:
             self._member.pause(begun)
 
     def read(self, most: int, seconds: float) -> Read | None:
-        """What is there, at once; if nothing is, it waits for a first message up to so many seconds."""
+        """Returns the messages that have arrived; if there are none, waits up to so many seconds for the first."""
         if self._held:
             self._member.resume(self._next)
             self._held = False

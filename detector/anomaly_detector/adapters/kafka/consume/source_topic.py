@@ -1,4 +1,4 @@
-"""What the broker says of the source topic: which topic it is, who leads its partitions, and where they end."""
+"""Asks the broker about the source topic: its id, the leaders of its partitions, and their end offsets."""
 
 from collections.abc import Mapping
 from typing import Final

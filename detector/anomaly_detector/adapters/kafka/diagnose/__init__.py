@@ -1,1 +1,1 @@
-"""What is wrong with a broker, a topic or a permission, in sentences that say what to do."""
+"""Diagnoses of brokers, topics and permissions, in sentences that say what to do."""

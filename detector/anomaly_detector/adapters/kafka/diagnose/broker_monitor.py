@@ -288,7 +288,7 @@ class Surroundings:
 
 
 def _ask(client: AdminClient, topic: str) -> tuple[KafkaError | None, int]:
-    """What is wrong with a topic, and how many partitions it has."""
+    """Returns the diagnosis of a topic and its number of partitions."""
     try:
         found = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic]
     except KafkaException as failure:

@@ -43,7 +43,7 @@ def unreachable(runtime: Runtime, said: str) -> Finding:
 
 
 def missing(runtime: Runtime, topic: str, state: SourceState, field: str) -> Finding:
-    """There is no such topic; `field` of the spec names it."""
+    """Diagnosis of a topic that does not exist; `field` of the spec names it."""
     where = runtime.kafka.bootstrap_servers
     text = f"topic {topic} does not exist at {where}: create it or change {field}; it is looked for all the time"
     return Finding(state, text)
@@ -64,7 +64,7 @@ def leaderless(topic: str, which: Sequence[int], partitions: int) -> Finding:
 
 
 def stateless(runtime: Runtime, error: KafkaError, wanted: int) -> Finding:
-    """There is no state topic, and none can be made."""
+    """Diagnosis of a state topic that does not exist and cannot be created."""
     text = (
         f"the state topic {runtime.state_topic} cannot be made or read at {runtime.kafka.bootstrap_servers}: {error.str()}; "
         f"create it with {wanted} partitions and cleanup.policy=compact, or let the detector create and alter it; it is tried "
@@ -83,7 +83,7 @@ def forgetful(runtime: Runtime, policy: str, partitions: int) -> Finding:
 
 
 def refused(runtime: Runtime, error: KafkaError, topic: str) -> Finding:
-    """What we may not; `topic` is what was asked for last."""
+    """Diagnosis of a refused request; `topic` was asked for last."""
     if error.code() == KafkaError._FATAL:
         return _expelled(runtime, error)
     refusal = refusals.explained(runtime.kafka, error, topic, runtime.group_id)

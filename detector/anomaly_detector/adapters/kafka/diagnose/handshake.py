@@ -23,7 +23,7 @@ _VALIDITY: Final = re.compile(rb"\x30.((?:\x17\x0d|\x18\x0f)\d{12,14}Z)((?:\x17\
 
 
 def diagnosis(kafka: KafkaSource, address: str) -> str:
-    """What is wrong between this pod and the listener at `address` (host:port), and what to do; empty when it is not TLS."""
+    """Returns the fault between this pod and the listener at `address` (host:port), and what to do; empty when it is not TLS."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:

@@ -1,4 +1,4 @@
-"""What a client is refused, and what is to be done about it, in words for people. Shared by scoring and training pods.
+"""Explains why a client is refused and what to do about it, in words for people. Shared by scoring and training pods.
 
 The words of a broker are passed on; what a Secret holds never is, only its name and that of the key.
 """
@@ -32,7 +32,7 @@ _OUT_OF_TURN: Final = "not valid in current SASL state"
 
 
 class Refusal(Struct, frozen=True):
-    """What does not let us in."""
+    """The part that refused the client: network, TLS, SASL or access list."""
 
     state: SourceState
     message: str
@@ -60,7 +60,7 @@ def passing(error: KafkaError) -> bool:
 
 
 def explained(kafka: KafkaSource, error: KafkaError, topic: str, group: str) -> Refusal:
-    """What was refused, and what to do; `topic` is what was asked for last."""
+    """Returns what was refused and what to do; `topic` was asked for last."""
     if error.code() in TLS or _about_certificates(error) is not None:
         return Refusal(SourceState.NOT_AUTHORIZED, _of_tls(kafka, error))
     if error.code() in AUTHENTICATION:
@@ -91,7 +91,7 @@ def suspicion(kafka: KafkaSource, said: str) -> str:
 
 
 def words(error: KafkaError) -> str:
-    """What a client says, without how long it took, which differs each time."""
+    """Returns a client's message without durations, which differ each time."""
     return _HOW_LONG.sub("", error.str())
 
 
@@ -130,7 +130,7 @@ def _first(kafka: KafkaSource) -> str:
 
 
 def _about_certificates(error: KafkaError) -> str | None:
-    """What a broker says of our certificate: librdkafka takes it for an interrupted connection."""
+    """Explains a TLS alert about the client's certificate, which librdkafka reports as an interrupted connection."""
     if error.code() != KafkaError._TRANSPORT:
         return None
     found = _CERTIFICATE.search(error.str())

@@ -1,4 +1,4 @@
-"""What the brokers' access lists allow: found out before the first alert, not by it. Brokers that cannot say are believed.
+"""Asks what the brokers' access lists allow, before the first alert needs it. Brokers that cannot say are believed.
 
 | on | for |
 | --- | --- |
@@ -44,7 +44,7 @@ def lacking(asker: Asker, runtime: Runtime) -> Refusal | None:
 
 
 def _of_topics(client: AdminClient, topics: list[str]) -> dict[str, set[AclOperation]]:
-    """What may be done with each; empty where nobody says."""
+    """Returns the allowed operations of each topic; empty where the broker does not say."""
     asked: dict[str, Any] = client.describe_topics(
         TopicCollection(topics), include_authorized_operations=True, request_timeout=_SECONDS
     )

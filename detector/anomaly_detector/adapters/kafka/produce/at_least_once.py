@@ -93,7 +93,7 @@ class AtLeastOnce:
                 return Progress.WAITING
 
     def close(self) -> None:
-        """What has not arrived will be decided again."""
+        """Ends the producer; records that have not arrived are decided again by the next owner."""
         self._writer.discard()
         self._memory.close()
 

@@ -15,7 +15,7 @@ from anomaly_detector.adapters.kafka.security import access
 
 
 class Connections:
-    """They have the credentials of the moment at which they are made."""
+    """Clients of one stay in the group, with the credentials of the moment at which they are made."""
 
     def __init__(self, runtime: Runtime, pod: str, listener: Callable[[str], Callable[[KafkaError], None]]) -> None:
         """`listener` gives, for a fingerprint of credentials, who hears of the errors of clients with them.

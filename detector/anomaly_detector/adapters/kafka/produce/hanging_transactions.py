@@ -1,4 +1,4 @@
-"""Ends transactions that pods left open which are gone: until then nobody is told where their partitions stand.
+"""Aborts transactions that pods which are gone left open: until then the positions of their partitions are withheld.
 
     pod-a   begin . produce . offsets . [killed]
     pod-b                                  assigned . . . . . . . . . . . . . . . . . . . . . recovered
@@ -24,7 +24,7 @@ _ASK_SECONDS: Final = 3.0
 
 
 class Leftovers:
-    """It belongs to one thread."""
+    """Finds and aborts the hanging transactions of other pods. An instance belongs to one thread."""
 
     def __init__(self, runtime: Runtime, pod: str) -> None:
         """`pod` is the name that the group knows us by."""
@@ -39,7 +39,7 @@ class Leftovers:
             log.debug("whether a pod that is gone holds partitions up cannot be seen: %s", failure)
 
     def _signers(self, partitions: Iterable[int]) -> set[str]:
-        """Who committed the positions of these partitions."""
+        """Returns the names of the pods that committed the positions of these partitions."""
         settings = clients.recovery(self._runtime, self._pod) | {"isolation.level": "read_uncommitted"}
         consumer = Consumer(settings)
         try:
@@ -49,7 +49,7 @@ class Leftovers:
             consumer.close()
 
     def _gone(self, names: set[str]) -> set[str]:
-        """Those that the group does not know any more, provided that it knows us: else it has just begun to remember."""
+        """Returns the pods that the group has lost, provided that it knows us: a coordinator that just moved knows nobody."""
         if not names - {self._pod}:
             return set()
         found = Asker(clients.looking(self._runtime, self._pod, create=False)).group(self._runtime.group_id, _ASK_SECONDS)

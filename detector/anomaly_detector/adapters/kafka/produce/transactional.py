@@ -39,7 +39,7 @@ class Transactional(Producer):
 
 
 class _Ear(logging.Logger):
-    """What librdkafka logs: a connection that was closed is told as an error in some cases only."""
+    """Listens to librdkafka's log: only some closed connections are reported as errors."""
 
     def __init__(self, more: bool) -> None:  # noqa: FBT001 - nobody else makes one
         """`more`: whether to hand on all of it, not only what is critical."""

@@ -23,7 +23,7 @@ _A_LITTLE: Final = 0.9
 
 
 class Terms:
-    """What the dead-letter topic takes, learnt from what it refused: so that not every record is refused once.
+    """Limits of the dead-letter topic, learnt from refusals, so that not every record is refused once.
 
     A whole batch is refused for one record: only the largest of what was refused are cut, and it is tried again. A compacted
     topic takes nothing without a key. What cannot be written in any form is left out, counted, and said in the log.

@@ -25,7 +25,7 @@ Token = tuple[str, float, str, dict[str, str]]
 
 
 class TokenError(Exception):
-    """There is no token; the message says why, and what to do."""
+    """No token could be had; the message says why, and what to do."""
 
 
 class Tokens:
@@ -61,7 +61,7 @@ _KNOWN: Final[dict[str, Tokens]] = {}
 
 
 def tokens(oauth: OAuth, folder: Path) -> Tokens:
-    """Those of this process: the same ones whenever it is asked for the same."""
+    """Returns the token source of this process for these settings; equal settings share one."""
     return _KNOWN.setdefault(f"{oauth.model_dump_json()} {folder}", Tokens(oauth, folder))
 
 

@@ -183,7 +183,7 @@ class Recovery:
         return {place.partition: _known(answer.result().offset) for place, answer in answers.items()}  # type: ignore[attr-defined]
 
     def _some(self) -> list[Message]:
-        """What is there, as soon as anything is: a call for many messages waits for all of them, or for its time to be over."""
+        """Returns records as soon as any have arrived; one call for many would wait for all of them or its timeout."""
         first = self._consumer.poll(_WAIT_SECONDS)
         if first is None:
             return []

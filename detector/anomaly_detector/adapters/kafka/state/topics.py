@@ -55,6 +55,6 @@ def ensure_state_topic(admin: AdminClient, runtime: Runtime, partitions: int, th
 
 
 def policy(admin: AdminClient, topic: str, seconds: float) -> str:
-    """What the brokers do with old records of a topic: its `cleanup.policy`. Raises KafkaException, where we may not ask, too."""
+    """Returns the `cleanup.policy` of a topic. Raises KafkaException, where we may not ask, too."""
     [future] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)], request_timeout=seconds).values()
     return str(future.result(2 * seconds)[_POLICY].value)
