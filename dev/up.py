@@ -56,7 +56,7 @@ def _write_topic_command(path: Path) -> None:
 
 
 def next_steps(around: Surroundings) -> str:
-    """What to type now."""
+    """Returns what to type now."""
     return f"""
 Everything is up. In this shell:
 

@@ -1,4 +1,4 @@
-"""What goes wrong with pumps: each kind as a change of healthy readings, and a plan of when which pump has which.
+"""Faults of the pumps: each kind as a change of healthy readings, and a plan of when which pump has which.
 
 Every value of a fault may occur in a healthy pump, at another time or in other company, except where the kind says so.
 """

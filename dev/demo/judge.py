@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of every anomaly and every alert."""
+    """The fate of every anomaly and every alert."""
 
     findings: tuple[Finding, ...]
     false: tuple[Opened, ...]

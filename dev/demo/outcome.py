@@ -1,4 +1,4 @@
-"""What a run of the demo came to: the table, the figures, and what is not as good as promised. Pure."""
+"""The outcome of a demo's run: the table, the figures, and what falls short of the promise. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dev.demo.judge import Finding, Verdict, percentile
 
 @dataclass(frozen=True)
 class Promise:
-    """What a run is held to."""
+    """The figures that a run is held to."""
 
     found_share: float
     """Of each kind."""
@@ -52,11 +52,11 @@ class Outcome:
     """Readings of an entity a second of wall time."""
 
     def failures(self, promise: Promise) -> list[str]:
-        """What was missed or alerted for nothing beyond what is promised, a sentence each: it did not work."""
+        """Returns what was missed or alerted for nothing beyond what is promised, a sentence each: it did not work."""
         return list(self._wrong(promise))
 
     def excesses(self, promise: Promise) -> list[str]:
-        """What took longer or more than is promised, a sentence each; a busy machine may do that."""
+        """Returns what took longer or more than is promised, a sentence each; a busy machine may do that."""
         return list(self._exceeded(promise))
 
     def _wrong(self, promise: Promise) -> Iterator[str]:

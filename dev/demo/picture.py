@@ -1,4 +1,4 @@
-"""What there is to see at one moment, put together from producer, detector and alerts. Pure; screens draw it."""
+"""The picture of one moment, put together from producer, detector and alerts. Pure; screens draw it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def clock(time: float) -> str:
 
 
 def described(alert: Alert) -> str:
-    """What an alert says, in a few words."""
+    """Returns what an alert says, in a few words."""
     top = alert.data.contributors[0] if alert.data.contributors else None
     why = f", {top.feature} {top.actual:g} instead of {top.expected:.4g}" if top else ""
     return f"{alert.data.severity}, score {alert.data.score:.1f}{why}"

@@ -21,7 +21,7 @@ class Screen(Protocol):
         ...
 
     def show(self, picture: Picture) -> None:
-        """What there is to see has changed."""
+        """Returns what there is to see has changed."""
         ...
 
     def end(self, outcome: Outcome, promise: Promise) -> None:
@@ -45,7 +45,7 @@ class Lines:
         plain(step)
 
     def show(self, picture: Picture) -> None:
-        """What is new since the last picture."""
+        """Returns what is new since the last picture."""
         self._once("phase", picture.phase, picture)
         self._conditions(picture)
         training = picture.seen.status.training
@@ -71,7 +71,7 @@ class Lines:
             self._say(picture, f"ALERT   {opened.entity:<8} {when}  {described(alert)}  [{about}]")
 
     def _conditions(self, picture: Picture) -> None:
-        """Those that changed; what several say alike is said once."""
+        """Returns those that changed; what several say alike is said once."""
         said = set()
         for condition in picture.seen.status.conditions or []:
             text = f"{condition.type}={condition.status} {condition.reason}"
@@ -104,7 +104,7 @@ class Lines:
         sys.stdout.flush()
 
     def close(self) -> None:
-        """There is nothing to leave."""
+        """Does nothing: a plain screen has no state to restore."""
 
 
 def suitable() -> Screen:

@@ -26,7 +26,7 @@ _PATIENCE_WITH_STALLED = 15.0
 
 
 class DemoFailed(Exception):  # noqa: N818 - it is what the demo did
-    """It did not work; the message says what to look at."""
+    """The demo failed; the message says what to look at."""
 
 
 class Story:
@@ -60,7 +60,7 @@ class Story:
             return self._play()
 
     def _clear_away(self) -> None:
-        """What an earlier run left."""
+        """Returns what an earlier run left."""
         cluster = self._around.cluster
         labels = "pod-security.kubernetes.io/enforce=restricted"
         if cluster.run("get", "namespace", NAMESPACE).returncode != 0:

@@ -49,7 +49,7 @@ def down(name: str, tell: Tell) -> bool:
 
 
 def status(name: str) -> dict[str, dict[str, Any]] | None:
-    """What each component is doing (empty with kind, whose business it is); None if the cluster is not up."""
+    """Returns what each component is doing (empty with kind, whose business it is); None if the cluster is not up."""
     if uses_kind():
         return {} if kind.is_up(name, silent) else None
     return group.status(own.state_of(name)) if group.is_up(own.state_of(name)) else None

@@ -20,11 +20,11 @@ class Cluster:
         return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """What kubectl prints; RuntimeError with what it said when it fails."""
+        """Returns what kubectl prints; RuntimeError with what it said when it fails."""
         return _output("kubectl", self.run(*arguments, stdin=stdin))
 
     def helm(self, *arguments: str) -> str:
-        """What Helm prints; RuntimeError with what it said when it fails."""
+        """Returns what Helm prints; RuntimeError with what it said when it fails."""
         command = [self.helm_path, "--kubeconfig", self.kubeconfig, *arguments]
         return _output("helm", subprocess.run(command, capture_output=True, text=True, check=False))
 

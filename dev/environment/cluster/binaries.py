@@ -69,7 +69,7 @@ def kind(tell: Tell) -> str:
 
 
 def go(where: Path, *arguments: str, **environment: str) -> str:
-    """What Go's command prints; RuntimeError with what it said when it fails or is missing."""
+    """Returns what Go's command prints; RuntimeError with what it said when it fails or is missing."""
     if shutil.which("go") is None:
         raise RuntimeError("Go is missing: install Go 1.26 or newer (https://go.dev/dl), or start a Docker engine")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Who serves external metrics on this machine's loopback serves them to a control plane: autoscalers of its find them."""
+"""Registers a server of external metrics on this machine's loopback with a control plane: autoscalers of its find them."""
 
 from __future__ import annotations
 

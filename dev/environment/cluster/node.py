@@ -27,7 +27,7 @@ def containerd_socket(folder: Path) -> Path:
 
 
 def ctr(folder: Path, *arguments: str) -> str:
-    """What containerd's client prints, in the namespace of Kubernetes' images."""
+    """Returns what containerd's client prints, in the namespace of Kubernetes' images."""
     command = ["ctr", "--address", str(containerd_socket(folder)), "--namespace", "k8s.io", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""What goes into an image: the files, always with the same times, and their digests, which are the images' tags."""
+"""Build contexts of the images: the files, always with the same times, and their digests, which are the images' tags."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Authority:
 
     @property
     def certificate(self) -> str:
-        """What others are to trust."""
+        """Returns what others are to trust."""
         return (self._folder / "ca.crt").read_text()
 
     def server(self, *alternatives: str) -> Pair:

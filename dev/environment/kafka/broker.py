@@ -44,7 +44,7 @@ class Broker:
 
     @property
     def log(self) -> Path:
-        """What it says of itself."""
+        """Returns what it says of itself."""
         return self.state.log(self.name)
 
     def kill(self) -> None:
@@ -65,7 +65,7 @@ class Broker:
         group.wait_until(self.state, self.name, "Ready", START_SECONDS)
 
     def pause(self) -> None:
-        """It answers nobody, and nobody is told."""
+        """Stops the broker's process without ending it: it answers nobody."""
         group.send_signal(self.state, self.name, signal.SIGSTOP, final=False)
 
     def resume(self) -> None:
@@ -93,7 +93,7 @@ def component(
 
 
 def settings(listeners: list[Listener], controller: int, data: str, overrides: Mapping[str, str]) -> dict[str, str]:
-    """Those of a broker alone; the first listener is its own, too."""
+    """Returns those of a broker alone; the first listener is its own, too."""
     protocols = [f"{item.name}:{item.protocol}" for item in listeners]
     return {
         **jars.quorum(controller),

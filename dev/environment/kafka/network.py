@@ -24,7 +24,7 @@ _CHUNK = 1 << 17
 
 
 class Weather(Enum):
-    """What befalls the bytes of a connection."""
+    """A disturbance of a connection's bytes."""
 
     FAIR = auto()
     SLOW = auto()
@@ -67,7 +67,7 @@ class Link:
 
     @property
     def address(self) -> str:
-        """What clients connect to."""
+        """Returns what clients connect to."""
         return self.listener.advertised
 
     def turn(self, weather: Weather, delay: float = 0.0, share: tuple[int, int] = (1, 0)) -> None:

@@ -118,7 +118,7 @@ def may_read_keys(folder: Path) -> str:
 
 
 def settings(folder: Path, users: Mapping[str, str], sessions: Mapping[str, float]) -> dict[str, str]:
-    """What differs from a broker that takes everyone. `folder` has the FILES; `sessions`: by listener, how long they last."""
+    """Returns the settings of a broker that asks for names. `folder` has the FILES; `sessions`: seconds by listener."""
     found: dict[str, str] = {}
     for listener, seconds in sessions.items():
         found |= _names(listener, users, (folder / _KEYS).as_uri(), seconds)

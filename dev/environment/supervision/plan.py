@@ -1,4 +1,4 @@
-"""What is to run: the components, in the order in which each needs the one before."""
+"""The components to run, in the order in which each needs the one before."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class State:
 
     @property
     def complaints(self) -> Path:
-        """What the keeper and the supervisor print; outlives them when they failed, until the next up or down."""
+        """Returns what the keeper and the supervisor print; outlives them when they failed, until the next up or down."""
         return self.root() / f"{self.id}.log"
 
     @property

@@ -109,7 +109,7 @@ def contestants(stand: Stand, scale: Scale, quix: Path) -> dict[str, Contestant]
 
 
 def _measured(command: list[str]) -> dict[str, Any]:
-    """What the process printed last. RuntimeError when it failed."""
+    """Returns what the process printed last. RuntimeError when it failed."""
     done = subprocess.run(
         [*LEASHED, *command], cwd=ROOT, env={**os.environ, **_ONE_THREAD}, capture_output=True, text=True, check=False
     )

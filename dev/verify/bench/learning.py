@@ -61,7 +61,7 @@ def _sample() -> Sample:
 
 
 def _healthy() -> Iterator[Messages]:
-    """What pumps send while nothing is wrong with them."""
+    """Returns what pumps send while nothing is wrong with them."""
     readings = Readings(_ENTITIES)
     stream = ((entity, tick, key, value) for tick in range(_TICKS) for entity, key, value in readings.tick(tick))
     healthy = ((value, key) for entity, tick, key, value in stream if not readings.broken(entity, tick))

@@ -166,7 +166,7 @@ def _read(rows: list[tuple[int, bytes, bytes]], offsets: Int64) -> Read:
 
 
 def _pour(stream: Stream, readings: Readings, ticks: range, most: int | None = None) -> dict[str, float]:
-    """What it took and led to."""
+    """Returns what it took and led to."""
     found = {"cpu": 0.0, "readings": 0, "windows": 0, "evicted": 0}
     for read in _reads(readings, ticks):
         messages = read.messages if most is None else read.select(np.arange(len(read)) < most).messages

@@ -1,4 +1,4 @@
-"""What is measured of the scoring pod: rate, memory, start, and the time from a reading to its alert."""
+"""Measurements of the scoring pod: rate, memory, start, and the time from a reading to its alert."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Readings:
 
 
 def _texts(values: list[list[float]], vibration: float) -> list[bytes]:
-    """What follows the time, there and back again, so that the end fits the beginning."""
+    """Returns what follows the time, there and back again, so that the end fits the beginning."""
     texts = [
         (
             f'"sensors":{{"temperature":{row[0]:.2f},"pressure":{row[1]:.3f},"vibration":{row[2] * vibration:.3f},'

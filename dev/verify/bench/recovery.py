@@ -43,7 +43,7 @@ _OVERRIDES: Final = {"offsets.topic.num.partitions": "1", "group.initial.rebalan
 
 @dataclass(frozen=True)
 class Kill:
-    """What one kill led to."""
+    """The times that one kill led to."""
 
     first: float
     """Seconds from the kill to the first window that is decided again."""

@@ -38,7 +38,7 @@ def moment(value: bytes) -> float:
 
 @contextmanager
 def running(bootstrap: str, topic: str, delivery: Delivery) -> Iterator[None]:
-    """It relays for as long as the context lives."""
+    """Runs a relay for as long as the context lives."""
     command = [*LEASHED, sys.executable, "-m", "dev.verify.bench.relay", bootstrap, topic, delivery.value]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None, "it is a pipe"

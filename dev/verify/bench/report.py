@@ -1,4 +1,4 @@
-"""What was measured, for people (tables) and for programs (bench.json), beside what was asked."""
+"""The report of a benchmark: tables for people, bench.json for programs, each figure beside the one asked for."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def medians(found: list[dict[str, float]]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """What it ran on."""
+    """Returns what it ran on."""
     model = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     memory = next(int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal"))
     return {

@@ -1,4 +1,4 @@
-"""What the contest needs beside a broker: the environment of another library, and a trained model."""
+"""Further needs of the contest beside a broker: the environment of another library, and a trained model."""
 
 from __future__ import annotations
 

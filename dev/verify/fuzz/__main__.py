@@ -28,7 +28,7 @@ _SLOW_SECONDS: Final = 5
 
 
 def seeds(folder: Path) -> None:
-    """What the property tests begin with, for each pipeline, as the target reads it."""
+    """Returns what the property tests begin with, for each pipeline, as the target reads it."""
     folder.mkdir(parents=True, exist_ok=True)
     plain_ones = [value for value in WHOLE if value and len(value) < _LONGEST]
     found = [bytes([place | 128]) + value + b"\n" + value for place, value in enumerate(GOOD)]

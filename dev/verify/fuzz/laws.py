@@ -1,4 +1,4 @@
-"""What holds for any messages at all, checked by running them through the detector. An AssertionError says which law was broken.
+"""Laws that hold for any messages, checked by running them through the detector. An AssertionError says which one was broken.
 
 every message is read or refused, with a reason      what is refused can be written down, corrected and read again
 a message is read alone as among others              however the stream is cut, the same alerts and rejects come of it

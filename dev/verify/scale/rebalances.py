@@ -1,4 +1,4 @@
-"""What joins, leaves and kills stop: a steady stream over all partitions, pods that come and go, and every commit's time.
+"""Joins, leaves, kills and what each stops: a steady stream over all partitions, pods that come and go, every commit's time.
 
 A partition is moved by an event if it has another owner afterwards, or if its owner was killed. All others should not notice.
 """
@@ -43,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Pause:
-    """What an event stopped, in seconds."""
+    """Seconds for which an event stopped partitions."""
 
     title: str
     unmoved: float

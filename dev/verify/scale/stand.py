@@ -118,7 +118,7 @@ class Stand:
 
 
 def until(look: Callable[[], _Found | None], sentence: str, seconds: float = SETTLE_SECONDS) -> _Found:
-    """What `look` finds. TimeoutError with the sentence when it finds nothing."""
+    """Returns what `look` finds. TimeoutError with the sentence when it finds nothing."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

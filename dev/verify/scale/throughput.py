@@ -1,4 +1,4 @@
-"""What a reading costs, and how many a second there are, with 1, 2, 4 and 8 pods that read the same full topic."""
+"""Measures the cost of a reading and the rate with 1, 2, 4 and 8 pods that read the same full topic."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Acting:
             self.wait_until(min(at for at, _ in self._later))
 
     def do(self, event: Event) -> None:
-        """What an event says, if there is anybody to whom it can happen."""
+        """Carries out an event, if there is a pod to which it can happen."""
         running = [member for member in self.members if member.running]
         if event.act in (Act.BROKER_KILL, Act.BROKER_STOP, Act.BROKER_PAUSE):
             self._do_to_broker(event)
@@ -100,7 +100,7 @@ class Acting:
             member.tell()
 
     def kill(self) -> None:
-        """Whoever is left; and the network is fair for those who come next."""
+        """Kills the pods that are left and clears the network for the next ones."""
         for member in self.members:
             member.kill()
         for link in self._ground.links:

@@ -37,7 +37,7 @@ _ASK_SECONDS = 20.0
 
 @dataclass
 class Found:
-    """What came of it."""
+    """The result of one run of commits."""
 
     commits: int = 0
     stays: int = 0
@@ -65,7 +65,7 @@ class Found:
 
 
 class Commits:
-    """What a pod's delivery goes through. It belongs to one thread."""
+    """Drives a pod's delivery. An instance belongs to one thread."""
 
     def __init__(self, bootstrap: str, link: Link, seed: int) -> None:
         self.found = Found()

@@ -23,7 +23,7 @@ _FURTHER = 3
 
 
 class Feed:
-    """It reaches the broker directly, whatever the network is like."""
+    """Feeds readings to the broker directly, past the disturbed network."""
 
     def __init__(self, runtime: Runtime, seed: int, patience_seconds: float, rate: float = RATE) -> None:
         """`rate`: messages a second."""
@@ -83,7 +83,7 @@ class Feed:
         return [*self._failed, f"not all was decided within {self._patience:.0f} s: {left}"]
 
     def group(self) -> str:
-        """What the coordinator says of the pods' group."""
+        """Returns what the coordinator says of the pods' group."""
         try:
             found = Asker({"bootstrap.servers": self._bootstrap}).group(self._runtime.group_id, _ASK_SECONDS)
         except KafkaException as failure:
@@ -119,7 +119,7 @@ class Feed:
             self._failed.append(f"{len(left)} messages could not be produced")
 
     def _not_there(self, messages: list[recording.Message]) -> dict[int, recording.Message]:
-        """What the topic lacks: an idempotent producer keeps the order of each partition, so that is the end of each."""
+        """Returns what the topic lacks: an idempotent producer keeps the order of each partition, so that is the end of each."""
         there = self._ends()
         lacking = {}
         for number, message in enumerate(messages):

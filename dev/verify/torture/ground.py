@@ -132,7 +132,7 @@ def ground(name: str, tell: Tell = silent) -> Iterator[Ground]:
 
 
 def _let_go(consumer: Consumer) -> None:
-    """It would wait for answers."""
+    """Drops a client without closing it: closing would wait for answers."""
     threading.Thread(target=consumer.close, daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""What the pods are told: revisions that differ in all that may change in the middle, and the runtime with short timeouts."""
+"""Assignments for the pods: revisions that differ in all that may change in the middle, and the runtime with short timeouts."""
 
 from __future__ import annotations
 

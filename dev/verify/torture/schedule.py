@@ -1,4 +1,4 @@
-"""What is done to the pods, the broker and the network between them, and when: drawn from a seed. It does nothing itself."""
+"""A schedule of events for the pods, the broker and the network between them, drawn from a seed. It does nothing itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONSUMER = 0.2
 
 
 class Act(StrEnum):
-    """What happens."""
+    """Kinds of event."""
 
     KILL = "kill -9, then start again under the same name"
     REPLACE = "kill -9, and another pod is started"

@@ -1,4 +1,4 @@
-"""What the topics hold afterwards against what they must hold: the stream decided in one process, by the same revisions.
+"""Compares the topics afterwards with what they must hold: the stream decided in one process, by the same revisions.
 
 Where revisions changed is read from the state topic; everything else follows from the readings. Nothing is left to tolerance:
 the same alerts, byte for byte, in the same order for each entity, and each dead letter once. At least once, what is there
@@ -42,7 +42,7 @@ Alerts = dict[str, list[Record]]
 
 @dataclass(frozen=True)
 class Found:
-    """What the topics hold, read committed."""
+    """The records of the topics, read committed."""
 
     source: dict[int, list[Message]]
     facts: dict[int, list[Fact]]
@@ -108,7 +108,7 @@ def read(bootstrap: str, topic: str) -> dict[int, list[Message]]:
 
 
 def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counter[tuple[int, int]]]:
-    """What one process makes of the stream."""
+    """Returns what one process makes of the stream."""
     revisions = {order.stable.digest: load(order.stable, order.artifacts) for order in orders}
     alerts: Alerts = defaultdict(list)
     dead: Counter[tuple[int, int]] = Counter()
@@ -137,7 +137,7 @@ def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counte
 
 
 def judge(found: Found, orders: Sequence[Assignment], delivery: Delivery) -> list[str]:
-    """What is wrong, a line each; nothing if all is well."""
+    """Returns what is wrong, a line each; nothing if all is well."""
     alerts, dead = expected(found, orders)
     there, buried = found.alerts, found.dead
     if delivery is Delivery.AT_LEAST_ONCE:
@@ -163,7 +163,7 @@ def _id(record: Record) -> str:
 
 
 def differences(there: Alerts, meant: Mapping[str, list[Record]]) -> list[str]:
-    """What is wrong, a line each; nothing if all is well."""
+    """Returns what is wrong, a line each; nothing if all is well."""
     wrong = []
     for entity in sorted(there.keys() | meant.keys()):
         have, want = there.get(entity, []), meant.get(entity, [])
