@@ -12,14 +12,19 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from anomaly_api.policy import Threshold
+from anomaly_api.policy import Budget, Threshold
 from anomaly_api.schema import Contract, list_map, seconds
 from anomaly_api.source import Name
 
 MAX_PEAKS: Final = 256
+"""Peaks that are kept one by one: enough to fit a tail to."""
+MAX_FURTHER_PEAKS: Final = 64
+REACH: Final = 10.0
+"""A budget is honoured up to so many times the entity-time that was held out; rarer episodes cannot be known from it."""
 _TAIL_SHARE: Final = 4
 _FEWEST: Final = 10
 _SHAPES: Final = (0.1, 0.5)
+_SMALLEST: Final = 1e-12
 
 
 class Quantile(Contract):
@@ -29,6 +34,15 @@ class Quantile(Contract):
     """Between 0 and 1."""
     score: float
     """Score at this level, as the model computes it."""
+
+
+class RankedPeak(Contract):
+    """One point of the peaks beyond those that are kept one by one."""
+
+    rank: int
+    """So many excursions were at least as high."""
+    score: float
+    """Height of the lowest of them."""
 
 
 class Calibration(Contract):
@@ -50,6 +64,9 @@ class Calibration(Contract):
     """The distribution, by rising level from 0 to 1."""
     peaks: Annotated[list[float], Field(max_length=MAX_PEAKS)]
     """Largest score of each separate excursion of an entity, falling: what an episode would have been."""
+    further_peaks: Annotated[list[RankedPeak], Field(max_length=MAX_FURTHER_PEAKS)] | None = None
+    """Excursions lower than those in `peaks`, at growing ranks: where many entities are watched, a budget tolerates more than
+    `peaks` holds."""
 
 
 Calibrations = Annotated[list[Calibration], Field(min_length=1, max_length=8, json_schema_extra=list_map("window"))]
@@ -76,6 +93,13 @@ class WindowThreshold(Contract):
     """How it came about."""
     asked: str
     """What was asked for, for people: `1/1w`, `0.999`, `3`."""
+    asked_episodes: float | None = None
+    """False episodes an entity in the budget's `per` that were asked for. Unset where no budget was asked for."""
+    expected_episodes: float | None = None
+    """The same as they are to be expected at `value`. More than were asked for while the held-out part is too short to know
+    what is rarer."""
+    exposure_seconds: float | None = None
+    """Event time that was held out, added up over entities: what the estimate stands on."""
 
 
 def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThreshold:
@@ -86,10 +110,8 @@ def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThresh
     if not calibration.quantiles:
         raise ValueError(f"window {calibration.window} has no held-out scores: train again with more data")
     if asked.budget is not None:
-        tolerated = asked.budget.episodes * calibration.entity_seconds / seconds(asked.budget.per)
-        value, source = max(_level_of_peaks(calibration.peaks, tolerated), calibration.mean), ThresholdSource.BUDGET
-        text = f"{asked.budget.episodes}/{asked.budget.per}"
-    elif asked.quantile is not None:
+        return _of_budget(asked.budget, calibration)
+    if asked.quantile is not None:
         value, source, text = _quantile(calibration.quantiles, asked.quantile), ThresholdSource.QUANTILE, f"{asked.quantile:g}"
     elif asked.standard_deviations is not None:
         value = calibration.mean + asked.standard_deviations * calibration.standard_deviation
@@ -97,7 +119,33 @@ def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThresh
     else:
         assert asked.value is not None, "the API server admits exactly one"
         value, source, text = asked.value, ThresholdSource.VALUE, f"{asked.value:g}"
-    return WindowThreshold(window=calibration.window, value=max(value, 1e-12), source=source, asked=text)
+    return WindowThreshold(window=calibration.window, value=max(value, _SMALLEST), source=source, asked=text)
+
+
+def _of_budget(budget: Budget, calibration: Calibration) -> WindowThreshold:
+    """The level that false episodes exceed as often as `budget` tolerates, as far as the held-out part can tell.
+
+    A week cannot be known from an hour: a level that is exceeded once in more than `REACH` times the entity-time seen would be a
+    guess far above every score, and the detector would be deaf. Then the level is the one that is exceeded once in `REACH` times
+    that time, and `expected_episodes` says how many that makes in the budget's period.
+
+    Example: one episode a week and 8 entity-hours held out. 1/21 is tolerated in as much time, 1/10 is supported: the level is
+    that of one episode in 80 hours, and 2.1 a week are expected. With 168 entity-hours 1 is tolerated: 1 a week is expected.
+    """
+    exposure, period = calibration.entity_seconds, seconds(budget.per)
+    tolerated = budget.episodes * exposure / period
+    supported = max(tolerated, 1 / REACH)
+    value = max(_level_of_peaks(calibration, supported), calibration.mean)
+    expected = supported * period / exposure if exposure > 0 else None
+    return WindowThreshold(
+        window=calibration.window,
+        value=max(value, _SMALLEST),
+        source=ThresholdSource.BUDGET,
+        asked=f"{budget.episodes}/{budget.per}",
+        asked_episodes=float(budget.episodes),
+        expected_episodes=None if expected is None else float(f"{expected:.3g}"),
+        exposure_seconds=exposure,
+    )
 
 
 def _quantile(points: Sequence[Quantile], level: float) -> float:
@@ -109,8 +157,8 @@ def _quantile(points: Sequence[Quantile], level: float) -> float:
     return points[-1].score
 
 
-def _level_of_peaks(peaks: Sequence[float], tolerated: float) -> float:
-    """The level that at most `tolerated` of the `peaks` (falling) are expected to exceed in as much data as they came from.
+def _level_of_peaks(calibration: Calibration, tolerated: float) -> float:
+    """The level that at most `tolerated` of the peaks (falling) are expected to exceed in as much data as they came from.
 
     Peaks over threshold: the excesses of the largest quarter of the peaks over the next smaller one follow a generalised Pareto
     distribution, fitted by probability-weighted moments (Hosking and Wallis 1987, section 4). Who asks for few false alerts
@@ -123,11 +171,12 @@ def _level_of_peaks(peaks: Sequence[float], tolerated: float) -> float:
     Example: 256 peaks, the excesses of the largest 64 with mean 1 and shape 0.1, half of one tolerated: (128^0.1 - 1) / 0.1 = 6.2
     scales of 0.9 above the base, 7.0 scales with the standard error.
     """
+    peaks = calibration.peaks
     count = min(len(peaks) - 1, max(len(peaks) // _TAIL_SHARE, _FEWEST))
     if count < 1:
         return peaks[0] * 2 if peaks else 0.0  # one excursion says nothing about the next
     if tolerated >= count:
-        return peaks[min(math.ceil(tolerated), len(peaks) - 1)]
+        return _ranked(calibration, math.ceil(tolerated) + 1)
     base = peaks[count]
     usual = peaks[count // 10] - base
     excesses = sorted(min(peak - base, 5 * usual) for peak in peaks[:count])
@@ -135,6 +184,19 @@ def _level_of_peaks(peaks: Sequence[float], tolerated: float) -> float:
     scale *= 1 + 1 / math.sqrt(count)
     ratio = count / tolerated
     return base + scale * (math.pow(ratio, shape) - 1) / shape
+
+
+def _ranked(calibration: Calibration, rank: int) -> float:
+    """Height of the excursion of this rank, the highest being the first; the lowest one where there are not so many."""
+    peaks = calibration.peaks
+    if rank <= len(peaks):
+        return peaks[rank - 1]
+    points = [RankedPeak(rank=len(peaks), score=peaks[-1]), *(calibration.further_peaks or [])]
+    for high, low in pairwise(points):
+        if rank <= low.rank:
+            share = math.log(rank / high.rank) / math.log(low.rank / high.rank)  # tails are straight in the logarithm of the rank
+            return high.score + share * (low.score - high.score)
+    return points[-1].score
 
 
 def _pareto(excesses: Sequence[float]) -> tuple[float, float]:

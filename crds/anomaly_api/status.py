@@ -60,6 +60,11 @@ class ThresholdStatus(Contract):
     """How it came about."""
     asked: str
     """What was asked for."""
+    expected_episodes: float | None = None
+    """False episodes an entity that are to be expected in the budget's period. More than were asked for while the held-out part
+    is too short to know what is rarer. Unset where no budget was asked for."""
+    exposure_seconds: float | None = None
+    """Event time that was held out, added up over entities: what the estimate stands on."""
 
 
 class TrainingStatus(Contract):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly_api.calibration import MAX_PEAKS, Calibration, Quantile, ThresholdSource, window_threshold
+from anomaly_api.calibration import MAX_PEAKS, REACH, Calibration, Quantile, ThresholdSource, window_threshold
 from anomaly_api.policy import Budget, Threshold
 from anomaly_detector.training.calibrate import calibrate, peaks
 
@@ -126,7 +126,63 @@ def test_what_is_asked_directly_is_done_and_written_down(asked, value, source, s
 def test_peaks_are_those_of_separate_excursions_of_each_entity():
     found = np.array([1.0, 9.0, 8.0, 1.0, 1.0, 5.0, 7.0, 6.0])
     entities = np.array([0, 0, 0, 0, 0, 0, 1, 1])
-    assert peaks(found, entities, apart=3) == [9.0, 7.0, 5.0]
+    assert peaks(found, entities, apart=3).tolist() == [9.0, 7.0, 5.0]
+
+
+def naive_peaks(found: np.ndarray, entities: np.ndarray, apart: int) -> list[float]:
+    """Takes the highest, and those near it away, again and again."""
+    left = list(np.argsort(-found, kind="stable"))
+    taken = []
+    while left:
+        highest = left[0]
+        taken.append(float(found[highest]))
+        left = [each for each in left if abs(each - highest) >= apart or entities[each] != entities[highest]]
+    return taken
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=120), st.integers(1, 9), st.integers(1, 3))
+def test_peaks_are_those_that_taking_the_highest_again_and_again_finds(found, apart, entities):
+    heights = np.array(found, float)
+    owners = np.sort(np.arange(len(heights)) % entities)
+    assert peaks(heights, owners, apart).tolist() == naive_peaks(heights, owners, apart)
+
+
+@pytest.mark.parametrize("entities", [100, 10_000])
+def test_the_budget_of_a_large_fleet_is_met(entities):
+    """1.4 days held out, one false episode a week asked for: as many of the excursions are above the threshold."""
+    random = np.random.default_rng(5)
+    per_entity = 40
+    found = np.sort(5 + random.exponential(size=entities * per_entity))[::-1]
+    owners = np.repeat(np.arange(entities), per_entity)
+    times = np.tile(np.arange(per_entity) * 1.4 * 86400 / (per_entity - 1), entities)
+    shuffled = random.permutation(found)
+    calibrated = calibrate("short", shuffled, owners, times, apart=1, max_gap=86400.0)
+    tolerated = entities * 1.4 / 7
+    assert 0.7 < (shuffled > budget(1, "1w", calibrated)).sum() / tolerated < 1.05
+
+
+def test_bursts_of_one_window_each_have_no_exposure_and_still_a_threshold():
+    found = calibrate("short", np.arange(1.0, 40.0), np.arange(39), 1e6 * np.arange(39.0), apart=3, max_gap=60.0)
+    assert found.entity_seconds == 0
+    decided = window_threshold(Threshold(budget=Budget(episodes=1, per="1w")), found)
+    assert 39 < decided.value < 39 * 3
+    assert (decided.asked_episodes, decided.expected_episodes, decided.exposure_seconds) == (1.0, None, 0.0)
+
+
+@pytest.mark.parametrize("hours", [0.2, 1, 8])
+def test_a_young_detector_is_not_deaf_and_says_what_is_to_be_expected(hours):
+    """A week cannot be known from an hour: the level is no further than ten times the entity-time seen supports."""
+    found = sorted((5 + np.random.default_rng(3).exponential(size=200)).tolist(), reverse=True)
+    decided = window_threshold(Threshold(budget=Budget(episodes=1, per="1w")), calibration(found, hours * 3600))
+    assert decided.value < 2 * found[0]
+    assert decided.expected_episodes == pytest.approx(168 / (REACH * hours), rel=0.01)
+    assert (decided.asked_episodes, decided.exposure_seconds) == (1.0, hours * 3600)
+
+
+def test_with_enough_exposure_what_was_asked_for_is_expected():
+    found = sorted((5 + np.random.default_rng(3).exponential(size=200)).tolist(), reverse=True)
+    decided = window_threshold(Threshold(budget=Budget(episodes=2, per="1w")), calibration(found, WEEK))
+    assert decided.expected_episodes == 2.0
 
 
 def test_only_time_without_gaps_counts_as_covered():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -61,6 +62,27 @@ def test_parquet_with_times_of_its_own_is_read(claim):
     parquet.write_table(pa.Table.from_pylist(ROWS), claim / "a.parquet")
     found = take(WANTED, "file:///a.parquet")
     assert (found.readings, found.rejected, found.windows) == (60, 0, 46)
+
+
+def test_parquet_decimals_are_numbers(claim):
+    """A database's export has them; as entity a whole one is written without its point."""
+    columns = {
+        "machine": pa.array([Decimal(row % 2) for row in range(60)], pa.decimal128(10, 2)),
+        "at": pa.array([row["at"] for row in ROWS]),
+        "sensors.flow": pa.array([Decimal(row) / 4 for row in range(60)], pa.decimal128(18, 6)),
+        "speed": pa.array([Decimal("1450.5")] * 60, pa.decimal256(40, 3)),
+    }
+    parquet.write_table(pa.table(columns), claim / "a.parquet")
+    found = take(WANTED, "file:///a.parquet")
+    assert (found.readings, found.rejected, found.entities, found.windows) == (60, 0, 2, 46)
+    assert found.samples()["short"].values[0, -1].tolist() == [14 / 4, 1450.5]
+
+
+def test_a_column_of_a_type_that_no_reading_has_is_named(claim):
+    rows = [row | {"speed": timedelta(seconds=1)} for row in ROWS]
+    parquet.write_table(pa.Table.from_pylist(rows), claim / "a.parquet")
+    with pytest.raises(TrainingError, match=r"a column is of a type that no reading has .*speed duration"):
+        take(WANTED, "file:///a.parquet")
 
 
 def test_several_files_follow_one_another(claim):

@@ -7,8 +7,9 @@ import pytest
 
 from anomaly_api.source import Window
 from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.training.data.memory_limit import memory_limit
 from anomaly_detector.training.data.messages import Messages
-from anomaly_detector.training.data.samples import Gathering, Sample, split
+from anomaly_detector.training.data.samples import Gathering, Sample, affordable, split
 from anomaly_detector.training.job import shortage
 from tests.training.conftest import order, pipeline, reading, training
 
@@ -31,6 +32,14 @@ def test_every_window_is_kept_while_there_is_room():
     found = gathered(most=10_000)
     sample = found.samples()["short"]
     assert (found.readings, found.entities, found.windows, len(sample), sample.complete) == (900, 3, 879, 879, True)
+    assert found.interval == 10.0
+
+
+def test_the_usual_interval_is_that_of_all_readings_not_of_the_last_ones():
+    found = Gathering(pipeline(), 1000, seed=1)
+    found.take(messages(entities=1))
+    keys, values = zip(*(reading(place, 0, start=1_770_000_000.0 + 50 * place) for place in range(20)), strict=True)
+    found.take(Messages(list(values), list(keys), np.full(20, -1, np.int64), np.zeros(20, np.int64)))
     assert found.interval == 10.0
 
 
@@ -64,6 +73,20 @@ def test_the_order_in_which_partitions_come_changes_nothing(most):
     assert one.slots.tolist() == other.slots.tolist()
     assert one.times.tolist() == other.times.tolist()
     assert one.values.tobytes() == other.values.tobytes()
+
+
+def test_less_is_kept_where_the_pod_has_less_memory():
+    assert affordable(2 << 30) > affordable(1 << 30) > affordable(512 << 20) > 0
+    found = Gathering(pipeline(), 10_000, seed=1, most_bytes=300 * 8 * 3 * 4)
+    found.take(messages())
+    assert 150 <= len(found.samples()["short"]) <= 300
+
+
+def test_the_limit_of_the_control_group_is_read(tmp_path):
+    for said, limit in (("2147483648\n", 2 << 30), ("max\n", None), ("9223372036854771712\n", None)):
+        (tmp_path / "memory.max").write_text(said)
+        assert memory_limit((tmp_path / "none", tmp_path / "memory.max")) == limit
+    assert memory_limit((tmp_path / "none",)) is None
 
 
 def test_messages_that_cannot_be_read_are_counted_and_the_last_is_explained():

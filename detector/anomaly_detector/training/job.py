@@ -16,8 +16,9 @@ from anomaly_api.schema import seconds
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.core.scoring.artifact import Manifest, Provenance, artifact_digest, pack
 from anomaly_detector.training.data.files import Files
+from anomaly_detector.training.data.memory_limit import memory_limit
 from anomaly_detector.training.data.messages import MessageSource
-from anomaly_detector.training.data.samples import Gathering
+from anomaly_detector.training.data.samples import Gathering, affordable
 from anomaly_detector.training.data.topic import Topic
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.registry import Registry, connect
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 def run(order: TrainingOrder, progress: Progress) -> str:
     """Does what is ordered and returns the AnomalyModel's name. Raises TrainingError."""
     source = _source(order, progress)
-    gathered = Gathering(order.pipeline, order.training.maximum.windows, order.training.seed)
+    gathered = Gathering(order.pipeline, order.training.maximum.windows, order.training.seed, affordable(memory_limit()))
     _gather(source, gathered, order, progress)
     archive, manifest, spent = _learn(source, gathered, order, progress)
     progress.update(state="Storing", progress=0, message="storing the model")

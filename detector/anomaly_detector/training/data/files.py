@@ -3,7 +3,8 @@
 import json
 import math
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import fsspec
@@ -83,7 +84,11 @@ class Files:
         columns = {name: self._plain(name, batch.column(name).to_pylist()) for name in self._fields}
         rows = zip(*columns.values(), strict=True)
         paths = [name.split(".") for name in columns]
-        values: list[bytes | None] = [_reading(paths, row) for row in rows]
+        try:
+            values: list[bytes | None] = [_reading(paths, row) for row in rows]
+        except TypeError as error:
+            types = ", ".join(f"{name} {batch.schema.field(name).type}" for name in columns)
+            raise ValueError(f"a column is of a type that no reading has ({error}): {types}; write numbers or text") from error
         count = batch.num_rows
         keys: list[bytes | None] = [None] * count
         if self._key:
@@ -98,12 +103,12 @@ class Files:
         if name == self._pipeline.time.field:
             return [self._time(at) for at in column]
         if name == self._pipeline.entity.field:
-            return column
+            return [_text(value) for value in column]
         return [_number(value) for value in column]
 
     def _time(self, at: Any) -> Any:
         if not isinstance(at, datetime):
-            return at
+            return at.isoformat() if isinstance(at, date) else _number(at)
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         factor = {TimeFormat.UNIX_SECONDS: 1.0, TimeFormat.UNIX_MILLIS: 1000.0}.get(self._pipeline.time.format)
         return at.isoformat() if factor is None else at.timestamp() * factor
@@ -122,7 +127,17 @@ def _reading(paths: list[list[str]], row: tuple[Any, ...]) -> bytes:
     return json.dumps(reading).encode()
 
 
+def _text(value: Any) -> Any:
+    """An entity, which is a text or a whole number."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
 def _number(value: Any) -> Any:
+    """What JSON has for it: Parquet's decimals become numbers, and what is not finite is left out."""
+    if isinstance(value, Decimal):
+        value = float(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

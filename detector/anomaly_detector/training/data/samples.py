@@ -1,5 +1,6 @@
 """What is kept of the readings to learn from: windows, thinned out evenly when there are too many. No I/O, no torch."""
 
+import math
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -15,7 +16,23 @@ from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.training.data.messages import Messages
 
 _MOST_BYTES: Final = 384 * 1024 * 1024
-"""Of kept windows, all sizes together."""
+"""Of kept windows, all sizes together, where the pod's limit is not known or leaves room for more."""
+_BESIDES: Final = 768 * 1024 * 1024
+"""What a training needs whatever the data: torch, its exporter, readings under way."""
+COPIES: Final = 3.5
+"""The most memory that a training needs for its windows, as a multiple of them: sorting them and scaling them copies them."""
+_FEWEST_BYTES: Final = 16 * 1024 * 1024
+
+
+def affordable(limit: int | None) -> int:
+    """Bytes of windows that a training in a pod with this memory limit may keep.
+
+    >>> affordable(2 * 1024**3) // 1024**2, affordable(1024**3) // 1024**2, affordable(None) // 1024**2
+    (365, 73, 384)
+    """
+    if limit is None:
+        return _MOST_BYTES
+    return max(_FEWEST_BYTES, min(_MOST_BYTES, int((limit - _BESIDES) / COPIES)))
 
 
 @dataclass(frozen=True)
@@ -63,13 +80,25 @@ class _Thinned:
             self._kept = sum(len(lots) for _, lots in self._parts)
 
     def sample(self, numbers: NDArray[np.int64]) -> Sample:
-        """`numbers`: of the entity in each slot. Entity by entity, each in order: the same however partitions came mixed."""
+        """Gives up what was kept. Entity by entity, each in order: the same however partitions came mixed.
+
+        `numbers`: of the entity in each slot.
+        """
         parts = [part for part, _ in self._parts]
+        self._parts = []
         times = np.concatenate([part.times for part in parts])
         entities = numbers[np.concatenate([part.slots for part in parts])]
         order = np.lexsort((times, entities))
-        values = np.concatenate([part.values for part in parts])
-        return Sample(values[order], entities[order], times[order], complete=self._chance == 1.0)
+        places = np.empty_like(order)
+        places[order] = np.arange(len(order))
+        values = np.empty((len(order), *parts[0].values.shape[1:]), np.float32)
+        parts.reverse()
+        start = 0
+        while parts:  # each is given up once it is copied: at no time is everything there three times
+            part = parts.pop()
+            values[places[start : start + len(part.times)]] = part.values
+            start += len(part.times)
+        return Sample(values, entities[order], times[order], complete=self._chance == 1.0)
 
 
 def _lots(marks: NDArray[np.uint64], times: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
@@ -93,6 +122,32 @@ def memory_for(pipeline: Pipeline) -> Memory:
     return Memory(Regime(revision="", levels=False, pipeline=pipeline, fallback=Fallback()))
 
 
+class _Steps:
+    """Times between two readings of an entity, counted in bins that are 2 % wide: in the same memory however many there are."""
+
+    _WIDTH = 0.02
+
+    def __init__(self) -> None:
+        bins = math.ceil(math.log(2.0**63) / self._WIDTH) + 1
+        self._counts, self._sums = np.zeros(bins, np.int64), np.zeros(bins)
+
+    def add(self, steps: NDArray[np.int64]) -> None:
+        """`steps` [n], microseconds."""
+        steps = steps[steps > 0]
+        bins = (np.log(steps) / self._WIDTH).astype(np.int64)
+        self._counts += np.bincount(bins, minlength=len(self._counts))
+        self._sums += np.bincount(bins, steps, minlength=len(self._counts))
+
+    @property
+    def usual(self) -> float:
+        """Mean of the bin that the median lies in; 0 while there is none."""
+        total = int(self._counts.sum())
+        if not total:
+            return 0.0
+        middle = int(np.searchsorted(np.cumsum(self._counts), (total + 1) // 2))
+        return float(self._sums[middle] / self._counts[middle])
+
+
 class Gathering:
     """Takes messages and keeps windows. Memory is bounded by the number of windows and of entities, not of messages.
 
@@ -100,17 +155,17 @@ class Gathering:
     normal for this stream must look normal to it.
     """
 
-    def __init__(self, pipeline: Pipeline, most_windows: int, seed: int) -> None:
+    def __init__(self, pipeline: Pipeline, most_windows: int, seed: int, most_bytes: int = _MOST_BYTES) -> None:
         self._memory = memory_for(pipeline)
         width = len(pipeline.features)
-        affordable = _MOST_BYTES // sum(window.size * width * 4 for window in pipeline.windows)
-        self._kept = {window.name: _Thinned(max(10, min(most_windows, affordable)), seed) for window in pipeline.windows}
+        most = most_bytes // sum(window.size * width * 4 for window in pipeline.windows)
+        self._kept = {window.name: _Thinned(max(10, min(most_windows, most)), seed) for window in pipeline.windows}
         self._marks = np.empty(0, np.uint64)
         self.readings = self.rejected = self.late = self.duplicates = 0
         self.last_reject = ""
         self.first_time: int | None = None
         self.last_time: int | None = None
-        self._interval = 0.0
+        self._steps = _Steps()
 
     @property
     def entities(self) -> int:
@@ -120,7 +175,7 @@ class Gathering:
     @property
     def interval(self) -> float:
         """Usual time between two readings of an entity, in seconds; 0 while unknown."""
-        return self._interval / MICROSECONDS
+        return self._steps.usual / MICROSECONDS
 
     @property
     def windows(self) -> int:
@@ -157,12 +212,10 @@ class Gathering:
         oldest, newest = int(readings.times.min()), int(readings.times.max())
         self.first_time = oldest if self.first_time is None else min(self.first_time, oldest)
         self.last_time = newest if self.last_time is None else max(self.last_time, newest)
-        steps = np.diff(readings.times)[~readings.first[1:]]
-        if len(steps):
-            self._interval = float(np.median(steps))
+        self._steps.add(np.diff(readings.times)[~readings.first[1:]])
 
     def samples(self) -> dict[str, Sample]:
-        """What was kept, by window."""
+        """What was kept, by window; it is given up here, so this is asked once."""
         entities = self._memory.entities
         order = sorted(range(len(entities.names)), key=lambda slot: (entities.names[slot], entities.partitions[slot]))
         numbers = np.empty(len(order), np.int64)

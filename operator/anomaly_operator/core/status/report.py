@@ -50,7 +50,14 @@ def report(
         conditions=conditions,
         stable=_stable(before.stable, revision, now),
         thresholds=[
-            ThresholdStatus(window=each.window, value=each.value, source=each.source, asked=each.asked)
+            ThresholdStatus(
+                window=each.window,
+                value=each.value,
+                source=each.source,
+                asked=each.asked,
+                expected_episodes=each.expected_episodes,
+                exposure_seconds=each.exposure_seconds,
+            )
             for each in revision.thresholds
         ],
         training=_held(before.training, training, due=due),
