@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import settings
+
+from tests import effort
 
 if TYPE_CHECKING:
     from dev.environment.cluster.control_plane import Cluster
@@ -18,9 +20,17 @@ if TYPE_CHECKING:
     from dev.environment.prerequisites import Surroundings
     from tests.stream.pods import Topics
 
-# How long an example takes says how busy the machine is, not whether the law holds.
-settings.register_profile("anomaly-operator", deadline=None)
-settings.load_profile("anomaly-operator")
+effort.load()
+
+LONGEST: Final = ("torture/test_torture.py", "recovery/test_leaders.py", "security/test_pods.py", "training/test_trainer.py")
+"""Files whose tests take longest. They begin first, so that no worker is left with one of them when the others have ended."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """By file, the longest first."""
+    tests = Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,8 @@
-"""`make bench`, in small: every contestant runs on a real broker and everything it promises to measure is measured."""
+"""A smoke of `make bench`: it writes its topics and measures a loop and a scoring pod on them. `make bench` is the whole."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import re
 
 import pytest
 
@@ -12,23 +11,11 @@ from dev.verify.bench.contest import Scale
 
 pytestmark = pytest.mark.integration
 
-SMALL = Scale(rounds=1, ticks={100: 6_000, 1_000: 300, 2_000: 150}, seconds=2.0, latency_seconds=5.0)
+SMALL = Scale(rounds=1, ticks={100: 3_000}, seconds=1.0, latency_seconds=5.0)
 
 
-def test_the_benchmark_measures_every_contestant_and_writes_it_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "bench.json"
-    assert main(["--output", str(output)], SMALL) == 0, capsys.readouterr().err
-    found = json.loads(output.read_text())
-    for name in ("consume", "floor", "tutorial", "quixstreams"):
-        assert found[name] > 0
-    for delivery in ("atLeastOnce", "exactlyOnce"):
-        assert set(found[delivery]) == {"100", "1000", "2000"}
-        assert all(rate > found["tutorial"] for rate in found[delivery].values())
-        assert found["latency"][delivery]["p50Milliseconds"] > 0
-        assert found["latency"][f"relay.{delivery}"]["p50Milliseconds"] > 0
-        assert found["firstScoreSeconds"][delivery] > 0
-        assert found["memory"][delivery]["2000"] > 0
-    assert found["versions"]["kafka"].startswith("4.")
-    out = capsys.readouterr().out
-    assert "ours, at least once, 100 entities" in out
-    assert "start to first score, exactly once" in out
+def test_the_benchmark_measures_who_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", "floor", "atLeastOnce.100"], SMALL) == 0, capsys.readouterr().err
+    rates = re.findall(r"^ +([\d,]+) readings/s, ([\d.]+) µs of CPU each$", capsys.readouterr().out, re.MULTILINE)
+    assert len(rates) == 2
+    assert all(int(rate.replace(",", "")) > 100 and float(cpu) > 0 for rate, cpu in rates)

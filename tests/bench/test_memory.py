@@ -10,9 +10,9 @@ from dev.verify.bench import memory
 
 
 def test_every_case_runs_and_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["memory", "--entities", "3000"])
+    monkeypatch.setattr(sys, "argv", ["memory", "--entities", "1200"])
     assert memory.main() == 0
     shown = capsys.readouterr().out
-    assert "3,000 entities" in shown
+    assert "1,200 entities" in shown
     assert "evicted then, of readings" in shown
     assert "taking over" in shown

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from anomaly_api.detector import AnomalyDetector
 from anomaly_api.model import AnomalyModel
 from tests.contract.documents import example, trained_model
 from tests.contract.schemas import Path, Schema, nodes, placed, schema_of
+from tests.effort import examples
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Admission
@@ -56,7 +57,7 @@ def _changes(draw: st.DrawFn, kind: str) -> list[tuple[Path, Any]]:
 def test_what_the_api_server_admits_the_models_read_and_write_unchanged(admission: Admission, kind: str) -> None:
     admitted_before = 0
 
-    @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @examples(150, list(HealthCheck))
     @given(changes=_changes(kind))
     def holds(changes: list[tuple[Path, Any]]) -> None:
         nonlocal admitted_before

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.alert import EpisodeReason, ScorerKind
@@ -17,6 +17,7 @@ from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
 from anomaly_detector.core.episodes.closures import Endings
 from anomaly_detector.core.episodes.transitions import EpisodeTurn
 from anomaly_detector.core.preprocess.preprocessor import Regime
+from tests.effort import examples
 from tests.episodes.naive import Naive
 from tests.episodes.stories import Reading, Watcher, drawn
 from tests.episodes.test_laws import PARTITIONS, WINDOWS, line, lines, naive, policies, rounded, streams
@@ -43,7 +44,7 @@ CHANGES = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(
     policy=policies(),
     before=streams(),

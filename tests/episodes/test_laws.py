@@ -6,11 +6,12 @@ import math
 from collections import defaultdict
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_detector.core.episodes.transitions import EpisodeTurn, LimitReached
+from tests.effort import examples
 from tests.episodes.naive import Line, Naive
 from tests.episodes.stories import SECOND, Reading, Told, Watcher
 
@@ -99,7 +100,7 @@ def rounded(lines: list[Line]) -> list[Line]:
     return [line if line[0] == "limited" else (*line[:6], round(line[6], 5), *line[7:]) for line in lines]
 
 
-@settings(max_examples=400, deadline=None)
+@examples(100)
 @given(policy=policies(), readings=streams(), sizes=st.lists(st.integers(1, 25), max_size=12), moves=st.sets(st.integers(0, 30)))
 def test_records_are_those_of_the_naive_model_however_the_stream_is_cut_and_wherever_it_moves(
     policy: AlertPolicy, readings: list[Reading], sizes: list[int], moves: set[int]
@@ -114,7 +115,7 @@ def test_records_are_those_of_the_naive_model_however_the_stream_is_cut_and_wher
     assert lines(watcher.told, readings) == naive(Naive(policy, WINDOWS, PARTITIONS), readings)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(80)
 @given(policy=policies(), readings=streams())
 def test_people_hear_of_an_episode_in_order_and_of_its_end_if_they_heard_of_its_beginning(
     policy: AlertPolicy, readings: list[Reading]
@@ -137,7 +138,7 @@ def test_people_hear_of_an_episode_in_order_and_of_its_end_if_they_heard_of_its_
         assert (course[-1] == "c") == (heard[key][-1:] == "c") or not heard[key]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(50)
 @given(policy=policies(), readings=streams())
 def test_what_need_not_be_remembered_is_forgotten(policy: AlertPolicy, readings: list[Reading]) -> None:
     watcher = Watcher(policy, WINDOWS, PARTITIONS)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.source import Missing
@@ -15,6 +15,7 @@ from anomaly_detector.core.entities.quota import Allowance
 from anomaly_detector.core.pipeline import Stream
 from anomaly_detector.core.preprocess.preprocessor import Tally
 from anomaly_detector.core.scoring.revisions import LoadedRevision
+from tests.effort import examples
 from tests.stream.pods import PIPELINE, revision
 
 PATIENT = PIPELINE.model_copy(
@@ -47,7 +48,7 @@ def still_waiting(state: dict[str, Any]) -> int:
     return sum(int(state[stage]["waiting"]["count"].sum()) for stage in ("ordering", "filling") if state[stage])
 
 
-@settings(max_examples=200, deadline=None)
+@examples(80)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.booleans()), max_size=80),
     sizes=st.lists(st.integers(1, 20), max_size=20),

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_detector.core.columns import Batch, Int64
 from anomaly_detector.core.entities.lru import Reason
 from anomaly_detector.core.entities.quota import Bounds, name_bytes
 from anomaly_detector.core.entities.table import Entities
+from tests.effort import examples
 
 Row = tuple[int, str, int]
 """Partition, entity, time."""
@@ -129,7 +130,7 @@ def timed(steps: list[Row]) -> list[Row]:
     return rows
 
 
-@settings(max_examples=400, deadline=None)
+@examples(100)
 @given(steps=_ROWS, cuts=_CUTS, room=st.integers(0, 8), idle=st.sampled_from([0, 40, 150, 10_000]), data=st.data())
 def test_who_is_forgotten_is_as_an_oracle_says_however_the_stream_is_cut_and_moved(
     steps: list[Row], cuts: list[int], room: int, idle: int, data: st.DataObject
@@ -154,7 +155,7 @@ def test_who_is_forgotten_is_as_an_oracle_says_however_the_stream_is_cut_and_mov
     }
 
 
-@settings(max_examples=100, deadline=None)
+@examples(50)
 @given(steps=_ROWS, before=st.integers(1, 9), after=st.integers(0, 9), cut=st.integers(0, 150))
 def test_narrower_bounds_hold_from_the_next_reading_of_a_partition_on(
     steps: list[Row], before: int, after: int, cut: int

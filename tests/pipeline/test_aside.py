@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_detector.adapters.executor import Beside
@@ -21,6 +21,7 @@ from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.changelog import Recovered
 from anomaly_detector.core.state.records import Read, Record
 from anomaly_detector.core.state.tasks import Custody, Decided, Topics
+from tests.effort import examples
 from tests.pipeline.test_stream import SOURCE, by_model, messages, story
 from tests.scoring.graphs import distance_graph
 from tests.stream.pods import PIPELINE, revision
@@ -74,7 +75,7 @@ def beside() -> Iterator[Beside]:
 ACTS = st.one_of(st.integers(1, 40), st.sampled_from(["commit", "strict", "lax", "settle"]))
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(acts=st.lists(st.tuples(ACTS, st.booleans()), max_size=25))
 def test_what_is_written_does_not_depend_on_what_is_scored_beside_reading(
     beside: Beside, acts: Sequence[tuple[int | str, bool]]

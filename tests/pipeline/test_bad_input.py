@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anomaly_detector.core.decode.exact import MAX_DEPTH
@@ -13,6 +13,7 @@ from anomaly_detector.core.decode.json import Decoder
 from dev.verify.fuzz import laws
 from dev.verify.fuzz.laws import GOOD, PIPELINES, Sent
 from dev.verify.fuzz.trouble import CHANGES, WHOLE
+from tests.effort import examples
 
 PLACES = range(len(PIPELINES))
 KEYS = [None, b"", b"k", b"\xff", b"\xed\xa0\x80", b"x" * 600, b"x" * 1_000_000, b"\x00", "é".encode() * 512, b"\xe2\x80\xae"]
@@ -85,7 +86,7 @@ sent = st.builds(
 )
 
 
-@settings(max_examples=150)
+@examples(50)
 @given(st.sampled_from(PLACES), st.lists(sent, max_size=8))
 @example(0, [Sent(GOOD[0], timestamp_ms=2**62), Sent(b"{", timestamp_ms=2**62)])
 @example(2, [Sent(GOOD[2], timestamp_ms=2**63 - 1)])

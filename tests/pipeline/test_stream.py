@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from anomaly_detector.core.preprocess.preprocessor import Tally
 from anomaly_detector.core.scoring.artifact import unpack
 from anomaly_detector.core.scoring.onnx import Model
 from anomaly_detector.core.scoring.revisions import LoadedRevision
+from tests.effort import examples
 from tests.scoring.graphs import archive, distance_graph
 from tests.stream.pods import PIPELINE, revision
 
@@ -60,7 +61,7 @@ def of_entity(found: Sequence[dict[str, Any]], entity: str) -> list[dict[str, An
     return [alert for alert in found if alert["subject"] == entity]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(15)
 @given(sizes=st.lists(st.integers(1, 50), max_size=20), model=st.booleans())
 def test_alerts_do_not_depend_on_how_the_stream_is_cut_into_batches(sizes: list[int], model: bool) -> None:
     loaded = by_model(revision(threshold=100.0)) if model else LoadedRevision(revision())
@@ -100,7 +101,7 @@ def test_the_trace_of_the_message_that_led_to_an_alert_goes_with_it() -> None:
     assert asked == [31, 33, 42], "headers of others are never read"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(15)
 @given(sizes=st.lists(st.integers(1, 50), max_size=20), places=st.sampled_from([2, 64]), moved=st.booleans())
 def test_a_reading_that_waited_has_its_own_trace_not_that_of_the_message_that_let_it_go(
     sizes: list[int], places: int, moved: bool

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from anomaly_api.evidence import RevisionFailure, SourceState
 from anomaly_operator.core.resources.diff import differs
 from anomaly_operator.core.resources.names import JOBS
 from anomaly_operator.core.status.report import merge_patch
+from tests.effort import examples
 from tests.plan.world import World, merged, seen_time
 
 EDITS: list[dict[str, Any]] = [
@@ -81,7 +82,7 @@ stories = st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 200)), 
 
 
 @given(stories)
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@examples(25, [HealthCheck.too_slow])
 def test_whatever_happened_the_plan_carried_out_leaves_nothing_to_do(story: list[tuple[Any, int]]) -> None:
     world = World()
     for happen, number in story:
@@ -94,7 +95,7 @@ def test_whatever_happened_the_plan_carried_out_leaves_nothing_to_do(story: list
 
 
 @given(stories, st.sets(st.integers(0, 12)))
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@examples(25, [HealthCheck.too_slow])
 def test_a_restart_at_any_instant_changes_nothing_in_the_outcome(story: list[tuple[Any, int]], restarts: set[int]) -> None:
     undisturbed, disturbed = World(), World()
     for moment, (happen, number) in enumerate(story):

@@ -120,8 +120,11 @@ class World:
         self.pods = {f"pumps-detector-{number}": self._pod(f"pumps-detector-{number}") for number in range(count)}
         live = self.children[DEPLOYMENTS, "pumps-detector"]
         live["status"] = {"observedGeneration": 99, "replicas": count, "updatedReplicas": count}
-        for name in self.pods:
-            self.report(name, **told)
+        for number, name in enumerate(self.pods):
+            if number == 0:
+                self.report(name, **told)
+            else:  # the same in its own name; to ask for the plan again takes most of a test's time
+                self.reports[name] = self.reports["pumps-detector-0"].model_copy(update={"pod": name})
 
     def report(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.alerting import AlertPolicy
@@ -23,6 +23,7 @@ from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.changelog import Fact, Journal, header_key
 from anomaly_detector.core.state.records import Portions, Read, Record
 from anomaly_detector.core.state.tasks import Custody, Often, Topics
+from tests.effort import examples
 from tests.stream.pods import PIPELINE, revision
 
 SOURCE = "/namespaces/plant/anomalydetectors/pumps"
@@ -244,7 +245,7 @@ class World:
         self.broker.compact()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(30)
 @given(acts=st.lists(_ACTS, max_size=40))
 def test_alerts_after_any_crash_move_and_change_are_those_of_one_process(acts: list[tuple[str, int]]) -> None:
     world = World()

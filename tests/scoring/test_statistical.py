@@ -1,7 +1,7 @@
 """The fallback scorer: warms up, is robust, finds what stands out, and does not depend on how the stream is cut."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.policy import Fallback
@@ -9,6 +9,7 @@ from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
 from anomaly_detector.core.columns import Batch
 from anomaly_detector.core.scoring.statistical import Levels, Statistical, distances
+from tests.effort import examples
 from tests.windows.buffers import Buffers
 
 PIPELINE = Pipeline(
@@ -88,7 +89,7 @@ def test_a_feature_that_never_changed_is_unusual_once_it_does_and_scores_stay_fi
     assert np.isfinite(scores[20:]).all()
 
 
-@settings(max_examples=40)
+@examples(25)
 @given(
     order=st.lists(st.sampled_from("abc"), min_size=30, max_size=90),
     sizes=st.lists(st.integers(1, 40), max_size=20),

@@ -6,11 +6,11 @@ import pytest
 
 from dev.verify.torture.commits import play
 
-SECONDS = 40.0
+SECONDS = 15.0
 
 
 @pytest.mark.integration
 def test_commits_in_the_middle_of_which_connections_fail_leave_each_record_once_and_in_order() -> None:
     found = play(SECONDS, seed=1)
     assert found.sound, found
-    assert found.commits > 10
+    assert found.commits > 5

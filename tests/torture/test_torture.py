@@ -1,7 +1,8 @@
-"""Kills, zombies, outages and changes leave the alerts as they are: twenty schedules here, `make torture` for more."""
+"""Kills, zombies, outages and changes leave the alerts as they are: five schedules here, `make torture` for more."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from dev.verify.torture.play import Play
 
 pytestmark = pytest.mark.integration
-SEEDS = range(77, 97)
+SEEDS = (78, 81, 87, 89, 95)
+"""Of the seeds 77 to 96 the five with everything that can happen in them, in each delivery and group protocol."""
 UNDISTURBED = [undisturbed(1, delivery) for delivery in Delivery]
 PLANS: list[Schedule] = [*UNDISTURBED, *(schedule(seed, SECONDS) for seed in SEEDS)]
 JOBS = 3
@@ -35,8 +37,8 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
 
 def test_the_schedules_hold_everything_that_can_happen() -> None:
     assert {event.act for plan in PLANS for event in plan.events} == set(Act)
-    assert {plan.delivery for plan in PLANS[len(UNDISTURBED) :]} == set(Delivery)
-    assert {plan.protocol for plan in PLANS} == set(GroupProtocol)
+    disturbed = {(plan.delivery, plan.protocol) for plan in PLANS[len(UNDISTURBED) :]}
+    assert disturbed == set(itertools.product(Delivery, GroupProtocol))
 
 
 @pytest.mark.parametrize("place", range(len(UNDISTURBED)), ids=[plan.delivery.value for plan in UNDISTURBED])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.schema import Empty
@@ -15,6 +15,7 @@ from anomaly_api.source import Entity, Feature, Missing, Pipeline, Time, Window
 from anomaly_detector.core.columns import FOR_EVER, Batch
 from anomaly_detector.core.preprocess.reorder import Ordered
 from anomaly_detector.core.preprocess.windows import WindowBatch
+from tests.effort import examples
 from tests.windows.buffers import Buffers
 
 SECOND = 1_000_000
@@ -131,7 +132,7 @@ def story(steps: list[tuple[str, int, tuple[float, float]]]) -> list[Row]:
     return rows
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(steps=stories, policies=policies_of, most=st.integers(1, 5), size=st.integers(1, 60))
 def test_what_is_filled_in_and_when_is_what_an_oracle_says_however_the_stream_is_cut(
     steps: list[tuple[str, int, tuple[float, float]]], policies: tuple[Missing, Missing], most: int, size: int
@@ -166,7 +167,7 @@ def cuts(buffers: Buffers, rows: list[Row], start: int = 0) -> list[Cut]:
     return sorted(found, key=lambda each: (each[1], each[0], each[2]))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(50)
 @given(
     steps=stories, policies=policies_of, lateness=st.integers(0, 9), size=st.integers(1, 60), swaps=st.lists(st.integers(0, 48))
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.alert import DeadLetterReason
@@ -87,7 +87,6 @@ def test_one_partitions_clock_says_nothing_about_another() -> None:
 rows_of = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 40), st.just(-1) | st.integers(-1, 40)), max_size=90)
 
 
-@settings(deadline=None)
 @given(rows=rows_of, size=st.integers(1, 9))
 def test_what_is_refused_depends_neither_on_batches_nor_on_where_the_state_was_kept(rows: list[Row], size: int) -> None:
     whole = refused(horizon(max_ahead="5s"), rows)[0]

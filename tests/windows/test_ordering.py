@@ -6,13 +6,14 @@ from bisect import insort
 from dataclasses import dataclass, field
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.source import Time
 from anomaly_detector.core.columns import Batch
 from anomaly_detector.core.entities.table import Entities
 from anomaly_detector.core.preprocess.reorder import Ordered, Ordering
+from tests.effort import examples
 
 SECOND = 1_000_000
 Row = tuple[str, int, float]
@@ -96,7 +97,7 @@ rows_of = st.lists(st.tuples(st.sampled_from("abc"), st.integers(-6, 40), st.flo
 sizes_of = st.lists(st.integers(1, 30), max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(rows=rows_of, sizes=sizes_of, lateness=st.integers(0, 12), most=st.integers(1, 6))
 def test_what_is_given_on_and_when_is_what_an_oracle_says_however_the_stream_is_cut(
     rows: list[Row], sizes: list[int], lateness: int, most: int
@@ -112,7 +113,6 @@ def test_what_is_given_on_and_when_is_what_an_oracle_says_however_the_stream_is_
     assert (late, duplicates, hurried) == (oracle.late, oracle.duplicates, oracle.hurried)
 
 
-@settings(deadline=None)
 @given(rows=rows_of, sizes=sizes_of, lateness=st.integers(0, 12), place=st.integers(0, 11))
 def test_state_that_is_taken_and_put_elsewhere_goes_on_as_before(
     rows: list[Row], sizes: list[int], lateness: int, place: int
@@ -132,7 +132,6 @@ def test_state_that_is_taken_and_put_elsewhere_goes_on_as_before(
     assert given_on(entities, mine.order(batch(last))) == given_on(whole_entities, whole.order(batch(last)))
 
 
-@settings(deadline=None)
 @given(steps=st.lists(st.integers(1, 5), min_size=1, max_size=60), lateness=st.integers(1, 15), data=st.data())
 def test_any_order_within_the_lateness_and_any_duplicates_give_the_same(
     steps: list[int], lateness: int, data: st.DataObject
