@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterable
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from dev.environment.prerequisites import RUN
@@ -45,23 +45,30 @@ def write(bootstrap: str, name: str, lines: Iterable[str]) -> None:
 
 
 def read(bootstrap: str, name: str, *, follow: bool) -> None:
-    """Prints key, tab, value; ends at the end of the topic unless it is to `follow`."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "topic-read", "enable.auto.commit": False})
-    partitions = consumer.list_topics(name, timeout=_SECONDS).topics[name].partitions
-    if not partitions:
-        raise LookupError(f"there is no topic {name}; there are: {', '.join(sorted(consumer.list_topics().topics))}")
-    ends = {number: consumer.get_watermark_offsets(TopicPartition(name, number), _SECONDS)[1] for number in partitions}
-    consumer.assign([TopicPartition(name, number, 0) for number in partitions])
-    left = {number for number, end in ends.items() if end > 0}
-    while follow or left:
-        message = consumer.poll(1.0)
-        if message is None or message.error():
-            continue
-        key, value = message.key() or b"", message.value() or b""
-        print(f"{_text(key)}\t{_text(value)}", flush=True)
-        number, offset = message.partition(), message.offset()
-        if number is not None and offset is not None and offset + 1 >= ends[number]:
-            left.discard(number)
+    """Prints key, tab, value of committed messages; ends at the end of the topic unless it is to `follow`.
+
+    The client itself says where a partition ends: the last record of a transactional topic is a marker, which no message shows.
+    """
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "topic-read", "enable.auto.commit": False, "enable.partition.eof": True}
+    )
+    try:
+        partitions = consumer.list_topics(name, timeout=_SECONDS).topics[name].partitions
+        if not partitions:
+            raise LookupError(f"there is no topic {name}; there are: {', '.join(sorted(consumer.list_topics().topics))}")
+        consumer.assign([TopicPartition(name, number, 0) for number in partitions])
+        left = set(partitions)
+        while follow or left:
+            message = consumer.poll(1.0)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                print(f"{_text(message.key() or b'')}\t{_text(message.value() or b'')}", flush=True)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left.discard(message.partition())
+    finally:
+        consumer.close()
 
 
 def _text(value: bytes | str) -> str:

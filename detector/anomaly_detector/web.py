@@ -1,5 +1,6 @@
 """A small HTTP server in threads of its own: paths to functions. What it answers is decided elsewhere."""
 
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,8 +24,24 @@ def health(sound: bool, why: str = "") -> Answer:  # noqa: FBT001 - the word say
     return Answer(200, "text/plain", b"ok\n") if sound else Answer(503, "text/plain", f"{why}\n".encode())
 
 
+class _Server(ThreadingHTTPServer):
+    """Listens on IPv6 and IPv4 where no host is given: a pod's address may be of either family."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._dual = not host and socket.has_dualstack_ipv6()
+        self.address_family = socket.AF_INET6 if self._dual or ":" in host else socket.AF_INET
+        super().__init__((host, port), handler)
+
+    def server_bind(self) -> None:
+        if self._dual:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
 def serve(host: str, port: int, routes: Routes) -> ThreadingHTTPServer:
-    """Answers until the process ends, or `shutdown` is called."""
+    """Answers until the process ends, or `shutdown` is called. An empty host is every address of both families."""
 
     class Handler(BaseHTTPRequestHandler):
         """One request."""
@@ -41,7 +58,6 @@ def serve(host: str, port: int, routes: Routes) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
             """Probes come every few seconds: they are not logged."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
+    server = _Server(host, port, Handler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server
