@@ -193,7 +193,7 @@ class DeadLetterReason(StrEnum):
     EMPTY = "Empty"
 
 
-class LeftOutReason(StrEnum):
+class UndeliverableReason(StrEnum):
     """Why the dead-letter topic takes a message in no form, so that it is lost; a metric label."""
 
     KEY_MISSING = "KeyMissing"

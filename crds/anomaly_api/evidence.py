@@ -192,9 +192,9 @@ class DetectorEvidence(Contract):
     """Entities and partitions of which episodes are held back now."""
     dead_letters: dict[str, int] = {}
     """Messages that could not be read, by reason."""
-    dead_letters_left_out: dict[str, int] = {}
+    dead_letters_undeliverable: dict[str, int] = {}
     """Of them, those that the dead-letter topic took in no form, and that are lost, by reason: KeyMissing, TooLarge."""
-    recently_left_out: int = 0
+    recently_undeliverable: int = 0
     """Of those, how many were left out within the last minute."""
     recent_dead_letter: str = ""
     """The last reason and where it happened, for people: partition, offset, field; never the content."""

@@ -14,7 +14,7 @@ def main() -> int:
     from confluent_kafka import KafkaException
 
     from anomaly_detector.adapters import assignment_files
-    from anomaly_detector.adapters.kafka.diagnose.broker_monitor import Surroundings
+    from anomaly_detector.adapters.kafka.diagnose.broker_monitor import BrokerMonitor
     from anomaly_detector.adapters.kafka.produce.connections import Connections
     from anomaly_detector.adapters.kafka.security.access import AccessError
     from anomaly_detector.settings import Settings
@@ -22,24 +22,24 @@ def main() -> int:
     try:
         settings = Settings.from_environment()
         runtime = assignment_files.runtime(settings.config_folder)
-        surroundings = Surroundings(runtime, settings.pod)
-        surroundings.start()
+        broker_monitor = BrokerMonitor(runtime, settings.pod)
+        broker_monitor.start()
         try:
-            connections = Connections(runtime, settings.pod, surroundings.listener)
+            connections = Connections(runtime, settings.pod, broker_monitor.listener)
         except (AccessError, KafkaException):
             connections = None  # what is wrong with them is said by the surroundings
 
-        from anomaly_detector.adapters.assignment_watcher import Orders
+        from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
         from anomaly_detector.service import Service
         from anomaly_detector.web import serve
 
-        service = Service(settings, runtime, surroundings, Orders(settings.config_folder), connections)
-    except (assignment_files.OrderError, ValueError) as error:
+        service = Service(settings, runtime, broker_monitor, AssignmentWatcher(settings.config_folder), connections)
+    except (assignment_files.AssignmentError, ValueError) as error:
         logging.getLogger(__name__).error("%s", error)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
-    server = serve(settings.http_host, settings.http_port, service.account.routes)
+    server = serve(settings.http_host, settings.http_port, service.reporter.routes)
     gc.freeze()  # what has been made so far lives for ever: the collector need not look at it again
     gc.enable()
     gc.set_threshold(50_000, 20, 50)  # thousands of messages come and go with each batch: looking every 700 costs 5 %

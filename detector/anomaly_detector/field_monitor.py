@@ -23,7 +23,7 @@ _SIMILAR: Final = 0.6
 _decode: Final = msgspec.json.Decoder().decode
 
 
-class Presence:
+class FieldMonitor:
     """What the messages looked at lately have and lack. `now` is in Unix seconds."""
 
     def __init__(self, pipeline: Pipeline) -> None:

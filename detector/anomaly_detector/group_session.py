@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from anomaly_api.alert import LeftOutReason
+from anomaly_api.alert import UndeliverableReason
 from anomaly_api.assignment import Runtime
 from anomaly_api.policy import Delivery as DeliveryPolicy
 from anomaly_detector.adapters.kafka.consume.reader import Reader
@@ -22,8 +22,8 @@ from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.delivery import Delivery, Progress
 from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.state.recovery import Recovery, Wanted
-from anomaly_detector.core.health.lag import Behind
-from anomaly_detector.core.state.tasks import Custody, Decided
+from anomaly_detector.core.health.lag import Lag
+from anomaly_detector.core.state.tasks import Decided, PartitionTasks
 
 log: Final = logging.getLogger(__name__)
 _MOST_RECORDS: Final = 5_000
@@ -45,12 +45,12 @@ _BEHIND_SECONDS: Final = 0.1
 """Between two commits while there is more to read than one batch."""
 
 
-class Membership:
+class GroupSession:
     """All calls belong to one thread."""
 
-    def __init__(self, runtime: Runtime, pod: str, connections: Connections, custody: Custody, most_messages: int) -> None:
+    def __init__(self, runtime: Runtime, pod: str, connections: Connections, tasks: PartitionTasks, most_messages: int) -> None:
         """`most_messages` in a batch."""
-        self._custody = custody
+        self._tasks = tasks
         self._most_messages = most_messages
         self._reader = Reader(runtime, connections, self._arrived, self._leaving)
         exactly_once = runtime.delivery is DeliveryPolicy.EXACTLY_ONCE
@@ -78,7 +78,7 @@ class Membership:
         """Whether it has asked to join."""
         self._alerts_topic = runtime.alerts_topic
         self._on_their_way = self._sent = 0
-        self._left_out: Counter[LeftOutReason] = Counter()
+        self._undeliverable: Counter[UndeliverableReason] = Counter()
         """As of the last time it was asked."""
 
     def join(self) -> None:
@@ -99,7 +99,7 @@ class Membership:
     @property
     def recovering(self) -> int:
         """Of them, those that do not decide yet."""
-        return len(self._recovering) + self._custody.replaying
+        return len(self._recovering) + self._tasks.replaying
 
     @property
     def silent(self) -> float:
@@ -126,7 +126,7 @@ class Membership:
         lags = self._reader.lags(ends)
         return lags | dict.fromkeys(self._recovering & lags.keys())
 
-    def behind(self, lags: Mapping[int, int | None], now: float) -> dict[int, Behind]:
+    def behind(self, lags: Mapping[int, int | None], now: float) -> dict[int, Lag]:
         """Returns the last result of `lags` and its age; `now` in Unix seconds."""
         return self._reader.behind(lags, now)
 
@@ -140,25 +140,25 @@ class Membership:
         skipped, self._skipped = self._skipped, 0
         return skipped
 
-    def left_out(self) -> Counter[LeftOutReason]:
+    def undeliverable(self) -> Counter[UndeliverableReason]:
         """Dead letters since it was last asked that their topic took in no form."""
-        now = Counter(self._delivery.left_out)
-        new, self._left_out = now - self._left_out, now
+        now = Counter(self._delivery.undeliverable)
+        new, self._undeliverable = now - self._undeliverable, now
         return new
 
     def step(self) -> list[Decided]:
         """Once around: takes over what was recovered, commits what is due, decides what is there; what has been decided."""
         self._take_over()
         if self._due() and not self._commit():
-            return self._custody.settle()
-        most = min(self._most_messages, self._custody.most_messages)
+            return self._tasks.settle()
+        most = min(self._most_messages, self._tasks.most_messages)
         read = self._reader.read(most, self._patience())
         self._behind = read is not None and len(read) >= most // 2
         self.lost = self.lost or self._reader.ended
         if read is None or self.lost:
-            return self._custody.settle()
+            return self._tasks.settle()
         self._read = time.monotonic()
-        return self._custody.take_in(read, self._read, more=self._behind)
+        return self._tasks.process(read, self._read, more=self._behind)
 
     def end(self, *, for_good: bool) -> list[Decided]:
         """Commits what there is to commit, and leaves the group; who will be back under the same name keeps its place in it.
@@ -168,36 +168,36 @@ class Membership:
         begin = time.monotonic()
         self._recovery.stop()
         (self._reader.leave if for_good else self._reader.close)()  # gives all partitions up, and commits before
-        self._custody.give_up(list(self._turns))
+        self._tasks.give_up(list(self._turns))
         self._delivery.close()
         log.info("%s after %.1f s", "left the group" if for_good else "ended the stay", time.monotonic() - begin)
-        return self._custody.settle()
+        return self._tasks.settle()
 
     def _due(self) -> bool:
         since = time.monotonic() - self._committed
         if self._busy or self._full:
             return True
-        return since >= (self._interval if self._custody.waiting else _LONGEST_SECONDS)
+        return since >= (self._interval if self._tasks.waiting else _LONGEST_SECONDS)
 
     @property
     def _interval(self) -> float:
         """Seconds between two commits: short when somebody waits for what is written."""
         if self._behind:
             return _BEHIND_SECONDS
-        return self._delivery.interval if self._custody.buffered else _QUIET_SECONDS
+        return self._delivery.interval if self._tasks.buffered else _QUIET_SECONDS
 
     @property
     def _full(self) -> bool:
         """Whether no more should wait for a commit."""
-        return self._custody.buffered >= _MOST_RECORDS or self._custody.weight >= _MOST_BYTES
+        return self._tasks.buffered >= _MOST_RECORDS or self._tasks.weight >= _MOST_BYTES
 
     def _patience(self) -> float:
         """How long to wait for a reading while others wait for their commit, or a partition to be found."""
-        if self._custody.under_way:
+        if self._tasks.under_way:
             return 0.0
         if self._recovering or self._busy or not self.joined:
             return _LOOK_SECONDS
-        if not self._custody.waiting:
+        if not self._tasks.waiting:
             return _WAIT_SECONDS
         return max(0.0, min(_WAIT_SECONDS, self._committed + self._interval - time.monotonic()))
 
@@ -230,12 +230,12 @@ class Membership:
 
     def _offer(self, leaving: tuple[int, ...] = ()) -> None:
         self._committed = time.monotonic()
-        portions = self._custody.seal(self._committed, leaving)
-        self._offered = bool(portions)
-        if portions:
-            records = chain.from_iterable(portion.records for portion in portions.values())
+        micro_batches = self._tasks.drain(self._committed, leaving)
+        self._offered = bool(micro_batches)
+        if micro_batches:
+            records = chain.from_iterable(portion.records for portion in micro_batches.values())
             self._on_their_way = sum(record.topic == self._alerts_topic for record in records)
-            self._delivery.offer(portions)
+            self._delivery.offer(micro_batches)
 
     def _note(self, progress: Progress) -> None:
         self._busy = progress is not Progress.DONE
@@ -258,7 +258,7 @@ class Membership:
             if partition in self._recovering and self._turns.get(partition) == wanted.turn:
                 self._recovering.discard(partition)
                 self._skipped += found.skipped
-                begun[partition] = self._custody.recover(partition, found, time.monotonic())
+                begun[partition] = self._tasks.recover(partition, found, time.monotonic())
         if begun:
             self._reader.begin(begun)
 
@@ -268,7 +268,7 @@ class Membership:
         elif not self.lost and not self._settled(tuple(partitions)):
             log.warning("what was decided of partitions %s could not be written; whoever has them decides it again", partitions)
             self.lost = True
-        self._custody.give_up(partitions)
+        self._tasks.give_up(partitions)
         self._recovering -= set(partitions)
 
     def _settled(self, leaving: tuple[int, ...]) -> bool:

@@ -8,14 +8,14 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as Rising
 
 from anomaly_api.evidence import MemoryEvidence, SeenEntity
-from anomaly_detector.core.health.entity_sample import Sighting
-from anomaly_detector.core.pipeline import Outcome, Stream
+from anomaly_detector.core.health.entity_sample import EntitySample
+from anomaly_detector.core.pipeline import DetectionPipeline, Outcome
 
 _RECENT_SECONDS: Final = 60
 _SEEN_SECONDS: Final = 30.0
 
 
-class Remembrance:
+class StateMetrics:
     """Counts since the start. Written by the loop, read by the HTTP threads."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -23,7 +23,7 @@ class Remembrance:
         """As of the last `tell`."""
         self.seen: list[SeenEntity] = []
         """A few entities, as of the last look."""
-        self._sighting = Sighting()
+        self._entity_sample = EntitySample()
         self._looked = -_SEEN_SECONDS
         self._evicted: Counter[str] = Counter()
         self._cut_off: deque[tuple[int, int]] = deque()
@@ -41,16 +41,16 @@ class Remembrance:
             self._cut_off_total.inc(outcome.cut_off)
             self._cut_off.append((int(time.time()), outcome.cut_off))
 
-    def tell(self, stream: Stream, partitions: int, of: int) -> None:
+    def tell(self, pipeline: DetectionPipeline, partitions: int, of: int) -> None:
         """How things stand, now and then; this pod has `partitions` of the topic's."""
         oldest = int(time.time()) - _RECENT_SECONDS
         while self._cut_off and self._cut_off[0][0] <= oldest:
             self._cut_off.popleft()
         if time.monotonic() - self._looked >= _SEEN_SECONDS:
             self._looked = time.monotonic()
-            found = self._sighting.look(stream.memory.entities)
+            found = self._entity_sample.look(pipeline.preprocessor.entities)
             self.seen = [SeenEntity(entity=name, partition=partition) for name, partition in found]
-        bounds, used = stream.regime.bounds, stream.memory_bytes
+        bounds, used = pipeline.regime.bounds, pipeline.memory_bytes
         self._used.set(used)
         if bounds is None:
             return

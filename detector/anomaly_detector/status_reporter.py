@@ -5,21 +5,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from anomaly_api.alert import LeftOutReason
+from anomaly_api.alert import UndeliverableReason
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvidence, SourceState
 from anomaly_api.source import Pipeline
-from anomaly_detector.adapters.assignment_watcher import Orders
-from anomaly_detector.adapters.kafka.diagnose.broker_monitor import Surroundings
+from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
+from anomaly_detector.adapters.kafka.diagnose.broker_monitor import BrokerMonitor
 from anomaly_detector.core.columns import numbers_in
-from anomaly_detector.core.health.lag import Behind
-from anomaly_detector.core.health.progress import Pace
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.health.lag import Lag
+from anomaly_detector.core.health.progress import ProgressTracker
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state.tasks import Decided
-from anomaly_detector.field_monitor import Presence
-from anomaly_detector.group_session import Membership
+from anomaly_detector.field_monitor import FieldMonitor
+from anomaly_detector.group_session import GroupSession
 from anomaly_detector.settings import Settings
-from anomaly_detector.state_metrics import Remembrance
+from anomaly_detector.state_metrics import StateMetrics
 from anomaly_detector.telemetry import Telemetry
 from anomaly_detector.web import Answer, health
 
@@ -27,25 +27,31 @@ _STUCK_SECONDS: Final = 30.0
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Account:
+class StatusReporter:
     """The loop of the pod tells it what happens; threads of the HTTP server ask."""
 
     def __init__(
-        self, settings: Settings, runtime: Runtime, stream: Stream, surroundings: Surroundings, orders: Orders, assignment: str
+        self,
+        settings: Settings,
+        runtime: Runtime,
+        pipeline: DetectionPipeline,
+        broker_monitor: BrokerMonitor,
+        assignments: AssignmentWatcher,
+        assignment: str,
     ) -> None:
         """`assignment` is the digest of the one that the stream begins with."""
         self._pod, self._runtime_digest = settings.pod, runtime.digest
-        self._stream, self._surroundings, self._orders = stream, surroundings, orders
+        self._pipeline, self._broker_monitor, self._assignments = pipeline, broker_monitor, assignments
         self._assignment = assignment
-        self.pace = Pace()
+        self.pace = ProgressTracker()
         self._telemetry = Telemetry(self.pace)
-        self.remembrance = Remembrance(self._telemetry.registry)
-        self._presence = Presence(stream.regime.pipeline)
-        self._membership: Membership | None = None
+        self.state_metrics = StateMetrics(self._telemetry.registry)
+        self._field_monitor = FieldMonitor(pipeline.regime.pipeline)
+        self._session: GroupSession | None = None
         self._turned = self._told = time.monotonic()
         self._waited = 0.0
         """Seconds, of the stay that goes on."""
-        self._behind: dict[int, Behind] = {}
+        self._behind: dict[int, Lag] = {}
         self._warming = self._limiting = 0
         self._one_moment = threading.Lock()
         """Held while what a turn of the loop led to is counted: who asks meanwhile is told all of it or nothing."""
@@ -67,40 +73,42 @@ class Account:
 
     def adopt(self, assignment: str, pipeline: Pipeline) -> None:
         """Another assignment is in force. What was found of fields stays, unless others are wanted now."""
-        if {feature.name: feature.path for feature in pipeline.features} != self._presence.paths:
-            self._presence = Presence(pipeline)
+        if {feature.name: feature.path for feature in pipeline.features} != self._field_monitor.paths:
+            self._field_monitor = FieldMonitor(pipeline)
         self._assignment = assignment
 
-    def stay(self, member: Membership | None) -> None:
+    def stay(self, member: GroupSession | None) -> None:
         """A stay in the group begins, or, None: is over."""
-        self._membership = member
+        self._session = member
 
-    def follow(self, decided: Iterable[Decided], *, sent: int, left_out: Mapping[LeftOutReason, int], skipped: int) -> None:
+    def follow(
+        self, decided: Iterable[Decided], *, sent: int, undeliverable: Mapping[UndeliverableReason, int], skipped: int
+    ) -> None:
         """What a turn led to: batches decided, alerts written, dead letters taken in no form, messages gone before being read."""
         with self._one_moment:
             self._telemetry.sent(sent)
-            self._telemetry.left_out(left_out)
+            self._telemetry.undeliverable(undeliverable)
             self._telemetry.skip(skipped)
             for each in decided:
                 self._decided(each)
 
     def tell(self, now: float, topic_partitions: int) -> None:
         """Looks at how things stand."""
-        member, seconds = self._membership, now - self._told
+        member, seconds = self._session, now - self._told
         self._told = now
-        self.remembrance.tell(self._stream, member.partitions if member else 0, topic_partitions)
-        lags = member.lags(self._surroundings.source.ends) if member else {}
+        self.state_metrics.tell(self._pipeline, member.partitions if member else 0, topic_partitions)
+        lags = member.lags(self._broker_monitor.source.ends) if member else {}
         self.pace.look(lags, time.monotonic())
         waited = member.waited if member else 0.0
         self._telemetry.worked(1.0 - (waited - self._waited if waited >= self._waited else waited) / seconds, seconds)
         self._waited = waited
         self._behind = member.behind(lags, time.time()) if member else {}
-        self._warming, self._limiting = self._stream.warming, self._stream.limiting
+        self._warming, self._limiting = self._pipeline.warming, self._pipeline.limiting
         self._telemetry.state(
-            reading=self._surroundings.finding.readable and self._joined,
+            reading=self._broker_monitor.finding.readable and self._joined,
             partitions=member.partitions if member else 0,
             behind=self._behind,
-            entities=self._stream.entities,
+            entities=self._pipeline.entities,
             warming=self._warming,
             limits=self._limiting,
         )
@@ -113,35 +121,35 @@ class Account:
     def _evidence(self) -> DetectorEvidence:
         telemetry = self._telemetry
         recent, recent_dead = telemetry.recent()
-        pending = self._orders.pending
+        pending = self._assignments.pending
         return DetectorEvidence(
             pod=self._pod,
             runtime=self._runtime_digest,
             assignment=self._assignment,
             now=time.time(),
             source=self._source(),
-            revisions=[self._stream.stable.evidence(), *([pending] if pending else [])],
+            revisions=[self._pipeline.stable.evidence(), *([pending] if pending else [])],
             readings=telemetry.readings,
             late=telemetry.late,
             duplicates=telemetry.duplicates,
-            hurried=telemetry.hurried,
-            abandoned=telemetry.abandoned,
+            released_early=telemetry.released_early,
+            dropped_pending=telemetry.dropped_pending,
             missing=telemetry.missing,
             imputed=telemetry.imputed,
             windows=telemetry.windows,
             warming=self._warming,
-            entities=self._stream.entities,
-            seen=self.remembrance.seen,
-            memory=self.remembrance.evidence,
-            presence=self._presence.evidence(time.time()),
+            entities=self._pipeline.entities,
+            seen=self.state_metrics.seen,
+            memory=self.state_metrics.evidence,
+            presence=self._field_monitor.evidence(time.time()),
             busy=telemetry.busy,
             alerts=telemetry.alerts,
             alerts_suppressed=telemetry.alerts_suppressed,
             alerts_dropped=dict(telemetry.alerts_dropped),
             limits_reached=self._limiting,
             dead_letters=dict(telemetry.dead_letters),
-            dead_letters_left_out=telemetry.left_out_letters,
-            recently_left_out=telemetry.letters_lost.recently(),
+            dead_letters_undeliverable=telemetry.undeliverable_letters,
+            recently_undeliverable=telemetry.letters_lost.recently(),
             recent_dead_letter=telemetry.recent_dead_letter,
             recent_readings=recent,
             recent_dead_letters=recent_dead,
@@ -152,7 +160,7 @@ class Account:
         )
 
     def _source(self) -> SourceEvidence:
-        finding, member = self._surroundings.finding, self._membership
+        finding, member = self._broker_monitor.finding, self._session
         state = finding.state
         if state is SourceState.READING and not (member and member.joined):
             state = SourceState.CONNECTING
@@ -171,8 +179,8 @@ class Account:
     def _decided(self, each: Decided) -> None:
         read, outcome, now = each.read, each.outcome, time.monotonic()
         self._telemetry.batch(len(read), outcome, now - each.begun)
-        self.remembrance.batch(outcome)
-        self._presence.look(read.messages.values, time.time())
+        self.state_metrics.batch(outcome)
+        self._field_monitor.look(read.messages.values, time.time())
         self.pace.decided(set(numbers_in(read.messages.partitions)), now, scored=outcome.windows > 0)
         if outcome.rejects:
             last = outcome.rejects[-1]
@@ -188,7 +196,7 @@ class Account:
 
     @property
     def _joined(self) -> bool:
-        member = self._membership
+        member = self._session
         return member is not None and member.joined
 
     def _healthz(self) -> Answer:
@@ -196,7 +204,7 @@ class Account:
         return health(silent < _STUCK_SECONDS, f"the loop has not turned for {silent:.0f} s")
 
     def _readyz(self) -> Answer:
-        finding = self._surroundings.finding
+        finding = self._broker_monitor.finding
         if finding.state is not SourceState.READING:
             return health(False, f"{finding.state.value}: {finding.message}")
         return health(self._joined, "waiting for the consumer group")

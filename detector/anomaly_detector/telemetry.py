@@ -9,11 +9,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from anomaly_api.alert import LeftOutReason
-from anomaly_detector.core.health.lag import Behind
-from anomaly_detector.core.health.progress import Pace
+from anomaly_api.alert import UndeliverableReason
+from anomaly_detector.core.health.lag import Lag
+from anomaly_detector.core.health.progress import ProgressTracker
 from anomaly_detector.core.pipeline import Outcome
-from anomaly_detector.core.preprocess.preprocessor import Tally
+from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
 
 _RECENT_SECONDS: Final = 60
 
@@ -21,7 +21,7 @@ _RECENT_SECONDS: Final = 60
 class _Partitions:
     """How each partition goes, worked out when somebody asks."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: ProgressTracker) -> None:
         self._pace = pace
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -67,18 +67,18 @@ class Lost:
 class Telemetry:
     """Counts since the start. Written by the loop, read by the HTTP threads."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: ProgressTracker) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_Partitions(pace))
         ProcessCollector(registry=self.registry)
         self.readings = self.windows = self.alerts = 0
-        self.late = self.duplicates = self.hurried = self.abandoned = self.imputed = 0
+        self.late = self.duplicates = self.released_early = self.dropped_pending = self.imputed = 0
         self.missing: dict[str, int] = {}
         self.alerts_suppressed = 0
         self.alerts_dropped: dict[str, int] = {}
         self.dead_letters: dict[str, int] = {}
         self.recent_dead_letter = ""
-        self.left_out_letters: dict[str, int] = {}
+        self.undeliverable_letters: dict[str, int] = {}
         self.last_reading: float | None = None
         self.last_scored: float | None = None
         self.last_alert: float | None = None
@@ -117,11 +117,13 @@ class Telemetry:
             self.last_alert = time.time()
             self._alerts.inc(alerts)
 
-    def left_out(self, letters: Mapping[LeftOutReason, int]) -> None:
+    def undeliverable(self, letters: Mapping[UndeliverableReason, int]) -> None:
         """So many dead letters more were taken in no form by their topic."""
         for reason, count in letters.items():
-            self.left_out_letters = self.left_out_letters | {reason.value: self.left_out_letters.get(reason.value, 0) + count}
-            self._left_out.labels(reason.value).inc(count)
+            self.undeliverable_letters = self.undeliverable_letters | {
+                reason.value: self.undeliverable_letters.get(reason.value, 0) + count
+            }
+            self._undeliverable.labels(reason.value).inc(count)
             self.letters_lost.add(count)
 
     def skip(self, messages: int) -> None:
@@ -137,7 +139,7 @@ class Telemetry:
         self._busy.set(self.busy)
 
     def state(
-        self, *, reading: bool, partitions: int, behind: Mapping[int, Behind], entities: int, warming: int, limits: int
+        self, *, reading: bool, partitions: int, behind: Mapping[int, Lag], entities: int, warming: int, limits: int
     ) -> None:
         """How things stand, now and then."""
         self._up.set(reading)
@@ -167,7 +169,7 @@ class Telemetry:
             self.alerts_dropped[kind.value] = self.alerts_dropped.get(kind.value, 0) + 1
             self._dropped.labels(kind.value).inc()
 
-    def _show_lag(self, behind: Mapping[int, Behind]) -> None:
+    def _show_lag(self, behind: Mapping[int, Lag]) -> None:
         self._lag.set(sum(each.messages for each in behind.values()))
         self._lag_seconds.set(max((each.seconds for each in behind.values()), default=0.0))
         for gone in self._shown - behind.keys():
@@ -176,15 +178,15 @@ class Telemetry:
             self._partition_lag_seconds.labels(str(partition)).set(each.seconds)
         self._shown = set(behind)
 
-    def _count(self, tally: Tally) -> None:
+    def _count(self, tally: ReadingCounts) -> None:
         self.late += tally.late
         self.duplicates += tally.duplicates
-        self.hurried += tally.hurried
+        self.released_early += tally.released_early
         self._late.inc(tally.late)
         self._duplicates.inc(tally.duplicates)
-        self._hurried.inc(tally.hurried)
-        self.abandoned += tally.abandoned
-        self._abandoned.inc(tally.abandoned)
+        self._released_early.inc(tally.released_early)
+        self.dropped_pending += tally.dropped_pending
+        self._dropped_pending.inc(tally.dropped_pending)
         self.imputed += tally.imputed
         self._imputed.inc(tally.imputed)
         for feature, count in tally.missing.items():
@@ -210,8 +212,10 @@ class Telemetry:
         self._skipped = counter("skipped_messages_total", "Messages that Kafka had deleted before they were read.")
         self._late = counter("late_readings_total", "Readings left out because a newer one of their entity was in its windows.")
         self._duplicates = counter("duplicate_readings_total", "Readings left out because their entity had one of the same time.")
-        self._hurried = counter("hurried_readings_total", "Readings that waited less than time.lateness: too many others waited.")
-        self._abandoned = counter("abandoned_readings_total", "Readings that waited when their entity was forgotten.")
+        self._released_early = counter(
+            "released_early_readings_total", "Readings that waited less than time.lateness: too many others waited."
+        )
+        self._dropped_pending = counter("dropped_pending_readings_total", "Readings that waited when their entity was forgotten.")
         self._missing = counter("missing_values_total", "Values that readings lacked.", "feature")
         self._imputed = counter("imputed_values_total", "Values that were filled in where readings lacked them.")
         self._windows = counter("windows_total", "Windows decided.")
@@ -219,7 +223,9 @@ class Telemetry:
         self._suppressed = counter("alerts_suppressed_total", "Of the alerts, those that are for the record only.")
         self._dropped = counter("alerts_dropped_total", "Episodes that alerts.limits held back.", "reason")
         self._dead_letters = counter("dead_letters_total", "Messages that could not be read.", "reason")
-        self._left_out = counter("dead_letters_left_out_total", "Of them, those that their topic took in no form.", "reason")
+        self._undeliverable = counter(
+            "dead_letters_undeliverable_total", "Of them, those that their topic took in no form.", "reason"
+        )
         self._up = gauge("source_up", "Whether the topic is being read: 1 or 0.")
         self._partitions = gauge("partitions", "Partitions assigned to this pod.")
         self._lag = gauge("lag_messages", "Messages of these partitions not read yet.")

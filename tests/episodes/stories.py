@@ -10,11 +10,11 @@ import numpy as np
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_detector.core.entities.table import Entities
-from anomaly_detector.core.episodes.closures import Endings
-from anomaly_detector.core.episodes.policy import Rules
-from anomaly_detector.core.episodes.processor import Scored
+from anomaly_detector.core.episodes.closures import Closures
+from anomaly_detector.core.episodes.policy import EpisodePolicy
+from anomaly_detector.core.episodes.processor import WindowScores
 from anomaly_detector.core.episodes.table import Episodes
-from anomaly_detector.core.episodes.transitions import Ended, EpisodeTurn, LimitReached
+from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity, LimitReached
 
 LEVELS = {"!": 5.0, "#": 2.0, "-": 0.9, ".": 0.1, "?": float("nan")}
 SECOND = 1_000_000
@@ -46,15 +46,15 @@ def mixed(*streams: Sequence[Reading]) -> list[Reading]:
 class Told:
     """What came of it, in order."""
 
-    records: list[EpisodeTurn | LimitReached] = field(default_factory=list)
+    records: list[EpisodeTransition | LimitReached] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     """Index in the whole stream of the reading that led to each."""
     opened: int = 0
     dropped: list[str] = field(default_factory=list)
 
     @property
-    def turns(self) -> list[EpisodeTurn]:
-        return [record for record in self.records if isinstance(record, EpisodeTurn)]
+    def turns(self) -> list[EpisodeTransition]:
+        return [record for record in self.records if isinstance(record, EpisodeTransition)]
 
     @property
     def limits(self) -> list[LimitReached]:
@@ -64,7 +64,7 @@ class Told:
         """`o`pened, `u`pdated, `c`losed at each reading of a stream of one entity; capital letters are for people."""
         marks = ["."] * length
         for row, record in zip(self.rows, self.records, strict=True):
-            if isinstance(record, EpisodeTurn):
+            if isinstance(record, EpisodeTransition):
                 letter = record.turn.value[0]
                 marks[row] = letter if record.suppressed_by else letter.upper()
         return "".join(marks)
@@ -75,13 +75,13 @@ class Watcher:
 
     def __init__(self, policy: AlertPolicy, windows: Sequence[str] = ("short",), partitions: int = 1) -> None:
         self.windows = list(windows)
-        self.rules = Rules(policy, partitions)
+        self.rules = EpisodePolicy(policy, partitions)
         self.entities = Entities()
         self.episodes = Episodes(self.entities, self.rules, self.windows)
         self.told = Told()
         self._seen = 0
 
-    def see(self, readings: Sequence[Reading], ended: Sequence[Ended] = ()) -> Told:
+    def see(self, readings: Sequence[Reading], ended: Sequence[EvictedEntity] = ()) -> Told:
         """One batch."""
         partitions = np.array([reading.partition for reading in readings], np.int64)
         slots = np.array([int(self.entities.admit(each.partition, [each.entity])[0]) for each in readings], np.int64)
@@ -118,9 +118,9 @@ class Watcher:
         """What there is to remember of a partition's limit."""
         return self.episodes.state_of_partition(partition)
 
-    def change(self, windows: Sequence[str], endings: Endings) -> list[EpisodeTurn | LimitReached]:
+    def change(self, windows: Sequence[str], endings: Closures) -> list[EpisodeTransition | LimitReached]:
         """Only these windows go on, or none of what was known; what ends by that, in no order among entities."""
-        found: list[EpisodeTurn | LimitReached] = []
+        found: list[EpisodeTransition | LimitReached] = []
         for slot in self.episodes.remembered():
             found += endings.turns(self.entities.names[slot], self.episodes.state(slot))
         self.windows = list(windows)
@@ -131,7 +131,7 @@ class Watcher:
             self.episodes.adopt(self.rules, self.windows)
         return found
 
-    def _kind(self, name: str, readings: Sequence[Reading], slots: Any, order: Any) -> Scored | None:
+    def _kind(self, name: str, readings: Sequence[Reading], slots: Any, order: Any) -> WindowScores | None:
         places, scores = [], []
         for place, row in enumerate(order.tolist()):
             found = dict(readings[row].scores)
@@ -142,7 +142,7 @@ class Watcher:
             return None
         newest = np.array(places, np.int64)
         times = np.array([reading.time * SECOND for reading in readings], np.int64)[order][newest]
-        return Scored(name, order, newest, slots[order][newest], times, np.array(scores, np.float32))
+        return WindowScores(name, order, newest, slots[order][newest], times, np.array(scores, np.float32))
 
 
 def told(policy: AlertPolicy, readings: Sequence[Reading], **watched: Any) -> Told:

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from anomaly_api.alert import Alert, EpisodeEvent, EpisodeReason, LimitAlert, LimitKind, ScorerKind
 from anomaly_detector.core.alerts.alert import Decision, Explanation, episode_alert, identity, limit_alert, rfc3339
 from anomaly_detector.core.alerts.tracing import Trace
-from anomaly_detector.core.episodes.episode import Turn
-from anomaly_detector.core.episodes.limits import LimitTurn
-from anomaly_detector.core.episodes.transitions import EpisodeTurn, LimitReached
+from anomaly_detector.core.episodes.episode import Transition
+from anomaly_detector.core.episodes.limits import LimitTransition
+from anomaly_detector.core.episodes.transitions import EpisodeTransition, LimitReached
 
 START = 1_767_261_605_000_000
 DECISION = Decision(
@@ -24,12 +24,12 @@ DECISION = Decision(
     revision="3f2a91c0",
     features=["temperature", "vibration"],
 )
-OPENED = EpisodeTurn(
+OPENED = EpisodeTransition(
     row=3,
     window="short",
     index=0,
     entity="pump-7",
-    turn=Turn.OPENED,
+    turn=Transition.OPENED,
     reason=EpisodeReason.OPENED,
     time=START,
     start=START,
@@ -38,8 +38,8 @@ OPENED = EpisodeTurn(
     peak=4.0,
     severity="warning",
 )
-UPDATED = replace(OPENED, turn=Turn.UPDATED, reason=EpisodeReason.PEAK_GREW, time=START + 2_500_000, windows=2)
-CLOSED = replace(OPENED, turn=Turn.CLOSED, reason=EpisodeReason.RECOVERED, time=START + 5_000_000, windows=6)
+UPDATED = replace(OPENED, turn=Transition.UPDATED, reason=EpisodeReason.PEAK_GREW, time=START + 2_500_000, windows=2)
+CLOSED = replace(OPENED, turn=Transition.CLOSED, reason=EpisodeReason.RECOVERED, time=START + 5_000_000, windows=6)
 TRACE = Trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=b")
 WHY = Explanation(
     errors=np.array([1.0, 3.0], np.float32),
@@ -51,7 +51,11 @@ WHY = Explanation(
 
 
 def event(
-    turn: EpisodeTurn = OPENED, entity: str = "pump-7", why: Explanation | None = WHY, trace: Trace | None = None, **changes: Any
+    turn: EpisodeTransition = OPENED,
+    entity: str = "pump-7",
+    why: Explanation | None = WHY,
+    trace: Trace | None = None,
+    **changes: Any,
 ) -> dict[str, Any]:
     parsed: dict[str, Any] = json.loads(
         episode_alert(replace(DECISION, **changes), replace(turn, entity=entity), why, trace).value
@@ -61,7 +65,7 @@ def event(
 
 @pytest.mark.parametrize("turn", [OPENED, UPDATED, CLOSED, replace(OPENED, suppressed_by="night")])
 @pytest.mark.parametrize("trace", [None, TRACE])
-def test_an_alert_is_what_the_contract_says(turn: EpisodeTurn, trace: Trace | None) -> None:
+def test_an_alert_is_what_the_contract_says(turn: EpisodeTransition, trace: Trace | None) -> None:
     found = event(turn, trace=trace)
     written = Alert.model_validate(found).model_dump(mode="json")
     absent = {} if trace else {"traceparent": None, "tracestate": None}
@@ -117,7 +121,7 @@ def test_the_trace_of_a_reading_is_in_the_record_and_in_its_headers() -> None:
 @pytest.mark.parametrize("kind", list(LimitKind))
 @pytest.mark.parametrize("over", [False, True])
 def test_a_limit_says_what_it_held_back(kind: LimitKind, over: bool) -> None:
-    turn = LimitTurn(kind, where=7, most=10, since=START, until=START + 3_600_000_000, dropped=3, over=over)
+    turn = LimitTransition(kind, where=7, most=10, since=START, until=START + 3_600_000_000, dropped=3, over=over)
     alert = limit_alert("/source", LimitReached(5, START + 3_600_000_000, "pump-7", turn))
     found = json.loads(alert.value)
     parsed = LimitAlert.model_validate(found)

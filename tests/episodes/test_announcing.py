@@ -4,7 +4,7 @@ import pytest
 
 from anomaly_api.alert import COOLDOWN, EpisodeReason, LimitKind
 from anomaly_api.alerting import AlertPolicy
-from anomaly_detector.core.episodes.policy import Rules
+from anomaly_detector.core.episodes.policy import EpisodePolicy
 from tests.episodes.stories import MINUTE, Reading, Watcher, drawn, mixed, told
 
 EAGER = {
@@ -179,7 +179,7 @@ def test_the_first_window_of_a_partition_ends_its_limit_whoever_it_is_of() -> No
 def test_a_limit_that_is_taken_away_holds_nothing_back_any_more() -> None:
     watcher = Watcher(TWO_AN_HOUR)
     watcher.see(drawn("#.#.##"))
-    watcher.episodes.adopt(Rules(policy()), ["short"])
+    watcher.episodes.adopt(EpisodePolicy(policy()), ["short"])
     watcher.see(drawn("##." + "." * 60, start=6 * 60))
     assert watcher.told.drawing(9) == "OCOC..O.C"
     assert [each.turn.over for each in watcher.told.limits] == [False, True]

@@ -14,8 +14,8 @@ from anomaly_api.alerting import AlertPolicy
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
-from anomaly_detector.core.episodes.closures import Endings
-from anomaly_detector.core.episodes.transitions import EpisodeTurn
+from anomaly_detector.core.episodes.closures import Closures
+from anomaly_detector.core.episodes.transitions import EpisodeTransition
 from anomaly_detector.core.preprocess.preprocessor import Regime
 from tests.effort import examples
 from tests.episodes.naive import Naive
@@ -56,7 +56,7 @@ def test_what_a_change_ends_is_told_as_the_naive_model_tells_it_and_the_rest_goe
     policy: AlertPolicy, before: list[Reading], after: list[Reading], moves: list[bool], change: str
 ) -> None:
     windows, to = CHANGES[change]
-    endings = Endings(SOURCE, regime(*WINDOWS), to)
+    endings = Closures(SOURCE, regime(*WINDOWS), to)
     model = Naive(policy, WINDOWS, PARTITIONS)
     first = naive(model, before)
     model.change(windows, anew=endings.anew)
@@ -88,14 +88,14 @@ def opened(drawing: str, **policy: Any) -> Watcher:
     return watcher
 
 
-def ended(watcher: Watcher, endings: Endings) -> list[dict[str, Any]]:
+def ended(watcher: Watcher, endings: Closures) -> list[dict[str, Any]]:
     [slot] = watcher.episodes.remembered()
     return [json.loads(alert.value) for alert in endings.of_entity("a", watcher.episodes.state(slot))]
 
 
 def test_the_record_says_who_decided_before_and_when_the_last_window_was() -> None:
     before = regime("short", scorer=ScorerKind.AUTOENCODER, model="sha256:ab", thresholds={"short": 0.25})
-    [record] = ended(opened(".#!#-."), Endings(SOURCE, before, regime("long")))
+    [record] = ended(opened(".#!#-."), Closures(SOURCE, before, regime("long")))
     data = record["data"]
     assert record["type"] == "dev.anomaly-operator.episode.closed"
     assert record["time"] == data["end"] == "1970-01-01T00:05:00Z"
@@ -107,20 +107,20 @@ def test_the_record_says_who_decided_before_and_when_the_last_window_was() -> No
 
 def test_the_end_of_an_episode_that_nobody_was_told_of_is_for_the_record_only() -> None:
     works = {"name": "works", "schedule": "* * * * *", "duration": "1h", "entities": "*"}
-    [record] = ended(opened(".##", suppress=[works]), Endings(SOURCE, regime("short"), regime("long")))
+    [record] = ended(opened(".##", suppress=[works]), Closures(SOURCE, regime("short"), regime("long")))
     assert (record["data"]["suppressed"], record["data"]["suppressedBy"]) == (True, "works")
 
 
 def test_an_episode_without_a_record_ends_without_one_and_so_does_a_cooldown() -> None:
-    change = Endings(SOURCE, regime("short"), regime("long"))
+    change = Closures(SOURCE, regime("short"), regime("long"))
     assert ended(opened(".#", open={"windows": 2}), change) == []
     assert ended(opened(".#..", cooldown="1h"), change) == []
 
 
 def test_a_limit_outlives_a_window_but_not_what_all_windows_are_made_of() -> None:
     watcher = opened(".#..#..#", cooldown="0s", limits={"perEntity": {"episodes": 1, "per": "1h"}})
-    assert ended(watcher, Endings(SOURCE, regime("short"), regime("long"))) == []
-    [over] = ended(watcher, Endings(SOURCE, regime("short"), regime("short", features=2)))
+    assert ended(watcher, Closures(SOURCE, regime("short"), regime("long"))) == []
+    [over] = ended(watcher, Closures(SOURCE, regime("short"), regime("short", features=2)))
     assert (over["data"]["limit"], over["data"]["dropped"], over["data"]["end"]) == ("PerEntity", 2, "1970-01-01T00:07:00Z")
 
 
@@ -128,6 +128,6 @@ def test_a_limit_outlives_a_window_but_not_what_all_windows_are_made_of() -> Non
 def test_the_reason_tells_an_edit_from_a_partition_that_begins_anew(after: Regime | None, reason: EpisodeReason) -> None:
     watcher = opened(".#")
     [slot] = watcher.episodes.remembered()
-    [turn] = Endings(SOURCE, regime("short"), after).turns("a", watcher.episodes.state(slot))
-    assert isinstance(turn, EpisodeTurn)
+    [turn] = Closures(SOURCE, regime("short"), after).turns("a", watcher.episodes.state(slot))
+    assert isinstance(turn, EpisodeTransition)
     assert turn.reason is reason

@@ -6,9 +6,9 @@ from anomaly_api.alert import EpisodeReason
 from anomaly_api.alerting import AlertPolicy, Closing, Opening, Severity, Updating
 from anomaly_detector.core.entities.table import Entities
 from anomaly_detector.core.episodes.episode import Episode
-from anomaly_detector.core.episodes.policy import Rules
+from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.table import Episodes
-from anomaly_detector.core.episodes.transitions import Ended
+from anomaly_detector.core.episodes.transitions import EvictedEntity
 from tests.episodes.stories import LEVELS, MINUTE, Reading, Watcher, drawn, mixed, told
 
 SEVERITIES = [Severity(name="critical", above=3.0), Severity(name="warning", above=1.0)]
@@ -79,7 +79,7 @@ def test_the_severity_is_the_highest_that_was_reached(scores: str, expected: str
     for reading in drawn(scores):
         watcher.see([reading])
         (state,) = watcher.episodes.state(0).values()
-        found += Rules(POLICY).named(str(state.get("severity", "")))[0]
+        found += EpisodePolicy(POLICY).named(str(state.get("severity", "")))[0]
     assert found == expected
 
 
@@ -141,7 +141,7 @@ def test_a_record_of_another_kind_begins_the_time_to_the_next_anew() -> None:
 def test_a_revision_with_other_severities_goes_on_with_open_episodes() -> None:
     watcher = Watcher(POLICY)
     watcher.see(drawn("###"))
-    other = Rules(of(severities=[{"name": "bad", "above": 0.5}, {"name": "worse", "above": 4.0}]))
+    other = EpisodePolicy(of(severities=[{"name": "bad", "above": 0.5}, {"name": "worse", "above": 4.0}]))
     watcher.episodes.adopt(other, ["short"])
     watcher.see(drawn("#!", start=180))
     assert [turn.severity for turn in watcher.told.turns] == ["warning", "worse"]
@@ -155,14 +155,14 @@ def test_low_scores_leave_nothing_to_remember() -> None:
     assert watcher.episodes.state(slot["b"]) != {}, "it cools down"
     watcher.see(drawn("....", start=540, entity="b"))
     assert watcher.episodes.state(slot["b"]) == {}
-    watcher.episodes.stirred()
+    watcher.episodes.dirty()
     watcher.see(drawn("....", start=900, entity="b"))
-    assert watcher.episodes.stirred().tolist() == [], "and is not looked at"
+    assert watcher.episodes.dirty().tolist() == [], "and is not looked at"
 
 
 def test_a_state_of_a_version_that_knew_less_is_an_episode_that_was_announced() -> None:
     old = {"streak": 2, "open": True, "start": 60_000_000, "peak": 2.0, "scored": True}
-    episodes = Episodes(Entities(), Rules(POLICY), ["short"])
+    episodes = Episodes(Entities(), EpisodePolicy(POLICY), ["short"])
     watcher = Watcher(POLICY)
     watcher.entities.admit(0, ["a"])
     watcher.episodes.restore(0, {"short": old})
@@ -180,7 +180,7 @@ def test_an_entity_that_is_forgotten_closes_its_episodes(reason: EpisodeReason) 
     watcher = Watcher(POLICY)
     watcher.see(drawn("##"))
     readings = drawn("##", start=600, entity="b")
-    told = watcher.see(readings, [Ended(1, 0, "a", 300 * 1_000_000, reason)])
+    told = watcher.see(readings, [EvictedEntity(1, 0, "a", 300 * 1_000_000, reason)])
     opened, closed, other = told.turns
     assert (closed.turn.value, closed.reason, closed.time, closed.index) == ("closed", reason, 5 * MINUTE, None)
     assert closed.score == opened.score == LEVELS["#"]

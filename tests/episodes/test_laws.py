@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.alerting import AlertPolicy
-from anomaly_detector.core.episodes.transitions import EpisodeTurn, LimitReached
+from anomaly_detector.core.episodes.transitions import EpisodeTransition, LimitReached
 from tests.effort import examples
 from tests.episodes.naive import Line, Naive
 from tests.episodes.stories import SECOND, Reading, Told, Watcher
@@ -70,9 +70,9 @@ def lines(told: Told, readings: list[Reading]) -> list[tuple[int, Line]]:
     return found
 
 
-def line(record: EpisodeTurn | LimitReached, entity: str) -> Line:
+def line(record: EpisodeTransition | LimitReached, entity: str) -> Line:
     """As the naive model writes it; entities know their partitions."""
-    if isinstance(record, EpisodeTurn):
+    if isinstance(record, EpisodeTransition):
         peak, start = round(record.peak, 5), record.start // SECOND
         time = record.time // SECOND
         said = (record.turn.value, entity, record.window, time, start, record.windows, peak, record.severity)

@@ -6,7 +6,7 @@ import pytest
 
 from anomaly_api.alerting import AlertPolicy, Suppression
 from anomaly_api.schedule import flaws, holding
-from anomaly_detector.core.episodes.policy import Rules
+from anomaly_detector.core.episodes.policy import EpisodePolicy
 
 
 def micros(text: str) -> int:
@@ -92,4 +92,4 @@ def test_what_the_schema_cannot_see_is_told_and_suppresses_nothing(fields: dict[
     policy = AlertPolicy(suppress=[rule(**fields)])
     (flaw,) = flaws(policy)
     assert flaw.startswith(sentence)
-    assert Rules(policy).suppressed("pump", micros("2026-02-28T02:30:00Z")) is None
+    assert EpisodePolicy(policy).suppressed("pump", micros("2026-02-28T02:30:00Z")) is None

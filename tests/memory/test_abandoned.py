@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from anomaly_api.source import Missing
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.entities.quota import Allowance
-from anomaly_detector.core.pipeline import Stream
-from anomaly_detector.core.preprocess.preprocessor import Tally
+from anomaly_detector.core.entities.quota import MemoryQuota
+from anomaly_detector.core.pipeline import DetectionPipeline
+from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.effort import examples
 from tests.stream.pods import PIPELINE, revision
@@ -28,11 +28,11 @@ Row = tuple[int, int, bool]
 """Number of the entity, seconds by which it is out of order, whether it lacks a value."""
 
 
-def with_room_for(entities: int) -> Stream:
+def with_room_for(entities: int) -> DetectionPipeline:
     loaded = LoadedRevision(revision(PATIENT))
-    bounds = Stream("x", loaded, Allowance(10**9, 1, 60.0)).regime.bounds
+    bounds = DetectionPipeline("x", loaded, MemoryQuota(10**9, 1, 60.0)).regime.bounds
     assert bounds is not None
-    return Stream("x", loaded, Allowance(2 * entities * (bounds.entity_bytes + len("pump-0")), 1, 60.0))
+    return DetectionPipeline("x", loaded, MemoryQuota(2 * entities * (bounds.entity_bytes + len("pump-0")), 1, 60.0))
 
 
 def messages(rows: list[Row], start: int) -> Messages:
@@ -54,17 +54,17 @@ def still_waiting(state: dict[str, Any]) -> int:
     sizes=st.lists(st.integers(1, 20), max_size=20),
 )
 def test_every_reading_is_accounted_for_and_batches_make_no_difference(rows: list[Row], sizes: list[int]) -> None:
-    stream, tally, taken, begin = with_room_for(2), Tally(), 0, 0
+    stream, tally, taken, begin = with_room_for(2), ReadingCounts(), 0, 0
     for size in [*sizes, max(1, len(rows))]:
         outcome = stream.process(messages(rows[begin : begin + size], begin))
         tally, taken, begin = tally + outcome.tally, taken + outcome.readings, min(len(rows), begin + size)
-    assert taken + tally.late + tally.duplicates + tally.abandoned + still_waiting(stream.snapshot(0)) == len(rows)
+    assert taken + tally.late + tally.duplicates + tally.dropped_pending + still_waiting(stream.snapshot(0)) == len(rows)
     whole = with_room_for(2).process(messages(rows, 0)).tally
-    assert (whole.abandoned, whole.late, whole.duplicates) == (tally.abandoned, tally.late, tally.duplicates)
+    assert (whole.dropped_pending, whole.late, whole.duplicates) == (tally.dropped_pending, tally.late, tally.duplicates)
 
 
 def test_what_waits_when_its_entity_is_forgotten_is_counted() -> None:
     stream = with_room_for(1)
     first = stream.process(messages([(0, 0, False)] * 6, 0))
-    assert (first.readings, first.tally.abandoned) == (3, 0)
-    assert stream.process(messages([(1, 0, False)], 6)).tally.abandoned == 3
+    assert (first.readings, first.tally.dropped_pending) == (3, 0)
+    assert stream.process(messages([(1, 0, False)], 6)).tally.dropped_pending == 3

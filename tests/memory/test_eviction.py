@@ -60,9 +60,9 @@ class Watched:
         self.gone: list[Gone] = []
         self.found: list[int] = []
         """Age of each reading's entity after it."""
-        self.rows = self.portions = 0
+        self.rows = self.micro_batches = 0
 
-    def take_in(self, rows: list[Row]) -> None:
+    def process(self, rows: list[Row]) -> None:
         for portion in self.entities.seat(batch(rows, self.rows)):
             assert all(self.ages.column[left.slot] for left in portion.leaving), "what was known of them is still there"
             self.gone += [(left.row, left.partition, left.name, left.reason) for left in portion.leaving]
@@ -71,7 +71,7 @@ class Watched:
                 assert self.entities.names[slot] == name
                 self.ages.column[slot] += 1
                 self.found.append(int(self.ages.column[slot]))
-            self.portions += 1
+            self.micro_batches += 1
         self.rows += len(rows)
 
     def moved(self, partition: int) -> None:
@@ -95,7 +95,7 @@ class Oracle:
     found: list[int] = field(default_factory=list)
     rows: int = 0
 
-    def take_in(self, rows: list[Row]) -> None:
+    def process(self, rows: list[Row]) -> None:
         for partition, name, time in rows:
             here = self.seen.setdefault(partition, OrderedDict())
             clock = self.clocks[partition] = max(time, self.clocks.get(partition, time))
@@ -144,8 +144,8 @@ def test_who_is_forgotten_is_as_an_oracle_says_however_the_stream_is_cut_and_mov
         size = cuts.pop() if cuts else 23
         if number in moves:
             watched.moved(0)
-        watched.take_in(rows[:size])
-        oracle.take_in(rows[:size])
+        watched.process(rows[:size])
+        oracle.process(rows[:size])
         rows = rows[size:]
         number += 1
     assert sorted(watched.gone) == sorted(oracle.gone)
@@ -166,8 +166,8 @@ def test_narrower_bounds_hold_from_the_next_reading_of_a_partition_on(
     watched, oracle = Watched(wide), Oracle(wide)
     for part, bounds in ((rows[:cut], wide), (rows[cut:], narrow)):
         watched.entities.bounds = oracle.bounds = bounds
-        watched.take_in(part)
-        oracle.take_in(part)
+        watched.process(part)
+        oracle.process(part)
     assert sorted(watched.gone) == sorted(oracle.gone)
     assert watched.found == oracle.found
 
@@ -176,8 +176,8 @@ def test_a_batch_that_has_to_part_with_nobody_of_its_own_is_taken_in_whole() -> 
     bounds = Bounds(bytes=100 * (EACH + 8), entity_bytes=EACH, idle=10**9)
     watched = Watched(bounds)
     for start in range(0, 1000, 50):
-        watched.take_in([(0, f"pump-{start + place:03d}", start) for place in range(50)])
-    assert watched.portions == 20
+        watched.process([(0, f"pump-{start + place:03d}", start) for place in range(50)])
+    assert watched.micro_batches == 20
     assert len(watched.entities) == 100
     assert len(watched.entities.names) <= 150, "rows are used again"
 
@@ -185,24 +185,24 @@ def test_a_batch_that_has_to_part_with_nobody_of_its_own_is_taken_in_whole() -> 
 def test_without_bounds_nobody_is_forgotten() -> None:
     watched = Watched(Bounds(bytes=0, entity_bytes=1, idle=0))
     watched.entities.bounds = None
-    watched.take_in([(0, f"pump-{number}", number * 10**12) for number in range(200)])
+    watched.process([(0, f"pump-{number}", number * 10**12) for number in range(200)])
     assert (len(watched.entities), watched.gone, watched.entities.used) == (200, [], 0)
 
 
 @pytest.mark.parametrize("name", ["pump-1", "Pumpe-Süd", "泵" * 100])
 def test_the_entity_that_was_seen_last_is_kept_even_if_there_is_no_room_for_it(name: str) -> None:
     watched = Watched(Bounds(bytes=1, entity_bytes=EACH, idle=10**9))
-    watched.take_in([(0, name, time) for time in range(5)])
+    watched.process([(0, name, time) for time in range(5)])
     assert (watched.found, watched.gone) == ([1, 2, 3, 4, 5], [])
-    watched.take_in([(0, "another", 5)])
+    watched.process([(0, "another", 5)])
     assert watched.gone == [(5, 0, name, Reason.BUDGET)]
 
 
 def test_narrower_bounds_need_no_new_entity_to_hold() -> None:
     watched = Watched(Bounds(bytes=5 * (EACH + 1), entity_bytes=EACH, idle=10**9))
-    watched.take_in([(0, name, time) for time, name in enumerate("abcde")])
+    watched.process([(0, name, time) for time, name in enumerate("abcde")])
     watched.entities.bounds = Bounds(bytes=2 * (EACH + 1), entity_bytes=EACH, idle=10**9)
-    watched.take_in([(0, "b", 5), (0, "b", 6)])
+    watched.process([(0, "b", 5), (0, "b", 6)])
     assert watched.gone == [(5, 0, name, Reason.BUDGET) for name in "acd"]
     assert watched.found[-2:] == [2, 3]
 
@@ -221,7 +221,7 @@ def test_a_long_stream_of_many_entities_is_as_the_oracle_says(seed: int) -> None
             turn += 1
             number = dice.choice([turn % 97, dice.randrange(97), dice.randrange(1000)])
             rows.append((0, f"pump-{number:03d}", clock))
-        watched.take_in(rows)
-        oracle.take_in(rows)
+        watched.process(rows)
+        oracle.process(rows)
     assert sorted(watched.gone) == sorted(oracle.gone)
     assert watched.found == oracle.found

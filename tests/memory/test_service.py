@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from anomaly_api.assignment import Assignment, Runtime
-from anomaly_detector.core.entities.quota import Allowance
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.entities.quota import MemoryQuota
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 
 def with_room_for(entities: int, topics: Topics, partitions: int) -> Runtime:
-    bounds = Stream("x", LoadedRevision(revision()), Allowance(10**9, partitions, 60.0)).regime.bounds
+    bounds = DetectionPipeline("x", LoadedRevision(revision()), MemoryQuota(10**9, partitions, 60.0)).regime.bounds
     assert bounds is not None
     budget = (partitions + 1) * entities * (bounds.entity_bytes + len("pump-1"))
     return runtime(topics).model_copy(update={"memory_budget": budget})

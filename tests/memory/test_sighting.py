@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from anomaly_detector.core.columns import Batch
 from anomaly_detector.core.entities.table import Entities
-from anomaly_detector.core.health.entity_sample import Sighting
+from anomaly_detector.core.health.entity_sample import EntitySample
 
 MANY = [f"pump-{number}" for number in range(200)]
 
@@ -22,7 +22,7 @@ def send(entities: Entities, partition: int, names: Sequence[str]) -> None:
 
 
 def test_an_entity_that_comes_in_two_partitions_is_told_with_both() -> None:
-    entities, sighting = Entities(), Sighting()
+    entities, sighting = Entities(), EntitySample()
     sighting.look(entities)
     send(entities, 0, ["a", "b"])
     send(entities, 3, ["b"])
@@ -33,7 +33,7 @@ def test_an_entity_that_comes_in_two_partitions_is_told_with_both() -> None:
 def test_all_pods_choose_the_same_of_the_same_entities(order: list[str], count: int) -> None:
     told = []
     for partition, names in enumerate((order[:count], sorted(order[:count]))):
-        entities, sighting = Entities(), Sighting()
+        entities, sighting = Entities(), EntitySample()
         sighting.look(entities)
         send(entities, partition, names)
         told.append([name for name, _ in sighting.look(entities)])
@@ -42,7 +42,7 @@ def test_all_pods_choose_the_same_of_the_same_entities(order: list[str], count: 
 
 
 def test_entities_that_were_known_or_restored_and_send_nothing_are_not_told() -> None:
-    entities, sighting = Entities(), Sighting()
+    entities, sighting = Entities(), EntitySample()
     send(entities, 0, ["a", "b"])
     assert sighting.look(entities) == [], "nobody knows since when"
     send(entities, 0, ["b"])
@@ -52,7 +52,7 @@ def test_entities_that_were_known_or_restored_and_send_nothing_are_not_told() ->
 
 
 def test_one_that_was_forgotten_is_not_told() -> None:
-    entities, sighting = Entities(), Sighting()
+    entities, sighting = Entities(), EntitySample()
     sighting.look(entities)
     send(entities, 0, ["a"])
     entities.drop(0)

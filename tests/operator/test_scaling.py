@@ -70,10 +70,10 @@ def test_a_horizontal_pod_autoscaler_of_the_deployment_has_the_say(served: Plant
 
 
 def test_the_lag_that_the_example_asks_for_is_a_metric_that_pods_have() -> None:
-    from anomaly_detector.core.health.progress import Pace
+    from anomaly_detector.core.health.progress import ProgressTracker
     from anomaly_detector.telemetry import Telemetry
 
-    assert f"\n{LAG} " in Telemetry(Pace()).text().decode()
+    assert f"\n{LAG} " in Telemetry(ProgressTracker()).text().decode()
 
 
 def test_a_horizontal_pod_autoscaler_follows_the_lag(served: Plant, tmp_path: Path) -> None:

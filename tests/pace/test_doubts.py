@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from anomaly_detector.core.health.progress import Pace
-from anomaly_detector.core.health.stall_watchdog import PATIENCE_SECONDS, Doubts
+from anomaly_detector.core.health.progress import ProgressTracker
+from anomaly_detector.core.health.stall_watchdog import PATIENCE_SECONDS, StallWatchdog
 
 LONG = PATIENCE_SECONDS + 1.0
 
 
-def begun() -> Doubts:
-    doubts = Doubts()
+def begun() -> StallWatchdog:
+    doubts = StallWatchdog()
     doubts.begin(100.0)
     return doubts
 
@@ -57,7 +57,7 @@ def test_what_other_clients_do_not_mend_is_tried_less_and_less_often() -> None:
 
 
 def test_a_partition_that_is_only_being_recovered_does_not_stand_still() -> None:
-    pace = Pace()
+    pace = ProgressTracker()
     pace.look({0: None, 1: 0}, 0.0)
     pace.look({0: None, 1: 0}, 50.0)
     assert pace.standstill(60.0) == 0.0

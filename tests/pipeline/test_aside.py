@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly_detector.adapters.executor import Beside
+from anomaly_detector.adapters.executor import ScoringThread
 from anomaly_detector.core.columns import Float32, Messages
 from anomaly_detector.core.decode.json import Decoded
-from anomaly_detector.core.pipeline import Stream
-from anomaly_detector.core.scoring.executor import Aside, Work, when_asked
+from anomaly_detector.core.pipeline import DetectionPipeline
+from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.onnx import ScoringError
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.changelog import Recovered
 from anomaly_detector.core.state.records import Read, Record
-from anomaly_detector.core.state.tasks import Custody, Decided, Topics
+from anomaly_detector.core.state.tasks import Decided, PartitionTasks, Topics
 from tests.effort import examples
 from tests.pipeline.test_stream import SOURCE, by_model, messages, story
 from tests.scoring.graphs import distance_graph
@@ -34,31 +34,31 @@ ROWS = story(length=90)
 class Pod:
     """A custody of both partitions, and what it has written."""
 
-    def __init__(self, loaded: LoadedRevision, aside: Aside = when_asked) -> None:
-        self.custody = Custody(Stream(SOURCE, loaded), TOPICS, aside=aside)
+    def __init__(self, loaded: LoadedRevision, executor: Executor = inline) -> None:
+        self.tasks = PartitionTasks(DetectionPipeline(SOURCE, loaded), TOPICS, executor=executor)
         self.next = 0
         self.told: list[Decided] = []
         self.written: dict[int, list[Record]] = {0: [], 1: []}
         self.offsets = {0: 0, 1: 0}
         for partition in self.offsets:
-            self.custody.recover(partition, Recovered(start=0, until=0, regime=None), 0.0)
+            self.tasks.recover(partition, Recovered(start=0, until=0, regime=None), 0.0)
 
     def read(self, count: int, *, more: bool = False) -> None:
         rows = ROWS[self.next : self.next + count]
         if rows:
             offsets = np.array([row[2] for row in rows], np.int64)
-            self.told += self.custody.take_in(Read(messages(rows), offsets), 0.0, more=more)
+            self.told += self.tasks.process(Read(messages(rows), offsets), 0.0, more=more)
             self.next += len(rows)
 
     def commit(self) -> None:
-        for partition, portion in self.custody.seal(0.0).items():
+        for partition, portion in self.tasks.drain(0.0).items():
             self.written[partition] += portion.records
             self.offsets[partition] = portion.offset
 
     def finish(self) -> dict[int, list[Record]]:
         """Everything that it wrote of all there is to read."""
         self.read(len(ROWS))
-        self.told += self.custody.settle()
+        self.told += self.tasks.settle()
         self.commit()
         assert sum(len(each.read) for each in self.told) == len(ROWS), "every message is accounted for, once"
         assert set(self.offsets.values()) == {90}
@@ -66,8 +66,8 @@ class Pod:
 
 
 @pytest.fixture(scope="module")
-def beside() -> Iterator[Beside]:
-    thread = Beside("scoring")
+def beside() -> Iterator[ScoringThread]:
+    thread = ScoringThread("scoring")
     yield thread
     thread.stop()
 
@@ -78,7 +78,7 @@ ACTS = st.one_of(st.integers(1, 40), st.sampled_from(["commit", "strict", "lax",
 @examples(25)
 @given(acts=st.lists(st.tuples(ACTS, st.booleans()), max_size=25))
 def test_what_is_written_does_not_depend_on_what_is_scored_beside_reading(
-    beside: Beside, acts: Sequence[tuple[int | str, bool]]
+    beside: ScoringThread, acts: Sequence[tuple[int | str, bool]]
 ) -> None:
     """Whatever comes between two batches: another revision, a commit, or nothing to be read."""
     plain, ahead = Pod(STRICT), Pod(STRICT, beside)
@@ -92,11 +92,11 @@ def test_what_is_written_does_not_depend_on_what_is_scored_beside_reading(
             assert ahead.offsets == plain.offsets
             assert ahead.written == plain.written
         elif act == "settle":
-            ahead.told += ahead.custody.settle()
-            assert not ahead.custody.under_way
+            ahead.told += ahead.tasks.settle()
+            assert not ahead.tasks.under_way
         else:
             for pod in (plain, ahead):
-                pod.custody.adopt(STRICT if act == "strict" else LAX)
+                pod.tasks.adopt(STRICT if act == "strict" else LAX)
     assert ahead.finish() == plain.finish()
     assert any(record.topic == TOPICS.alerts for record in ahead.written[0])
 
@@ -104,8 +104,8 @@ def test_what_is_written_does_not_depend_on_what_is_scored_beside_reading(
 def test_a_batch_under_way_is_decided_by_the_revision_that_it_was_read_under() -> None:
     pod = Pod(STRICT)
     pod.read(len(ROWS), more=True)
-    assert pod.custody.under_way
-    pod.custody.adopt(by_model(revision(threshold=1e9)))
+    assert pod.tasks.under_way
+    pod.tasks.adopt(by_model(revision(threshold=1e9)))
     pod.commit()
     found = [json.loads(record.value) for record in pod.written[0] if record.topic == TOPICS.alerts and record.value]
     assert {alert["data"]["revision"] for alert in found} == {STRICT.revision.name}
@@ -114,7 +114,7 @@ def test_a_batch_under_way_is_decided_by_the_revision_that_it_was_read_under() -
 def test_the_next_batch_is_parsed_while_windows_are_being_scored() -> None:
     calls: list[int] = []
     twice = threading.Event()
-    beside = Beside("scoring")
+    beside = ScoringThread("scoring")
 
     def when_the_next_one_is_parsed(work: Work[Float32]) -> Work[Float32]:
         def waiting() -> Float32:
@@ -124,7 +124,7 @@ def test_the_next_batch_is_parsed_while_windows_are_being_scored() -> None:
         return beside(waiting)
 
     pod = Pod(STRICT, when_the_next_one_is_parsed)
-    parse = pod.custody.stream.parse
+    parse = pod.tasks.pipeline.parse
 
     def parsed(batch: Messages) -> Decoded:
         calls.append(len(batch))
@@ -132,7 +132,7 @@ def test_the_next_batch_is_parsed_while_windows_are_being_scored() -> None:
             twice.set()
         return parse(batch)
 
-    pod.custody.stream.parse = parsed  # type: ignore[method-assign]
+    pod.tasks.pipeline.parse = parsed  # type: ignore[method-assign]
     pod.read(100, more=True)
     assert not pod.told
     pod.read(80)
@@ -143,10 +143,10 @@ def test_the_next_batch_is_parsed_while_windows_are_being_scored() -> None:
 def test_a_model_that_fails_beside_reading_is_told_like_any_other() -> None:
     window = PIPELINE.windows[0]
     failing = {window.name: distance_graph(window, len(PIPELINE.features), divide_by_zero=True)}
-    pod = Pod(by_model(revision(threshold=100.0), failing), Beside("scoring"))
+    pod = Pod(by_model(revision(threshold=100.0), failing), ScoringThread("scoring"))
     pod.read(60, more=True)
     pod.read(60, more=True)
-    assert "not finite" in pod.custody.stream.stable.message
+    assert "not finite" in pod.tasks.pipeline.stable.message
     pod.finish()
 
 
@@ -154,7 +154,7 @@ def test_what_is_done_beside_raises_where_it_is_asked_for() -> None:
     def fail() -> Float32:
         raise ScoringError("the graph failed")
 
-    beside = Beside("scoring")
+    beside = ScoringThread("scoring")
     asked = beside(fail)
     with pytest.raises(ScoringError, match="the graph failed"):
         asked()

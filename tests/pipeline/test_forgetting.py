@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from anomaly_api.alert import EpisodeEvent
 from anomaly_detector.core.entities.lru import Reason
-from anomaly_detector.core.entities.quota import Allowance
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.entities.quota import MemoryQuota
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.pipeline.test_stream import SOURCE, Row, alerts, by_model, messages, story
 from tests.stream.pods import revision
 
 
-def with_room_for(entities: int, loaded: LoadedRevision, expire_after: float = 3600.0) -> Stream:
-    bounds = Stream(SOURCE, loaded, Allowance(10**9, 1, 60.0)).regime.bounds
+def with_room_for(entities: int, loaded: LoadedRevision, expire_after: float = 3600.0) -> DetectionPipeline:
+    bounds = DetectionPipeline(SOURCE, loaded, MemoryQuota(10**9, 1, 60.0)).regime.bounds
     assert bounds is not None
-    return Stream(SOURCE, loaded, Allowance(2 * entities * (bounds.entity_bytes + 1), 1, expire_after))
+    return DetectionPipeline(SOURCE, loaded, MemoryQuota(2 * entities * (bounds.entity_bytes + 1), 1, expire_after))
 
 
 def others(names: str, at: int) -> list[Row]:

@@ -16,8 +16,8 @@ from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.source import Window
 from anomaly_detector.core.alerts import pending_traces
-from anomaly_detector.core.pipeline import Messages, Outcome, Stream
-from anomaly_detector.core.preprocess.preprocessor import Tally
+from anomaly_detector.core.pipeline import DetectionPipeline, Messages, Outcome
+from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
 from anomaly_detector.core.scoring.artifact import unpack
 from anomaly_detector.core.scoring.onnx import Model
 from anomaly_detector.core.scoring.revisions import LoadedRevision
@@ -66,8 +66,8 @@ def of_entity(found: Sequence[dict[str, Any]], entity: str) -> list[dict[str, An
 def test_alerts_do_not_depend_on_how_the_stream_is_cut_into_batches(sizes: list[int], model: bool) -> None:
     loaded = by_model(revision(threshold=100.0)) if model else LoadedRevision(revision())
     rows = story()
-    whole = alerts([Stream(SOURCE, loaded).process(messages(rows))])
-    stream, outcomes = Stream(SOURCE, loaded), []
+    whole = alerts([DetectionPipeline(SOURCE, loaded).process(messages(rows))])
+    stream, outcomes = DetectionPipeline(SOURCE, loaded), []
     while rows:
         size = sizes.pop() if sizes else 13
         outcomes.append(stream.process(messages(rows[:size])))
@@ -80,7 +80,7 @@ def test_alerts_do_not_depend_on_how_the_stream_is_cut_into_batches(sizes: list[
 
 def test_an_alert_comes_from_the_message_that_led_to_it() -> None:
     rows = story("a")
-    outcome = Stream(SOURCE, by_model(revision(threshold=100.0))).process(messages(rows))
+    outcome = DetectionPipeline(SOURCE, by_model(revision(threshold=100.0))).process(messages(rows))
     assert [rows[alert.row][2] for alert in outcome.alerts] == [31, 33, 42]
     assert [alert["time"][-4:] for alert in alerts([outcome])] == [":31Z", ":33Z", ":42Z"]
     assert [alert["data"]["reason"] for alert in alerts([outcome])] == ["Opened", "PeakGrew", "Recovered"]
@@ -94,7 +94,7 @@ def test_the_trace_of_the_message_that_led_to_an_alert_goes_with_it() -> None:
         asked.append(row)
         return [("traceparent", f"00-{row + 1:032x}-{row + 1:016x}-01".encode())]
 
-    outcome = Stream(SOURCE, by_model(revision(threshold=100.0))).process(replace(messages(rows), headers=headers))
+    outcome = DetectionPipeline(SOURCE, by_model(revision(threshold=100.0))).process(replace(messages(rows), headers=headers))
     assert [alert["traceparent"] for alert in alerts([outcome])] == [
         f"00-{row + 1:032x}-{row + 1:016x}-01" for row in (31, 33, 42)
     ]
@@ -114,22 +114,22 @@ def test_a_reading_that_waited_has_its_own_trace_not_that_of_the_message_that_le
     def of(row: int) -> bytes:
         return f"00-{row + 1:032x}-{row + 1:016x}-01".encode()
 
-    def traced(stream: Stream, begin: int, end: int) -> list[tuple[str, str, str | None]]:
+    def traced(stream: DetectionPipeline, begin: int, end: int) -> list[tuple[str, str, str | None]]:
         part = replace(messages(rows[begin:end]), headers=lambda row: [("traceparent", of(begin + row))])
         return [(alert["subject"], alert["time"], alert.get("traceparent")) for alert in alerts([stream.process(part)])]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pending_traces, "PLACES", places)
-        one_by_one = Stream(SOURCE, loaded)
+        one_by_one = DetectionPipeline(SOURCE, loaded)
         wanted = [found for row in range(len(rows)) for found in traced(one_by_one, row, row + 1)]
-        stream, got, begin = Stream(SOURCE, loaded), [], 0
+        stream, got, begin = DetectionPipeline(SOURCE, loaded), [], 0
         while begin < len(rows):
             size = sizes.pop() if sizes else 13
             got += traced(stream, begin, begin + size)
             begin += size
             if moved:
                 states = [stream.snapshot(partition) for partition in (0, 1)]
-                stream = Stream(SOURCE, loaded)
+                stream = DetectionPipeline(SOURCE, loaded)
                 for partition, state in enumerate(states):
                     stream.restore(partition, state)
     assert sorted(got) == sorted(wanted)
@@ -140,7 +140,7 @@ def test_a_reading_that_waited_has_its_own_trace_not_that_of_the_message_that_le
 
 
 def test_a_new_threshold_keeps_windows_and_open_episodes() -> None:
-    stream = Stream(SOURCE, by_model(revision(threshold=100.0)))
+    stream = DetectionPipeline(SOURCE, by_model(revision(threshold=100.0)))
     first = stream.process(messages(story("a", length=33)))
     stream.adopt(by_model(revision(threshold=50.0)))
     second = stream.process(messages(story("a", start=33)))
@@ -152,7 +152,7 @@ def test_a_new_threshold_keeps_windows_and_open_episodes() -> None:
 
 
 def test_a_model_takes_over_from_the_fallback_scorer_without_losing_a_window() -> None:
-    stream = Stream(SOURCE, LoadedRevision(revision()))
+    stream = DetectionPipeline(SOURCE, LoadedRevision(revision()))
     assert stream.process(messages(story("a", length=20))).windows == 20 - 12
     stream.adopt(by_model(revision(threshold=100.0)))
     outcome = stream.process(messages(story("a", start=20)))
@@ -161,7 +161,7 @@ def test_a_model_takes_over_from_the_fallback_scorer_without_losing_a_window() -
 
 
 def test_other_features_begin_with_empty_windows() -> None:
-    stream = Stream(SOURCE, LoadedRevision(revision(warmup=2)))
+    stream = DetectionPipeline(SOURCE, LoadedRevision(revision(warmup=2)))
     stream.process(messages(story("a", length=20)))
     fewer = PIPELINE.model_copy(update={"features": PIPELINE.features[:1]})
     stream.adopt(LoadedRevision(revision(fewer, warmup=2)))
@@ -171,7 +171,7 @@ def test_other_features_begin_with_empty_windows() -> None:
 
 def test_a_failing_model_is_stood_in_for_and_said_to_fail() -> None:
     bad = distance_graph(PIPELINE.windows[0], 2, divide_by_zero=True)
-    stream = Stream(SOURCE, by_model(graphs={"short": bad}))
+    stream = DetectionPipeline(SOURCE, by_model(graphs={"short": bad}))
     stream.process(messages(story("a", length=1)))
     outcomes = [stream.process(messages([row])) for row in story("a", start=1)]
     evidence = stream.stable.evidence()
@@ -184,18 +184,18 @@ def test_a_failing_model_is_stood_in_for_and_said_to_fail() -> None:
 
 def test_state_of_a_partition_moves_to_another_stream() -> None:
     rows = story()
-    here, there = Stream(SOURCE, LoadedRevision(revision())), Stream(SOURCE, LoadedRevision(revision()))
+    here, there = DetectionPipeline(SOURCE, LoadedRevision(revision())), DetectionPipeline(SOURCE, LoadedRevision(revision()))
     before = here.process(messages(rows[:66]))  # in the middle of the anomaly
     there.process(messages([(7, "elsewhere", 1, 1.0)]))
     for partition in (0, 1):
         there.restore(partition, here.snapshot(partition))
     after = there.process(messages(rows[66:]))
-    undisturbed = Stream(SOURCE, LoadedRevision(revision())).process(messages(rows))
+    undisturbed = DetectionPipeline(SOURCE, LoadedRevision(revision())).process(messages(rows))
     assert alerts([before, after]) == alerts([undisturbed])
 
 
 def test_a_partition_that_is_given_up_is_forgotten() -> None:
-    stream = Stream(SOURCE, LoadedRevision(revision()))
+    stream = DetectionPipeline(SOURCE, LoadedRevision(revision()))
     stream.process(messages(story()))
     stream.forget(0)
     assert stream.entities == 1
@@ -203,18 +203,18 @@ def test_a_partition_that_is_given_up_is_forgotten() -> None:
 
 
 def test_entities_that_cannot_be_scored_yet_are_counted() -> None:
-    stream = Stream(SOURCE, LoadedRevision(revision()))
+    stream = DetectionPipeline(SOURCE, LoadedRevision(revision()))
     stream.process(messages(story("a", length=30) + story("b", length=5)))
     assert (stream.entities, stream.warming) == (2, 1)
 
 
 def test_bad_messages_are_rejected_and_late_ones_and_duplicates_left_out() -> None:
-    stream = Stream(SOURCE, LoadedRevision(revision()))
+    stream = DetectionPipeline(SOURCE, LoadedRevision(revision()))
     good = messages([(0, "a", 5, 1.0), (0, "a", 4, 1.0), (0, "a", 5, 1.0), (0, "a", 6, 1.0)])
     values = [*good.values, b"bad"]
     outcome = stream.process(Messages(values, [*good.keys, b"a"], np.zeros(5, np.int64), np.zeros(5, np.int64)))
     assert (outcome.readings, [reject.row for reject in outcome.rejects]) == (2, [4])
-    assert outcome.tally == Tally(late=1, duplicates=1)
+    assert outcome.tally == ReadingCounts(late=1, duplicates=1)
 
 
 def test_an_alert_says_which_values_were_filled_in() -> None:
@@ -223,7 +223,7 @@ def test_an_alert_says_which_values_were_filled_in() -> None:
     values = list(sent.values)
     for place in (29, 31):  # the second is the one that opens
         values[place] = json.dumps({"at": rows[place][2], "temperature": None, "pressure": rows[place][3]}).encode()
-    outcome = Stream(SOURCE, by_model(revision(threshold=100.0))).process(Messages(values, sent.keys, *columns(rows)))
+    outcome = DetectionPipeline(SOURCE, by_model(revision(threshold=100.0))).process(Messages(values, sent.keys, *columns(rows)))
     opened, *_, closed = alerts([outcome])
     assert (opened["data"]["imputed"], closed["data"]["imputed"]) == (2, 0)
     actual = {each["feature"]: (each["actual"], each["imputed"]) for each in opened["data"]["contributors"]}
@@ -235,7 +235,7 @@ def test_an_alert_says_which_values_were_filled_in() -> None:
 def test_the_more_readings_wait_the_fewer_messages_are_asked_for() -> None:
     large = PIPELINE.model_copy(update={"windows": [Window(name="large", size=1024)]})
     patient = large.model_copy(update={"time": PIPELINE.time.model_copy(update={"lateness": "1h", "max_waiting": 1000})})
-    stream = Stream(SOURCE, LoadedRevision(revision(patient)))
+    stream = DetectionPipeline(SOURCE, LoadedRevision(revision(patient)))
     before = stream.most_messages
     for start in range(0, 900, 100):
         stream.process(messages([(0, entity, start + at, 1.0) for at in range(100) for entity in "abcd"]))
@@ -245,7 +245,7 @@ def test_the_more_readings_wait_the_fewer_messages_are_asked_for() -> None:
 
 def test_several_windows_are_decided_each_on_its_own() -> None:
     both = PIPELINE.model_copy(update={"windows": [Window(name="short", size=4), Window(name="long", size=8, every=4)]})
-    stream = Stream(SOURCE, by_model(revision(both, threshold=100.0)))
+    stream = DetectionPipeline(SOURCE, by_model(revision(both, threshold=100.0)))
     outcome = stream.process(messages(story("a")))
     assert outcome.windows == 57 + 14
     assert {alert["data"]["window"] for alert in alerts([outcome])} == {"short", "long"}
@@ -253,4 +253,4 @@ def test_several_windows_are_decided_each_on_its_own() -> None:
 
 @pytest.mark.parametrize("rows", [[], [(0, "a", 1, 1.0)]])
 def test_a_batch_may_be_empty_or_a_single_reading(rows: list[Row]) -> None:
-    assert Stream(SOURCE, by_model()).process(messages(rows)).windows == 0
+    assert DetectionPipeline(SOURCE, by_model()).process(messages(rows)).windows == 0

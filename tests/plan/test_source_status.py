@@ -118,7 +118,7 @@ def test_a_limit_that_holds_episodes_back_is_told_and_stands_in_nobodys_way() ->
 def test_messages_that_can_be_neither_read_nor_kept_are_told_with_what_to_set() -> None:
     world = scoring_world()
     world.events.clear()
-    world.report("pumps-detector-0", recently_left_out=4, dead_letters_left_out={"TooLarge": 90})
+    world.report("pumps-detector-0", recently_undeliverable=4, dead_letters_undeliverable={"TooLarge": 90})
     world.settle()
     assert world.condition("Alerting") == ("False", "DeadLettersLeftOut")
     assert "topic pump-readings.dead-letters does not take them" in world.message("Alerting")
@@ -126,7 +126,7 @@ def test_messages_that_can_be_neither_read_nor_kept_are_told_with_what_to_set() 
     assert "cleanup.policy" not in world.message("Alerting")
     assert world.condition("Ready")[0] == "True"
     assert [(event.reason, event.warning) for event in world.events] == [("DeadLettersLeftOut", True)]
-    world.report("pumps-detector-0", dead_letters_left_out={"TooLarge": 90})
+    world.report("pumps-detector-0", dead_letters_undeliverable={"TooLarge": 90})
     world.settle()
     assert world.condition("Alerting") == ("True", "Announcing")
 

@@ -6,11 +6,11 @@ import sys
 
 from confluent_kafka import KafkaException
 
-from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 
 
 def main(bootstrap: str) -> None:
-    asker = Asker({"bootstrap.servers": bootstrap})
+    asker = AdminQueries({"bootstrap.servers": bootstrap})
     asker.client.list_topics(timeout=30)
     say("connected")
     while (order := sys.stdin.readline().strip()) != "end":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anomaly_detector.adapters.kafka.diagnose.unassigned import Group, Neglected, _neglected
+from anomaly_detector.adapters.kafka.diagnose.unassigned import Group, UnassignedPartitions, _neglected
 
 
 def test_a_group_that_has_every_partition_neglects_none() -> None:
@@ -16,7 +16,7 @@ def test_what_nobody_has_is_for_the_first_member_to_see_to() -> None:
 
 
 def test_the_same_partitions_are_neglected_since_they_were_first_seen_so_and_others_since_now() -> None:
-    before = Neglected(frozenset({0, 2}), "pod-a", since=1.0)
+    before = UnassignedPartitions(frozenset({0, 2}), "pod-a", since=1.0)
     same, other = _neglected({1}, 3, ["pod-a"], before), _neglected({1, 2}, 3, ["pod-a"], before)
     assert same is not None
     assert other is not None
@@ -25,7 +25,7 @@ def test_the_same_partitions_are_neglected_since_they_were_first_seen_so_and_oth
 
 
 def test_a_rebalance_that_goes_on_is_no_neglect() -> None:
-    found = Neglected(frozenset({0}), "pod-a", since=100.0)
+    found = UnassignedPartitions(frozenset({0}), "pod-a", since=100.0)
     assert not found.lasting(101.0)
     assert found.lasting(120.0)
 

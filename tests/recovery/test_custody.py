@@ -17,12 +17,12 @@ from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
 from anomaly_api.source import Missing, Window
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.entities.quota import Allowance
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.entities.quota import MemoryQuota
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
-from anomaly_detector.core.state.changelog import Fact, Journal, header_key
-from anomaly_detector.core.state.records import Portions, Read, Record
-from anomaly_detector.core.state.tasks import Custody, Often, Topics
+from anomaly_detector.core.state.changelog import Change, Changelog, header_key
+from anomaly_detector.core.state.records import Commit, Read, Record
+from anomaly_detector.core.state.tasks import CheckpointPolicy, PartitionTasks, Topics
 from tests.effort import examples
 from tests.stream.pods import PIPELINE, revision
 
@@ -56,7 +56,7 @@ REVISIONS = [
         limits={"total": {"episodes": 1, "per": "30s"}},
     ),
 ]
-ALLOWANCES = [Allowance(budget, partitions, expire_after=30.0) for budget, partitions in ((100_000, 1), (5_200, 2), (3_700, 2))]
+ALLOWANCES = [MemoryQuota(budget, partitions, expire_after=30.0) for budget, partitions in ((100_000, 1), (5_200, 2), (3_700, 2))]
 """Room for all; for three entities, or four where windows are small; for two or three, and one that waits."""
 OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
 
@@ -100,12 +100,12 @@ class Broker:
     def __init__(self) -> None:
         self.offsets: dict[int, int] = {}
         self.state: dict[int, list[Record]] = {partition: [] for partition in PARTITIONS}
-        self.facts: dict[int, list[Fact]] = defaultdict(list)
+        self.facts: dict[int, list[Change]] = defaultdict(list)
         self.alerts: dict[str, list[bytes]] = defaultdict(list)
         self.dead: list[tuple[bytes, bytes]] = []
 
-    def commit(self, portions: Portions) -> None:
-        for partition, portion in portions.items():
+    def commit(self, micro_batches: Commit) -> None:
+        for partition, portion in micro_batches.items():
             self.offsets[partition] = portion.offset
             for record in portion.records:
                 self._take(partition, record)
@@ -122,15 +122,15 @@ class Broker:
             assert record.partition == partition
             self.state[partition].append(record)
             if record.key is not None and record.key.startswith(b"regime/") and record.value is not None:
-                self.facts[partition].append(Fact.model_validate_json(record.value))
+                self.facts[partition].append(Change.model_validate_json(record.value))
 
     def compact(self) -> None:
         for partition, records in self.state.items():
             last = {record.key: place for place, record in enumerate(records)}
             self.state[partition] = [record for place, record in enumerate(records) if last[record.key] == place]
 
-    def journal(self, partition: int) -> Journal:
-        journal = Journal()
+    def journal(self, partition: int) -> Changelog:
+        journal = Changelog()
         for record in self.state[partition]:
             journal.add(record.key, record.value)
         return journal
@@ -139,15 +139,17 @@ class Broker:
 class Pod:
     """A custody and where its consumer stands."""
 
-    def __init__(self, broker: Broker, loaded: LoadedRevision, allowance: Allowance) -> None:
+    def __init__(self, broker: Broker, loaded: LoadedRevision, allowance: MemoryQuota) -> None:
         self.broker = broker
-        self.custody = Custody(Stream(SOURCE, loaded, allowance), TOPICS, Often(readings=25, seconds=1e9, pieces=1, leaving=10))
+        self.tasks = PartitionTasks(
+            DetectionPipeline(SOURCE, loaded, allowance), TOPICS, CheckpointPolicy(readings=25, seconds=1e9, pieces=1, leaving=10)
+        )
         self.position: dict[int, int] = {}
 
     def take(self, partition: int) -> None:
         journal = self.broker.journal(partition)
         found = journal.recover(self.broker.offsets.get(partition), 0, len(MESSAGES[partition]), latest=False)
-        self.position[partition] = self.custody.recover(partition, found, 0.0)
+        self.position[partition] = self.tasks.recover(partition, found, 0.0)
 
     def read(self, most: int, until: int | None = None, *, more: bool = False) -> bool:
         rows = []
@@ -156,15 +158,15 @@ class Pod:
             rows += [(partition, offset) for offset in range(position, end)]
             self.position[partition] = end
         if rows:
-            self.custody.take_in(batch(rows), 0.0, more=more)
+            self.tasks.process(batch(rows), 0.0, more=more)
         return bool(rows)
 
     def commit(self, leaving: Sequence[int] = ()) -> None:
-        self.broker.commit(self.custody.seal(0.0, leaving))
+        self.broker.commit(self.tasks.drain(0.0, leaving))
 
     def give_up(self, partition: int) -> None:
         self.commit([partition])
-        self.custody.give_up([partition])
+        self.tasks.give_up([partition])
         del self.position[partition]
 
 
@@ -172,12 +174,12 @@ def expected(broker: Broker) -> dict[str, list[bytes]]:
     """The stream decided by one process, with the revisions that were in force."""
     alerts: dict[str, list[bytes]] = defaultdict(list)
     for partition, facts in broker.facts.items():
-        stream = Stream(SOURCE, OF_DIGEST[facts[0].regime.revision])
+        stream = DetectionPipeline(SOURCE, OF_DIGEST[facts[0].regime.revision])
         ends = [*(fact.offset for fact in facts[1:]), len(MESSAGES[partition])]
         for fact, end in zip(facts, ends, strict=True):
             for _, ending in stream.adopt(OF_DIGEST[fact.regime.revision]):
                 alerts[ending.entity].append(ending.value)
-            stream.memory.change(fact.regime)
+            stream.preprocessor.change(fact.regime)
             outcome = stream.process(batch([(partition, offset) for offset in range(fact.offset, end)]).messages)
             for alert in outcome.alerts:
                 alerts[alert.entity].append(alert.value)
@@ -233,13 +235,13 @@ class World:
     def adopt(self, number: int) -> None:
         who, which = divmod(number, len(REVISIONS))
         self.ordered[who] = REVISIONS[which]
-        self.pods[who].custody.adopt(REVISIONS[which])
+        self.pods[who].tasks.adopt(REVISIONS[which])
 
     def allow(self, number: int) -> None:
         """The topic has more partitions than before, or fewer."""
         who, which = divmod(number, len(ALLOWANCES))
         self.allowed[who] = ALLOWANCES[which]
-        self.pods[who].custody.allow(ALLOWANCES[which])
+        self.pods[who].tasks.allow(ALLOWANCES[which])
 
     def compact(self, _: int) -> None:
         self.broker.compact()
@@ -316,7 +318,7 @@ def after_an_edit(before: LoadedRevision, after: LoadedRevision, end: int, *, ta
         while pod.read(10, end):
             pod.commit()
     if not taken_over:
-        pod.custody.adopt(after)
+        pod.tasks.adopt(after)
     for _ in range(3):  # what is told is told once
         pod.commit()
     return broker.alerts
@@ -344,7 +346,7 @@ def test_a_state_topic_that_is_emptied_is_filled_again_and_nothing_is_lost() -> 
         pod.read(13)
         pod.commit()
     broker.state = {partition: [] for partition in PARTITIONS}
-    pod.custody.write_again()
+    pod.tasks.write_again()
     for _ in range(10):  # a record a commit, one partition after the other
         pod.commit()
     successor = Pod(broker, REVISIONS[0], ALLOWANCES[0])

@@ -19,7 +19,7 @@ from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
 from anomaly_detector.adapters.kafka.consume.reader import Reader
 from anomaly_detector.adapters.kafka.diagnose import unassigned
-from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
@@ -200,7 +200,7 @@ def test_a_pod_for_which_there_is_no_partition_is_ready_and_stays_in_the_group(
             idle.until(lambda found: found.source.state is SourceState.READING)
             assert idle.get("/readyz")[0] == 200
             assert (idle.evidence().source.partitions, busy.evidence().source.partitions) == (0, 1)
-            asker = Asker({"bootstrap.servers": topics.bootstrap})
+            asker = AdminQueries({"bootstrap.servers": topics.bootstrap})
             eventually(lambda: known(asker, order) == {"busy", "idle"})  # one whose client has died finds out by this
 
 
@@ -216,7 +216,7 @@ def test_a_pod_that_is_told_nothing_by_the_group_asks_anew(tmp_path: Path) -> No
     with broker.running(f"tests-{os.getpid()}-silent", overrides={"group.initial.rebalance.delay.ms": "300000"}) as silent:
         topics = Topics(silent.bootstrap)
         topics.create()
-        asker = Asker({"bootstrap.servers": topics.bootstrap})
+        asker = AdminQueries({"bootstrap.servers": topics.bootstrap})
         with pod(tmp_path / "pod", runtime(topics), ORDER) as waiting:
             waiting.until(lambda _: ids())
             first = ids()
@@ -287,7 +287,7 @@ def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_begins(im
         reader.close()
 
 
-def known(asker: Asker, order: Runtime) -> frozenset[str] | None:
+def known(asker: AdminQueries, order: Runtime) -> frozenset[str] | None:
     """The members, as a pod sees them."""
     return unassigned.group(asker, order, 1, unassigned.Group(), 10.0).members
 

@@ -21,7 +21,7 @@ from anomaly_api.source import GroupProtocol
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.delivery import Progress
 from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
-from anomaly_detector.core.state.records import Portion, Record
+from anomaly_detector.core.state.records import PartitionCommit, Record
 from dev.environment.kafka import broker, network
 from dev.environment.kafka.broker import Listener
 from dev.verify.torture import orders, verdict
@@ -162,12 +162,12 @@ def test_a_commit_that_is_read_late_does_not_end_the_next_transaction(silent: bo
         connections = Connections(runtime, "pod", lambda _: lambda _: None)
         delivery = ExactlyOnce(runtime, connections)
         finish(delivery)
-        delivery.offer({0: Portion(1, alert(runtime, b"first"))})
+        delivery.offer({0: PartitionCommit(1, alert(runtime, b"first"))})
         finish(delivery)
         marked = 2
         advance(delivery, lambda _: written(own.bootstrap, runtime.alerts_topic) == marked)
         relay.dying = True
-        delivery.offer({0: Portion(2, alert(runtime, b"second"))})
+        delivery.offer({0: PartitionCommit(2, alert(runtime, b"second"))})
         advance(delivery, lambda _: written(own.bootstrap, runtime.alerts_topic) > marked)
         relay.release()
         assert committed(own.bootstrap, runtime) == (1, [b"first"])

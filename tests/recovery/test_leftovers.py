@@ -13,8 +13,8 @@ from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.delivery import Progress
 from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
-from anomaly_detector.adapters.kafka.produce.hanging_transactions import Leftovers
-from anomaly_detector.core.state.records import Portion
+from anomaly_detector.adapters.kafka.produce.hanging_transactions import HangingTransactions
+from anomaly_detector.core.state.records import PartitionCommit
 from tests.stream.pods import Topics, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ def committed_by(order: Runtime, name: str) -> None:
     """A pod commits the first reading, and is gone."""
     connections = Connections(order, name, lambda _: lambda _: None)
     delivery = ExactlyOnce(order, connections)
-    delivery.offer({0: Portion(1, ())})
+    delivery.offer({0: PartitionCommit(1, ())})
     while delivery.advance(0.1) is not Progress.DONE:
         pass
     delivery.close()
@@ -88,7 +88,7 @@ def test_who_is_in_the_group_is_left_alone(topics: Topics) -> None:
         while not all(member.memberid() for member in members):
             for member in members:
                 member.poll(0.1)
-        Leftovers(order, "other").end([0])
+        HangingTransactions(order, "other").end([0])
         open_still.commit_transaction(20)
     finally:
         for member in members:
@@ -100,5 +100,5 @@ def test_who_is_not_in_the_group_takes_nobody_for_gone(topics: Topics) -> None:
     order = lasting(topics)
     committed_by(order, "pod")
     open_still = left_open_by(order, "pod", None)
-    Leftovers(order, "stranger").end([0])
+    HangingTransactions(order, "stranger").end([0])
     open_still.commit_transaction(20)

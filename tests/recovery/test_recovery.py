@@ -20,10 +20,10 @@ from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.delivery import Progress
 from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.state.recovery import Recovery, Wanted
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state import changelog
-from anomaly_detector.core.state.changelog import Fact
-from anomaly_detector.core.state.records import Portion
+from anomaly_detector.core.state.changelog import Change
+from anomaly_detector.core.state.records import PartitionCommit
 from tests.recovery.test_custody import REVISIONS, SOURCE
 from tests.stream.pods import Topics, runtime
 
@@ -53,9 +53,9 @@ def place() -> Iterator[Place]:
         order = runtime(topics)
         admin = AdminClient({"bootstrap.servers": own.bootstrap})
         admin.create_topics([NewTopic(order.state_topic, 2, 1)])[order.state_topic].result(30)
-        fact = Fact(number=1, offset=0, begin=True, regime=Stream(SOURCE, REVISIONS[0]).regime)
+        fact = Change(number=1, offset=0, begin=True, regime=DetectionPipeline(SOURCE, REVISIONS[0]).regime)
         producer = Producer({"bootstrap.servers": own.bootstrap})
-        producer.produce(order.state_topic, fact.model_dump_json().encode(), changelog.fact_key(1), partition=0)
+        producer.produce(order.state_topic, fact.model_dump_json().encode(), changelog.change_key(1), partition=0)
         for _ in range(10):
             topics.send(b"{}")
         assert producer.flush(30) == topics.producer.flush(30) == 0
@@ -123,7 +123,7 @@ def test_a_commit_for_a_group_that_the_client_has_left_is_lost_and_nothing_is_ra
     while (progress := way.advance(1.0)) is Progress.WAITING:
         pass
     assert progress is Progress.DONE
-    way.offer({0: Portion(6, ())})
+    way.offer({0: PartitionCommit(6, ())})
     made.close()
     assert way.advance(1.0) is Progress.LOST
     way.close()

@@ -10,21 +10,21 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.source import StartFrom
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state import changelog
-from anomaly_detector.core.state.changelog import Fact, Header, Journal, Source
+from anomaly_detector.core.state.changelog import Change, Changelog, CheckpointHeader, SourceIdentity
 from anomaly_detector.core.state.checkpoint import pack
 from tests.recovery.test_custody import REVISIONS, SOURCE
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
-OLD, NEW = Source(topic="old", partitions=2), Source(topic="new", partitions=2)
+OLD, NEW = SourceIdentity(topic="old", partitions=2), SourceIdentity(topic="new", partitions=2)
 
 
-def begun(source: Source | None) -> Journal:
+def begun(source: SourceIdentity | None) -> Changelog:
     """A partition that was begun at offset 0."""
-    found = Journal()
-    fact = Fact(number=1, offset=0, begin=True, regime=Stream(SOURCE, REVISIONS[0]).regime)
-    found.add(changelog.fact_key(1), fact.model_dump_json().encode())
+    found = Changelog()
+    fact = Change(number=1, offset=0, begin=True, regime=DetectionPipeline(SOURCE, REVISIONS[0]).regime)
+    found.add(changelog.change_key(1), fact.model_dump_json().encode())
     if source is not None:
         found.add(changelog.source_key(), source.model_dump_json().encode())
     return found
@@ -37,7 +37,7 @@ def test_offsets_of_a_topic_that_is_no_more_are_not_taken_for_those_of_its_succe
 
 
 @pytest.mark.parametrize("now", [OLD, OLD.model_copy(update={"topic": ""}), None])
-def test_in_the_same_topic_it_goes_on(now: Source | None) -> None:
+def test_in_the_same_topic_it_goes_on(now: SourceIdentity | None) -> None:
     found = begun(OLD).recover(50, 0, 400, latest=True, source=now)
     assert (found.start, found.until, found.source) == (0, 50, None)
     assert found.regime is not None
@@ -50,7 +50,7 @@ def test_what_was_begun_without_a_word_of_its_topic_goes_on_and_is_written_down(
 
 @pytest.mark.parametrize(("added", "start"), [(False, 400), (True, 0)])
 def test_a_partition_that_was_added_is_read_from_its_first_message(added: bool, start: int) -> None:
-    found = Journal().recover(None, 0, 400, latest=True, source=NEW, added=added)
+    found = Changelog().recover(None, 0, 400, latest=True, source=NEW, added=added)
     assert found.start == start
 
 
@@ -69,8 +69,8 @@ def test_a_group_that_has_lost_its_position_goes_on_at_the_last_checkpoint(
 ) -> None:
     known = begun(OLD)
     if checkpoint is not None:
-        regime = Stream(SOURCE, REVISIONS[0]).regime
-        header = Header(offset=checkpoint, slot="a", pieces=0, number=1, regime=regime)
+        regime = DetectionPipeline(SOURCE, REVISIONS[0]).regime
+        header = CheckpointHeader(offset=checkpoint, slot="a", pieces=0, number=1, regime=regime)
         known.add(changelog.header_key(), header.model_dump_json().encode())
     found = known.recover(None, low, 400, latest=latest, source=OLD)
     assert (found.start, found.until, found.skipped, found.regime) == (start, start, skipped, None)
@@ -78,10 +78,10 @@ def test_a_group_that_has_lost_its_position_goes_on_at_the_last_checkpoint(
 
 
 def test_a_position_that_was_moved_back_decides_nothing_twice_and_says_what_to_do() -> None:
-    known, regime = begun(OLD), Stream(SOURCE, REVISIONS[0]).regime
-    for place, piece in enumerate(pack(Stream(SOURCE, REVISIONS[0]).memory.snapshot(0))):
+    known, regime = begun(OLD), DetectionPipeline(SOURCE, REVISIONS[0]).regime
+    for place, piece in enumerate(pack(DetectionPipeline(SOURCE, REVISIONS[0]).memory.snapshot(0))):
         known.add(changelog.piece_key("a", place), piece)
-    header = Header(offset=250, slot="a", pieces=1, number=1, regime=regime)
+    header = CheckpointHeader(offset=250, slot="a", pieces=1, number=1, regime=regime)
     known.add(changelog.header_key(), header.model_dump_json().encode())
     found = known.recover(100, 0, 400, latest=True, source=OLD)
     assert (found.start, found.until) == (250, 250)
@@ -90,7 +90,7 @@ def test_a_position_that_was_moved_back_decides_nothing_twice_and_says_what_to_d
 
 def test_records_that_somebody_else_wrote_into_the_state_topic_are_left_out_and_told() -> None:
     known = begun(OLD)
-    known.add(changelog.fact_key(7), b"hello")
+    known.add(changelog.change_key(7), b"hello")
     known.add(changelog.episodes_key("pump-1")[:-1] + b"\xff", b"hello")
     found = known.recover(100, 0, 400, latest=True, source=OLD)
     assert (found.until, found.episodes) == (100, {})

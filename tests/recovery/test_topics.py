@@ -17,7 +17,7 @@ from anomaly_api.evidence import SourceState
 from anomaly_api.policy import Delivery
 from anomaly_detector.adapters.kafka.state.topics import StateTopic
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.stream.pods import Pod, Topics, broken, calm, pod, revision, runtime
 
@@ -70,7 +70,7 @@ def flood(topics: Topics, first: int) -> None:
 def expected_alerts(source: str, chunks: int) -> set[bytes]:
     """What the core alone makes of it."""
     written_ms = int(time.time() * 1000)
-    stream = Stream(source, LoadedRevision(revision()))
+    stream = DetectionPipeline(source, LoadedRevision(revision()))
     found: set[bytes] = set()
     for chunk in range(chunks):
         rows = list(readings(chunk * CHUNK))

@@ -8,7 +8,7 @@ from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.scoring.statistical import Levels, Statistical, distances
+from anomaly_detector.core.scoring.statistical import RunningBaseline, Statistical, distances
 from tests.effort import examples
 from tests.windows.buffers import Buffers
 
@@ -110,7 +110,7 @@ def test_levels_do_not_depend_on_batches_or_on_other_entities(order: list[str], 
             mine = names[part]
             times = (rows[part] + 1) * 1_000_000
             ordered, _ = buffers.push(Batch(rows[part], np.zeros(len(mine), np.int64), mine, times, values[rows[part]]))
-            seen: Levels = statistical.observe(ordered.readings)
+            seen: RunningBaseline = statistical.observe(ordered.readings)
             for place, row in enumerate(ordered.readings.rows.tolist()):
                 found[row] = (seen.level[place].tolist(), seen.scale[place].tolist())
             start += size

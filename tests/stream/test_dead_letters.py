@@ -73,9 +73,9 @@ def test_a_topic_that_takes_hardly_anything_stops_nothing(topics: Topics, tmp_pa
         running.until(lambda found: found.readings == 42 and found.source.lag == 0)
         topics.readings(range(1040, 1050), calm)
         running.until(lambda found: found.readings == 52 and found.windows == 50 - 12)
-        evidence = running.until(lambda found: found.dead_letters_left_out == {"TooLarge": 2})
-        assert evidence.recently_left_out > 0
-        assert 'anomaly_detector_dead_letters_left_out_total{reason="TooLarge"} 2.0' in running.get("/metrics")[1]
+        evidence = running.until(lambda found: found.dead_letters_undeliverable == {"TooLarge": 2})
+        assert evidence.recently_undeliverable > 0
+        assert 'anomaly_detector_dead_letters_undeliverable_total{reason="TooLarge"} 2.0' in running.get("/metrics")[1]
         assert running.terminate() == 0
         log = running.log.read_text()
         assert f"the dead letter of partition 0, offset 20 is left out: the topic {topics.dead_letters} takes no record of" in log

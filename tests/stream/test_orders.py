@@ -8,17 +8,17 @@ import pytest
 
 from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import RevisionFailure
-from anomaly_detector.adapters.assignment_files import OrderError
-from anomaly_detector.adapters.assignment_watcher import Orders, Taken
+from anomaly_detector.adapters.assignment_files import AssignmentError
+from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher, LoadedAssignment
 from anomaly_detector.adapters.model_store import ArtifactMissingError, fetch
 from tests.scoring.graphs import archive
 from tests.stream.pods import PIPELINE, revision, write
 
 
 @pytest.fixture
-def orders(tmp_path: Path) -> Iterator[Orders]:
+def orders(tmp_path: Path) -> Iterator[AssignmentWatcher]:
     write(tmp_path / "assignment.json", Assignment(stable=revision()))
-    watched = Orders(tmp_path)
+    watched = AssignmentWatcher(tmp_path)
     yield watched
     watched.stop()
 
@@ -30,8 +30,8 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def next_taken(orders: Orders) -> Taken:
-    found: list[Taken] = []
+def next_taken(orders: AssignmentWatcher) -> LoadedAssignment:
+    found: list[LoadedAssignment] = []
 
     def look() -> bool:
         taken = orders.take()
@@ -43,19 +43,19 @@ def next_taken(orders: Orders) -> Taken:
     return found[0]
 
 
-def test_an_assignment_is_taken_once(orders: Orders) -> None:
+def test_an_assignment_is_taken_once(orders: AssignmentWatcher) -> None:
     assert orders.start().loaded.complete
     assert orders.take() is None
 
 
-def test_a_changed_assignment_is_taken_over(orders: Orders, tmp_path: Path) -> None:
+def test_a_changed_assignment_is_taken_over(orders: AssignmentWatcher, tmp_path: Path) -> None:
     orders.start()
     changed = Assignment(stable=revision(threshold=9.0))
     write(tmp_path / "assignment.json", changed)
     assert next_taken(orders).digest == changed.digest
 
 
-def test_a_file_that_makes_no_sense_leaves_the_last_assignment_in_force(orders: Orders, tmp_path: Path) -> None:
+def test_a_file_that_makes_no_sense_leaves_the_last_assignment_in_force(orders: AssignmentWatcher, tmp_path: Path) -> None:
     orders.start()
     (tmp_path / "assignment.json").write_text("{")
     changed = Assignment(stable=revision(threshold=9.0))
@@ -64,8 +64,8 @@ def test_a_file_that_makes_no_sense_leaves_the_last_assignment_in_force(orders: 
 
 
 def test_without_any_assignment_it_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(OrderError, match=r"assignment\.json"):
-        Orders(tmp_path).start()
+    with pytest.raises(AssignmentError, match=r"assignment\.json"):
+        AssignmentWatcher(tmp_path).start()
 
 
 def test_a_first_model_that_is_missing_is_waited_for_by_the_fallback_scorer(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_first_model_that_is_missing_is_waited_for_by_the_fallback_scorer(tmp_
     place = tmp_path / "a" / "model.tar"
     assignment = Assignment(stable=revision(model=digest), artifacts={digest: str(place)})
     write(tmp_path / "assignment.json", assignment)
-    orders = Orders(tmp_path)
+    orders = AssignmentWatcher(tmp_path)
     first = orders.start()
     try:
         assert first.digest == assignment.digest
@@ -87,7 +87,7 @@ def test_a_first_model_that_is_missing_is_waited_for_by_the_fallback_scorer(tmp_
         orders.stop()
 
 
-def test_a_later_model_that_is_no_good_leaves_the_revision_before_it_at_work(orders: Orders, tmp_path: Path) -> None:
+def test_a_later_model_that_is_no_good_leaves_the_revision_before_it_at_work(orders: AssignmentWatcher, tmp_path: Path) -> None:
     orders.start()
     digest, _ = archive(PIPELINE)
     place = tmp_path / "model.tar"
@@ -102,7 +102,7 @@ def test_a_later_model_that_is_no_good_leaves_the_revision_before_it_at_work(ord
     assert str(place) in pending.message
 
 
-def test_a_new_threshold_does_not_load_the_model_again(orders: Orders, tmp_path: Path) -> None:
+def test_a_new_threshold_does_not_load_the_model_again(orders: AssignmentWatcher, tmp_path: Path) -> None:
     digest, packed = archive(PIPELINE)
     place = tmp_path / "model.tar"
     place.write_bytes(packed)

@@ -12,7 +12,7 @@ from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import FeatureEvidence
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
-from anomaly_detector.field_monitor import Presence
+from anomaly_detector.field_monitor import FieldMonitor
 from tests.stream.pods import Topics, pod, revision, runtime
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def reading(**changes: Any) -> dict[str, Any]:
 
 def found(*batches: list[Any]) -> dict[str, FeatureEvidence]:
     """After a batch a second, by feature."""
-    presence = Presence(PIPELINE)
+    presence = FieldMonitor(PIPELINE)
     for second, batch in enumerate(batches):
         presence.look([json.dumps(value).encode() if isinstance(value, dict) else value for value in batch], second)
     return {feature.name: feature for feature in presence.evidence(len(batches) - 1).features}
@@ -76,7 +76,7 @@ def test_what_was_lacking_is_forgotten_after_a_minute() -> None:
 
 
 def test_few_messages_are_looked_at_whatever_their_number() -> None:
-    presence = Presence(PIPELINE)
+    presence = FieldMonitor(PIPELINE)
     for at in (0.0, 0.2, 0.9):
         presence.look([json.dumps(reading()).encode()] * 4000, at)
     assert 16 <= presence.evidence(1.0).sampled <= 17

@@ -84,15 +84,15 @@ def test_readings_out_of_order_there_twice_and_with_values_missing_are_counted(t
             topics.send(json.dumps({"at": at, "temperature": 20.0, "pressure": None}).encode())
         topics.readings(range(1032, 1040), calm)
         evidence = running.until(lambda found: found.readings == 42)
-        assert (evidence.late, evidence.duplicates, evidence.hurried) == (1, 1, 0)
+        assert (evidence.late, evidence.duplicates, evidence.released_early) == (1, 1, 0)
         assert (evidence.missing, evidence.imputed) == ({"pressure": 4}, 2)
         assert evidence.windows == 40 - 3 - 12, "the last three wait"
         metrics = running.get("/metrics")[1]
         for name, count in {
             "late_readings": 1,
             "duplicate_readings": 1,
-            "hurried_readings": 0,
-            "abandoned_readings": 0,
+            "released_early_readings": 0,
+            "dropped_pending_readings": 0,
             "imputed_values": 2,
         }.items():
             assert f"anomaly_detector_{name}_total {count}.0" in metrics

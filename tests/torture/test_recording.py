@@ -16,9 +16,9 @@ from anomaly_api.policy import Delivery
 from anomaly_api.schema import seconds
 from anomaly_detector.adapters.assignment_watcher import load
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.entities.quota import Allowance
-from anomaly_detector.core.pipeline import Outcome, Stream
-from anomaly_detector.core.preprocess.preprocessor import Tally
+from anomaly_detector.core.entities.quota import MemoryQuota
+from anomaly_detector.core.pipeline import DetectionPipeline, Outcome
+from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from dev.verify.torture import orders, recording
 
@@ -34,8 +34,8 @@ class Course:
     outcomes: list[Outcome] = field(default_factory=list)
 
     @property
-    def tally(self) -> Tally:
-        return sum((outcome.tally for outcome in self.outcomes), Tally())
+    def tally(self) -> ReadingCounts:
+        return sum((outcome.tally for outcome in self.outcomes), ReadingCounts())
 
     @property
     def events(self) -> Counter[tuple[str, str, str | None]]:
@@ -57,8 +57,8 @@ def decided(part: Sequence[recording.Message], revision: LoadedRevision, size: C
     """By one process, in batches of such sizes."""
     runtime = orders.runtime("kafka:9092", "readings", Delivery.EXACTLY_ONCE)
     assert runtime.memory_budget is not None
-    allowance = Allowance(runtime.memory_budget, recording.PARTITIONS, seconds(runtime.expire_after))
-    stream, found, begin = Stream(orders.SOURCE, revision, allowance), Course(), 0
+    allowance = MemoryQuota(runtime.memory_budget, recording.PARTITIONS, seconds(runtime.expire_after))
+    stream, found, begin = DetectionPipeline(orders.SOURCE, revision, allowance), Course(), 0
     while begin < len(part):
         end = begin + size()
         found.outcomes.append(stream.process(messages(part[begin:end])))
@@ -89,7 +89,7 @@ def test_entities_flap_within_a_cooldown() -> None:
 
 def test_readings_wait_come_late_come_twice_and_lack_values(tmp_path: Path) -> None:
     tallies = [whole(load(order.stable, order.artifacts)).tally for order in orders.assignments(tmp_path)]
-    for name in ("late", "duplicates", "hurried", "imputed"):
+    for name in ("late", "duplicates", "released_early", "imputed"):
         assert max(getattr(tally, name) for tally in tallies) > 50, name
     assert set(tallies[0].missing) == set(recording.FEATURES)
 

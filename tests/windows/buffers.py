@@ -1,4 +1,4 @@
-"""What stands between decoded readings and scores, put together as `Memory` does it. No test."""
+"""What stands between decoded readings and scores, put together as `Preprocessor` does it. No test."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.columns import Batch
 from anomaly_detector.core.entities.table import Columns, Entities
-from anomaly_detector.core.preprocess.imputation import Filling
-from anomaly_detector.core.preprocess.reorder import Ordered, Ordering
+from anomaly_detector.core.preprocess.imputation import Imputation
+from anomaly_detector.core.preprocess.reorder import Ordered, ReorderBuffer
 from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
 
 
@@ -17,9 +17,9 @@ class Buffers:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.entities = Entities()
-        self.ordering = Ordering(pipeline.time, len(pipeline.features), self.entities)
+        self.ordering = ReorderBuffer(pipeline.time, len(pipeline.features), self.entities)
         self.windows = Windows(pipeline, self.entities)
-        self.filling = Filling(pipeline, self.entities, self.windows)
+        self.filling = Imputation(pipeline, self.entities, self.windows)
         self.stages: list[Columns] = [self.ordering, self.filling, self.windows]
 
     def push(self, batch: Batch) -> tuple[Ordered, list[WindowBatch]]:

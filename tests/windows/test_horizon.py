@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Time
 from anomaly_detector.core.columns import Batch
-from anomaly_detector.core.decode.future_guard import Horizon
+from anomaly_detector.core.decode.future_guard import FutureGuard
 
 SECOND = 1_000_000
 HOUR = 3600
@@ -33,7 +33,7 @@ class Asked:
         return np.where(found >= 0, found * 1000, -1)
 
 
-def refused(horizon: Horizon, rows: list[Row]) -> tuple[list[int], Asked]:
+def refused(horizon: FutureGuard, rows: list[Row]) -> tuple[list[int], Asked]:
     asked = Asked([row[2] for row in rows])
     times = np.array([row[1] * SECOND for row in rows], np.int64)
     partitions = np.array([row[0] for row in rows], np.int64)
@@ -45,8 +45,8 @@ def refused(horizon: Horizon, rows: list[Row]) -> tuple[list[int], Asked]:
     return [reject.row for reject in rejects], asked
 
 
-def horizon(**settings: str) -> Horizon:
-    return Horizon(Time(field="at", **settings))
+def horizon(**settings: str) -> FutureGuard:
+    return FutureGuard(Time(field="at", **settings))
 
 
 def test_a_time_too_far_after_the_messages_own_is_refused_and_changes_nothing_for_the_next() -> None:
@@ -69,7 +69,7 @@ def test_hardly_any_message_is_asked_for_its_timestamp() -> None:
 
 def test_without_a_timestamp_of_the_message_or_a_time_in_the_reading_nothing_is_refused() -> None:
     assert refused(horizon(), [(0, 10, -1), (0, 10**9, -1), (0, 11, -1)])[0] == []
-    assert refused(Horizon(Time()), [(0, 10**9, 10)])[0] == []
+    assert refused(FutureGuard(Time()), [(0, 10**9, 10)])[0] == []
 
 
 def test_where_no_message_has_a_timestamp_few_are_asked_one_by_one() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from anomaly_api.source import Time
 from anomaly_detector.core.columns import Batch
 from anomaly_detector.core.entities.table import Entities
-from anomaly_detector.core.preprocess.reorder import Ordered, Ordering
+from anomaly_detector.core.preprocess.reorder import Ordered, ReorderBuffer
 from tests.effort import examples
 
 SECOND = 1_000_000
@@ -32,9 +32,9 @@ def batch(rows: list[Row], start: int = 0) -> Batch:
     )
 
 
-def ordering(lateness: int = 0, most: int = 64) -> tuple[Entities, Ordering]:
+def ordering(lateness: int = 0, most: int = 64) -> tuple[Entities, ReorderBuffer]:
     entities = Entities()
-    return entities, Ordering(Time(lateness=f"{lateness}s", max_waiting=most), 2, entities)
+    return entities, ReorderBuffer(Time(lateness=f"{lateness}s", max_waiting=most), 2, entities)
 
 
 def given_on(entities: Entities, ordered: Ordered) -> list[Given]:
@@ -58,7 +58,7 @@ class Oracle:
     seen: dict[str, int] = field(default_factory=dict)
     late: int = 0
     duplicates: int = 0
-    hurried: int = 0
+    released_early: int = 0
 
     def push(self, number: int, row: Row) -> list[Given]:
         entity, at, value = row
@@ -75,7 +75,7 @@ class Oracle:
         found = []
         while waiting and (self._due(entity, waiting[0]) or any(place - each[2] >= self.most for each in waiting)):
             at, value, _ = first = waiting.pop(0)
-            self.hurried += not self._due(entity, first)
+            self.released_early += not self._due(entity, first)
             self.reached[entity] = at
             found.append((number, entity, at, value))
         return found
@@ -104,13 +104,17 @@ def test_what_is_given_on_and_when_is_what_an_oracle_says_however_the_stream_is_
 ) -> None:
     oracle = Oracle(lateness, most)
     entities, mine = ordering(lateness, most)
-    late = duplicates = hurried = 0
+    late = duplicates = released_early = 0
     for start, part in cut(rows, sizes):
         ordered = mine.order(batch(part, start))
         expected = [each for number, row in enumerate(part, start) for each in oracle.push(number, row)]
         assert given_on(entities, ordered) == expected
-        late, duplicates, hurried = late + ordered.late, duplicates + ordered.duplicates, hurried + ordered.hurried
-    assert (late, duplicates, hurried) == (oracle.late, oracle.duplicates, oracle.hurried)
+        late, duplicates, released_early = (
+            late + ordered.late,
+            duplicates + ordered.duplicates,
+            released_early + ordered.released_early,
+        )
+    assert (late, duplicates, released_early) == (oracle.late, oracle.duplicates, oracle.released_early)
 
 
 @given(rows=rows_of, sizes=sizes_of, lateness=st.integers(0, 12), place=st.integers(0, 11))

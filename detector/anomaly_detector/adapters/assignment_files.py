@@ -8,12 +8,12 @@ from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.meta import ASSIGNMENT_FILE, RUNTIME_FILE
 
 
-class OrderError(Exception):
+class AssignmentError(Exception):
     """A file of the operator's that is missing or makes no sense; the message says which and why."""
 
 
 def runtime(folder: Path) -> Runtime:
-    """Raises OrderError."""
+    """Raises AssignmentError."""
     path = folder / RUNTIME_FILE
     try:
         return Runtime.model_validate_json(path.read_bytes())
@@ -22,7 +22,7 @@ def runtime(folder: Path) -> Runtime:
 
 
 def assignment(folder: Path) -> Assignment:
-    """Raises OrderError."""
+    """Raises AssignmentError."""
     path = folder / ASSIGNMENT_FILE
     try:
         return Assignment.model_validate_json(path.read_bytes())
@@ -38,5 +38,5 @@ def reason(error: Exception) -> str:
     return str(error)
 
 
-def _unreadable(path: Path, error: Exception) -> OrderError:
-    return OrderError(f"{path}: {reason(error)}; the operator writes it, see its log")
+def _unreadable(path: Path, error: Exception) -> AssignmentError:
+    return AssignmentError(f"{path}: {reason(error)}; the operator writes it, see its log")

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.meta import ASSIGNMENT_FILE
-from anomaly_detector.adapters.assignment_files import OrderError, reason
+from anomaly_detector.adapters.assignment_files import AssignmentError, reason
 from anomaly_detector.adapters.model_store import ArtifactMissingError, fetch
 from anomaly_detector.core.scoring.artifact import ArtifactError, unpack
 from anomaly_detector.core.scoring.onnx import Model
@@ -28,34 +28,34 @@ _FETCH_AGAIN_SECONDS: Final = 10.0
 """An archive that is there and no good is fetched again after this long; one that is missing, at every look."""
 
 
-class Taken(Struct, frozen=True):
+class LoadedAssignment(Struct, frozen=True):
     """An assignment, ready to be taken over."""
 
     digest: str
     loaded: LoadedRevision
 
 
-class Orders:
+class AssignmentWatcher:
     """Watches the folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._text = b""
         self._assignment: Assignment | None = None
-        self._ready: Taken | None = None
-        self._last: Taken | None = None
+        self._ready: LoadedAssignment | None = None
+        self._last: LoadedAssignment | None = None
         self._pending: RevisionEvidence | None = None
         self._fetch_again = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="orders", daemon=True)
 
-    def start(self) -> Taken:
-        """Loads the first assignment, whatever state its model is in, and begins to watch. Raises OrderError."""
+    def start(self) -> LoadedAssignment:
+        """Loads the first assignment, whatever state its model is in, and begins to watch. Raises AssignmentError."""
         self._look()
         taken = self.take()
         if taken is None:
-            raise OrderError(f"{self._folder / ASSIGNMENT_FILE}: it cannot be read; the operator writes it, see its log")
+            raise AssignmentError(f"{self._folder / ASSIGNMENT_FILE}: it cannot be read; the operator writes it, see its log")
         self._thread.start()
         return taken
 
@@ -64,7 +64,7 @@ class Orders:
         self._stop.set()
         self._thread.join()
 
-    def take(self) -> Taken | None:
+    def take(self) -> LoadedAssignment | None:
         """Returns a newly loaded assignment once, else None."""
         with self._lock:
             taken, self._ready = self._ready, None
@@ -110,7 +110,7 @@ class Orders:
                 self._pending = _pending(loaded)
                 return
             self._pending = None
-            taken = Taken(assignment.digest, loaded)
+            taken = LoadedAssignment(assignment.digest, loaded)
             if last is None or last.digest != taken.digest or _differs(last.loaded, loaded):
                 self._last = self._ready = taken
 

@@ -6,7 +6,7 @@ from anomaly_detector.core.columns import Float32
 from anomaly_detector.core.scoring.executor import Work
 
 
-class Beside:
+class ScoringThread:
     """A thread that does one piece of work after the other, in their order."""
 
     def __init__(self, name: str) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters import assignment_files
-from anomaly_detector.adapters.assignment_files import OrderError
+from anomaly_detector.adapters.assignment_files import AssignmentError
 from anomaly_detector.adapters.kafka.consume import dead_letters
 from anomaly_detector.adapters.kafka.consume.dead_letters import Correction, LettersError, Replay
 from anomaly_detector.adapters.kafka.security.access import AccessError
@@ -59,7 +59,7 @@ class Replaying:
             try:
                 correction = _correction(text, self._runtime.kafka.topic)
             except LineError as error:
-                self._leave_out(number, NO_LINE, str(error))
+                self._give_up_on(number, NO_LINE, str(error))
                 continue
             if correction.source in self._done:
                 self.counts[ALREADY] += 1
@@ -75,11 +75,11 @@ class Replaying:
         stamps = np.array([each.timestamp_ms for _, each in asked], np.int64)
         refused = {reject.row: reject for reject in self._decoder.decode(values, keys, stamps).rejects}
         for row, reject in refused.items():
-            self._leave_out(asked[row][0], UNREADABLE, f"{reject.reason}: {reject.message}")
+            self._give_up_on(asked[row][0], UNREADABLE, f"{reject.reason}: {reject.message}")
             self._done.discard(asked[row][1].source)
         return [correction for row, (_, correction) in enumerate(asked) if row not in refused]
 
-    def _leave_out(self, number: int, why: str, message: str) -> None:
+    def _give_up_on(self, number: int, why: str, message: str) -> None:
         self.counts[why] += 1
         print(f"line {number}: {message}", file=sys.stderr)
 
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             said = ", ".join(f"{count} {what}" for what, count in replaying.counts.items())
             print(f"{'dry run: ' if asked.dry_run else ''}{said}", file=sys.stderr)
-    except (OrderError, LettersError, AccessError, ValueError) as error:
+    except (AssignmentError, LettersError, AccessError, ValueError) as error:
         print(f"dead_letters: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # `list | head`

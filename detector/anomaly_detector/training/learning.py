@@ -105,8 +105,8 @@ def _score_again(learned: list[Learned], found: dict[str, _Scores], pipeline: Pi
     places = {window.name: place for place, window in enumerate(pipeline.windows)}
     for whole in messages:
         for part in whole.cut(memory.most_messages):
-            for portion in memory.portions(memory.decode(part).batch):
-                windows = memory.take_in(portion).windows
+            for portion in memory.micro_batches(memory.decode(part).batch):
+                windows = memory.process(portion).windows
                 for model in learned:
                     batch = windows[places[model.window.name]]
                     held_out = model.split.held_out(Sample(batch.values, batch.slots, batch.times, complete=True))

@@ -28,12 +28,12 @@ from anomaly_api.assignment import Revision
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.policy import Fallback
 from anomaly_detector.core.columns import Int64, Messages
-from anomaly_detector.core.entities.quota import Allowance
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.entities.quota import MemoryQuota
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
-from anomaly_detector.core.state.changelog import Journal
+from anomaly_detector.core.state.changelog import Changelog
 from anomaly_detector.core.state.records import Read
-from anomaly_detector.core.state.tasks import Custody, Often, Topics
+from anomaly_detector.core.state.tasks import CheckpointPolicy, PartitionTasks, Topics
 from dev.environment.supervision.leash import LEASHED
 from dev.verify.bench.readings import PARTITIONS, PIPELINE, SIZE, WINDOW_BYTES, Readings
 
@@ -63,7 +63,7 @@ def main() -> int:
 
 def fits(entities: int, _: Path) -> dict[str, Any]:
     """As many entities as there is room for, and what they take, beside a process that knows a few."""
-    stream = Stream("bench", _revision(), _budget(entities))
+    stream = DetectionPipeline("bench", _revision(), _budget(entities))
     readings = Readings(entities)
     _pour(stream, readings, range(1), _FEW)
     before = _own()
@@ -73,7 +73,7 @@ def fits(entities: int, _: Path) -> dict[str, Any]:
 
 def churns(entities: int, _: Path) -> dict[str, Any]:
     """Three times as many entities as there is room for, in turns: nobody stays until it is seen again."""
-    stream = Stream("bench", _revision(), _budget(entities // 3))
+    stream = DetectionPipeline("bench", _revision(), _budget(entities // 3))
     readings = Readings(entities)
     _pour(stream, readings, range(2))
     before = _own()
@@ -82,46 +82,46 @@ def churns(entities: int, _: Path) -> dict[str, Any]:
 
 def writes(entities: int, path: Path) -> dict[str, Any]:
     """A pod writes down all that it remembers, one partition after the other."""
-    custody = _custody(_budget(entities))
+    tasks = _tasks(_budget(entities))
     offsets = dict.fromkeys(range(PARTITIONS), 0)
     for read in _reads(Readings(entities), range(14)):
-        custody.take_in(read, 0.0)
+        tasks.process(read, 0.0)
     before = _own()
     _reset_peak()
     with path.open("wb") as spool:
-        while portions := custody.seal(1e6):
-            for partition, portion in portions.items():
+        while micro_batches := tasks.drain(1e6):
+            for partition, portion in micro_batches.items():
                 offsets[partition] = portion.offset
                 for record in portion.records:
                     pickle.dump((partition, record.key, record.value), spool)
         pickle.dump(offsets, spool)
-    return {"remembered": custody.stream.memory_bytes, "more": _peak() - before}
+    return {"remembered": tasks.pipeline.memory_bytes, "more": _peak() - before}
 
 
 def restarts(entities: int, path: Path) -> dict[str, Any]:
     """Another pod reads that, one partition after the other, and goes on."""
-    custody = _custody(_budget(entities))
+    tasks = _tasks(_budget(entities))
     before = _own()
     _reset_peak()
     for partition in range(PARTITIONS):
-        journal = Journal()
+        journal = Changelog()
         with path.open("rb") as spool:
             while not isinstance(found := pickle.load(spool), dict):
                 if found[0] == partition:
                     journal.add(*found[1:])
-        custody.recover(partition, journal.recover(found[partition], 0, found[partition], latest=False), 0.0)
-    return {"held": _own() - before, "more": _peak() - _own(), "known": custody.stream.entities}
+        tasks.recover(partition, journal.recover(found[partition], 0, found[partition], latest=False), 0.0)
+    return {"held": _own() - before, "more": _peak() - _own(), "known": tasks.pipeline.entities}
 
 
 _CASES: Final = {"fits": fits, "churns": churns, "writes": writes, "restarts": restarts}
 
 
-def _budget(entities: int) -> Allowance:
+def _budget(entities: int) -> MemoryQuota:
     """Room for so many."""
-    bounds = Stream("bench", _revision(), Allowance(10**9, PARTITIONS, 1e9)).regime.bounds
+    bounds = DetectionPipeline("bench", _revision(), MemoryQuota(10**9, PARTITIONS, 1e9)).regime.bounds
     assert bounds is not None, "there is an allowance"
     share = -(-entities // PARTITIONS) * (bounds.entity_bytes + len("pump-000000"))
-    return Allowance(share * (PARTITIONS + 1), PARTITIONS, 1e9)
+    return MemoryQuota(share * (PARTITIONS + 1), PARTITIONS, 1e9)
 
 
 def _revision() -> LoadedRevision:
@@ -132,11 +132,11 @@ def _revision() -> LoadedRevision:
     )
 
 
-def _custody(allowance: Allowance) -> Custody:
-    custody = Custody(Stream("bench", _revision(), allowance), _TOPICS, Often(readings=10**9))
+def _tasks(allowance: MemoryQuota) -> PartitionTasks:
+    tasks = PartitionTasks(DetectionPipeline("bench", _revision(), allowance), _TOPICS, CheckpointPolicy(readings=10**9))
     for partition in range(PARTITIONS):
-        custody.recover(partition, Journal().recover(None, 0, 0, latest=False), 0.0)
-    return custody
+        tasks.recover(partition, Changelog().recover(None, 0, 0, latest=False), 0.0)
+    return tasks
 
 
 def _reads(readings: Readings, ticks: range) -> Iterator[Read]:
@@ -165,7 +165,7 @@ def _read(rows: list[tuple[int, bytes, bytes]], offsets: Int64) -> Read:
     return found
 
 
-def _pour(stream: Stream, readings: Readings, ticks: range, most: int | None = None) -> dict[str, float]:
+def _pour(stream: DetectionPipeline, readings: Readings, ticks: range, most: int | None = None) -> dict[str, float]:
     """Returns what it took and led to."""
     found = {"cpu": 0.0, "readings": 0, "windows": 0, "evicted": 0}
     for read in _reads(readings, ticks):

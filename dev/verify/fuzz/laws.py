@@ -22,8 +22,8 @@ from anomaly_detector.core.columns import Header, Messages
 from anomaly_detector.core.decode import dead_letter_lines
 from anomaly_detector.core.decode.dead_letters import dead_letters, shortened, split, weight
 from anomaly_detector.core.decode.json import Decoder
-from anomaly_detector.core.pipeline import Stream
-from anomaly_detector.core.preprocess.preprocessor import Tally
+from anomaly_detector.core.pipeline import DetectionPipeline
+from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.records import Read
 
@@ -126,7 +126,7 @@ def check_stream(place: int, sent: Sequence[Sent]) -> None:
     theirs = [(row, alert.entity, alert.value) for row, part in enumerate(parts) for alert in part.alerts]
     assert sorted(ours) == sorted(theirs), "however the stream is cut"
     assert outcome.windows == sum(part.windows for part in parts)
-    assert outcome.tally == sum((part.tally for part in parts), Tally()), "what is left out is counted alike"
+    assert outcome.tally == sum((part.tally for part in parts), ReadingCounts()), "what is left out is counted alike"
     assert whole.entities == single.entities
 
 
@@ -148,9 +148,9 @@ def _decoder(place: int) -> Decoder:
 
 
 @cache
-def _streams(place: int) -> tuple[Stream, Stream]:
+def _streams(place: int) -> tuple[DetectionPipeline, DetectionPipeline]:
     """Making one takes a hundred times as long as what is done with it."""
-    return Stream("/laws", _loaded(PIPELINES[place])), Stream("/laws", _loaded(PIPELINES[place]))
+    return DetectionPipeline("/laws", _loaded(PIPELINES[place])), DetectionPipeline("/laws", _loaded(PIPELINES[place]))
 
 
 def _loaded(pipeline: Pipeline) -> LoadedRevision:

@@ -25,7 +25,7 @@ from anomaly_api.source import GroupProtocol
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.delivery import Progress
 from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
-from anomaly_detector.core.state.records import Portion, Record
+from anomaly_detector.core.state.records import PartitionCommit, Record
 from dev.environment.kafka import broker, network
 from dev.environment.kafka.network import Link, Weather
 from dev.verify.torture import orders
@@ -123,7 +123,7 @@ class Commits:
         self.found.offered += values
         records = tuple(Record(self._runtime.alerts_topic, b"pump", value, partition=0) for value in values)
         while not self._committed():
-            self._delivery.offer({0: Portion(self._offset, records)})
+            self._delivery.offer({0: PartitionCommit(self._offset, records)})
             if patience:
                 self._delivery.advance(patience)
                 self._link.clear()

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from anomaly_api.assignment import Runtime
-from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 from dev.verify.torture import recording
 
 RATE = 1_000.0
@@ -85,7 +85,7 @@ class Feed:
     def group(self) -> str:
         """Returns what the coordinator says of the pods' group."""
         try:
-            found = Asker({"bootstrap.servers": self._bootstrap}).group(self._runtime.group_id, _ASK_SECONDS)
+            found = AdminQueries({"bootstrap.servers": self._bootstrap}).group(self._runtime.group_id, _ASK_SECONDS)
         except KafkaException as failure:
             return f"the group cannot be described: {failure}"
         members = [f"{each.client_id}: {len(each.assignment.topic_partitions)} partitions" for each in found.members]

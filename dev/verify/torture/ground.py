@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from anomaly_api.source import GroupProtocol
 from anomaly_detector.adapters.kafka.clients import error_of
-from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 from dev.environment.kafka import broker, network
 from dev.environment.kafka.broker import OFFSETS_PARTITIONS, Broker
 from dev.environment.kafka.network import Link
@@ -72,7 +72,7 @@ class Ground:
 
     def _lets_go(self, group: str, deadline: float) -> bool:
         """Whether the sessions of those who are dead end."""
-        asker = Asker({"bootstrap.servers": self.broker.bootstrap, "log_level": 0})
+        asker = AdminQueries({"bootstrap.servers": self.broker.bootstrap, "log_level": 0})
         while (left := deadline - time.monotonic()) > 0:
             try:
                 if not asker.group(group, left).members:

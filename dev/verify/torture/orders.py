@@ -14,8 +14,8 @@ from anomaly_api.model import Interface, InterfaceWindow
 from anomaly_api.policy import Delivery, Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, GroupProtocol, KafkaSource, Missing, Pipeline, StartFrom, Time, TimeFormat, Window
-from anomaly_detector.core.entities.quota import Allowance
-from anomaly_detector.core.pipeline import Stream
+from anomaly_detector.core.entities.quota import MemoryQuota
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.artifact import Manifest, artifact_digest, pack
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from dev.environment import cache
@@ -187,7 +187,7 @@ def runtime(bootstrap: str, topic: str, delivery: Delivery, protocol: GroupProto
 
 def _budget() -> int:
     """Room for six entities in each partition where readings wait, for seven where they do not: eight are too many."""
-    ample = Allowance(10**9, PARTITIONS, 60.0)
-    bounds = Stream(SOURCE, LoadedRevision(_waiting_revision()), ample).regime.bounds
+    ample = MemoryQuota(10**9, PARTITIONS, 60.0)
+    bounds = DetectionPipeline(SOURCE, LoadedRevision(_waiting_revision()), ample).regime.bounds
     assert bounds is not None, "there is an allowance"
     return (PARTITIONS + 1) * 6 * (bounds.entity_bytes + len("pump-00"))

@@ -12,12 +12,16 @@ from msgspec import Struct
 from anomaly_api.alert import LIMITED, EpisodeEvent, LimitKind, ScorerKind
 from anomaly_detector.core.alerts.tracing import Trace
 from anomaly_detector.core.columns import MICROSECONDS, Float32, Header, Mask
-from anomaly_detector.core.episodes.episode import Turn
-from anomaly_detector.core.episodes.transitions import EpisodeTurn, LimitReached
+from anomaly_detector.core.episodes.episode import Transition
+from anomaly_detector.core.episodes.transitions import EpisodeTransition, LimitReached
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_CONTRIBUTORS: Final = 5
-_EVENTS: Final = {Turn.OPENED: EpisodeEvent.OPENED, Turn.UPDATED: EpisodeEvent.UPDATED, Turn.CLOSED: EpisodeEvent.CLOSED}
+_EVENTS: Final = {
+    Transition.OPENED: EpisodeEvent.OPENED,
+    Transition.UPDATED: EpisodeEvent.UPDATED,
+    Transition.CLOSED: EpisodeEvent.CLOSED,
+}
 _CONTENT: Final = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
 """How CloudEvents' binding for Kafka tells a whole event from a bare one."""
 
@@ -62,7 +66,7 @@ class Explanation(Struct, frozen=True):
     """How many values of the window were."""
 
 
-def episode_alert(decision: Decision, turn: EpisodeTurn, why: Explanation | None, trace: Trace | None = None) -> Alert:
+def episode_alert(decision: Decision, turn: EpisodeTransition, why: Explanation | None, trace: Trace | None = None) -> Alert:
     """The record of an episode; without `why`, no window led to it."""
     kind = _EVENTS[turn.turn].value
     moment, start, entity = rfc3339(turn.time), rfc3339(turn.start), turn.entity
@@ -75,7 +79,7 @@ def episode_alert(decision: Decision, turn: EpisodeTurn, why: Explanation | None
         "suppressed": turn.suppressed_by is not None,
         "suppressedBy": turn.suppressed_by,
         "start": start,
-        "end": moment if turn.turn is Turn.CLOSED else None,
+        "end": moment if turn.turn is Transition.CLOSED else None,
         "durationSeconds": (turn.time - turn.start) / MICROSECONDS,
         "windows": turn.windows,
         "score": rounded(turn.score),

@@ -27,7 +27,7 @@ _Kept = tuple[int, Trace]
 """Hash of a reading, and its trace."""
 
 
-class Traces:
+class PendingTraces:
     """State: a table for each partition in which a reading carried a trace."""
 
     def __init__(self) -> None:

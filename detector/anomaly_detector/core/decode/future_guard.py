@@ -33,7 +33,7 @@ _LATEST_MS: Final = 253_402_300_799_999
 """The end of the year 9999."""
 
 
-class Horizon:
+class FutureGuard:
     """State: the event time up to which each partition's readings are believed, microseconds since 1970 UTC."""
 
     def __init__(self, time: Time) -> None:

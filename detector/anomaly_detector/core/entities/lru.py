@@ -36,7 +36,7 @@ class Reason(StrEnum):
     """It sent nothing for too long."""
 
 
-class Seen(Struct):
+class LastSeen(Struct):
     """Columns of all slots."""
 
     turns: Int64
@@ -45,7 +45,7 @@ class Seen(Struct):
     """[capacity] The event time that its partition had reached by then, microseconds."""
 
 
-class Roll(Struct):
+class LruIndex(Struct):
     """The entities of one partition."""
 
     slots: dict[str, int] = {}
@@ -81,9 +81,9 @@ class Plan(Struct):
 
 
 class Planner:
-    """Makes the plan for one run. It changes nothing but `Roll.order` and `Roll.place`."""
+    """Makes the plan for one run. It changes nothing but `LruIndex.order` and `LruIndex.place`."""
 
-    def __init__(self, roll: Roll, seen: Seen, bounds: Bounds, names: list[str]) -> None:
+    def __init__(self, roll: LruIndex, seen: LastSeen, bounds: Bounds, names: list[str]) -> None:
         """`names`: of the slots."""
         self._roll, self._seen, self._bounds, self._names = roll, seen, bounds, names
         self._gone: set[int] = set()

@@ -6,7 +6,7 @@ from anomaly_detector.core.columns import Batch, Int64
 from anomaly_detector.core.entities.lru import Reason
 
 
-class Left(Struct, frozen=True):
+class Evicted(Struct, frozen=True):
     """An entity that is forgotten."""
 
     slot: int
@@ -20,13 +20,13 @@ class Left(Struct, frozen=True):
     """Microseconds of its partition's event time since it was seen last."""
 
 
-class Portion(Struct, frozen=True):
+class MicroBatch(Struct, frozen=True):
     """Readings that can be taken in together: nobody whom they are of is forgotten among them."""
 
     batch: Batch
     slots: Int64
     """[n] Slot of each reading's entity."""
-    leaving: list[Left]
+    leaving: list[Evicted]
     """Before any of these readings is looked at."""
 
 

@@ -46,7 +46,7 @@ _LONGEST = 1 << 60
 """Microseconds: 36,000 years, so that no sum of times is too large."""
 
 
-class Allowance(Struct, frozen=True):
+class MemoryQuota(Struct, frozen=True):
     """What the spec grants to a topic."""
 
     budget: int

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_detector.core.columns import NEVER, Batch, Int64
-from anomaly_detector.core.entities.lru import GONE, Planner, Roll, Seen
-from anomaly_detector.core.entities.micro_batch import Left, Portion, cut
+from anomaly_detector.core.entities.lru import GONE, LastSeen, LruIndex, Planner
+from anomaly_detector.core.entities.micro_batch import Evicted, MicroBatch, cut
 from anomaly_detector.core.entities.quota import Bounds, name_bytes
 
 _Element = TypeVar("_Element", bound=np.generic)
@@ -50,10 +50,10 @@ class Entities:
         """Entity of each slot; empty for a free one."""
         self.partitions: list[int] = []
         """Partition of each slot."""
-        self._rolls: dict[int, Roll] = {}
+        self._rolls: dict[int, LruIndex] = {}
         self._free: list[int] = []
         self._stages: list[Columns] = []
-        self._seen = Seen(np.empty(0, np.int64), np.empty(0, np.int64))
+        self._seen = LastSeen(np.empty(0, np.int64), np.empty(0, np.int64))
         self._turn = 0
         self._restored = 0
         """The turn at which entities were last let in without a reading."""
@@ -103,7 +103,7 @@ class Entities:
         [portion] = self.seat(batch)
         return portion.slots
 
-    def seat(self, batch: Batch) -> Iterator[Portion]:
+    def seat(self, batch: Batch) -> Iterator[MicroBatch]:
         """A batch in portions; each must have been taken in (`dismiss`) before the next one is asked for."""
         begin = 0
         while True:
@@ -113,7 +113,7 @@ class Entities:
             if begin >= len(batch):
                 return
 
-    def dismiss(self, leaving: Sequence[Left]) -> None:
+    def dismiss(self, leaving: Sequence[Evicted]) -> None:
         """Makes the rows of those who leave as new; others may have been given them already."""
         if leaving:
             slots = np.array([left.slot for left in leaving], np.int64)
@@ -143,7 +143,7 @@ class Entities:
         `rows` is what `take` gave: they count as seen one after the other, and by then. Without it new ones count as seen now.
         """
         wanted = list(names)
-        roll = self._rolls.setdefault(partition, Roll())
+        roll = self._rolls.setdefault(partition, LruIndex())
         unknown = [name for name in dict.fromkeys(wanted) if name not in roll.slots]
         self._arrive(partition, roll, unknown)
         slots = np.array([roll.slots[name] for name in wanted], np.int64)
@@ -166,12 +166,12 @@ class Entities:
         for stage in self._stages:
             stage.clear(slots)
 
-    def _portion(self, batch: Batch, begin: int) -> Portion:
+    def _portion(self, batch: Batch, begin: int) -> MicroBatch:
         """From there on as much as can be taken in together."""
         count, since = len(batch), self._turn
         turns = np.flatnonzero(np.diff(batch.partitions[begin:])) + begin + 1  # messages come in runs of one partition
         found = np.empty(count - begin, np.int64)
-        leaving: list[Left] = []
+        leaving: list[Evicted] = []
         done = begin
         for start, end in pairwise([begin, *turns.tolist(), count]):
             if end > start:
@@ -181,12 +181,12 @@ class Entities:
                 if done < end:
                     break
         whole = not begin and done == count
-        return Portion(batch if whole else cut(batch, begin, done), found[: done - begin], leaving)
+        return MicroBatch(batch if whole else cut(batch, begin, done), found[: done - begin], leaving)
 
-    def _run(self, batch: Batch, start: int, end: int, since: int, leaving: list[Left]) -> Int64:
+    def _run(self, batch: Batch, start: int, end: int, since: int, leaving: list[Evicted]) -> Int64:
         """Slots of as many readings of a run as can be taken in together with what stands before it."""
         partition = int(batch.partitions[start])
-        roll = self._rolls.get(partition) or self._rolls.setdefault(partition, Roll())
+        roll = self._rolls.get(partition) or self._rolls.setdefault(partition, LruIndex())
         entities = batch.entities[start:end]
         slots = np.fromiter(map(roll.slots.get, entities, repeat(-1)), np.int64, end - start)
         clocks = np.maximum.accumulate(batch.times[start:end])
@@ -210,7 +210,7 @@ class Entities:
             self._turn += len(slots)
         return slots
 
-    def _fits(self, roll: Roll, arriving: Iterable[str], clocks: Int64) -> bool:
+    def _fits(self, roll: LruIndex, arriving: Iterable[str], clocks: Int64) -> bool:
         """Whether nobody has to go for a run of readings."""
         bounds = self.bounds
         if bounds is None:
@@ -231,13 +231,13 @@ class Entities:
     def _make_room(
         self,
         partition: int,
-        roll: Roll,
+        roll: LruIndex,
         batch: Batch,
         start: int,
         entities: list[str],
         slots: Int64,
         clocks: Int64,
-        leaving: list[Left],
+        leaving: list[Evicted],
     ) -> int:
         """Sends away who has to go, lets in who is new; of how many readings of the run."""
         assert self.bounds is not None, "else there is room"
@@ -249,14 +249,14 @@ class Entities:
         rows, idle = batch.rows[start + places].tolist(), (clocks[places] - self._seen.stamps[gone]).tolist()
         for (slot, _, reason), row, passed in zip(plan.leaving, rows, idle, strict=True):
             name = self.names[slot]
-            leaving.append(Left(slot, name, partition, row, reason, passed))
+            leaving.append(Evicted(slot, name, partition, row, reason, passed))
             del roll.slots[name]
             roll.text -= name_bytes(name)
         self._release(gone)
         self._arrive(partition, roll, dict.fromkeys(name for _, name in plan.arriving))
         return plan.taken
 
-    def _arrive(self, partition: int, roll: Roll, names: Iterable[str]) -> None:
+    def _arrive(self, partition: int, roll: LruIndex, names: Iterable[str]) -> None:
         """Seats entities that are not known."""
         for name in names:
             if self._free:

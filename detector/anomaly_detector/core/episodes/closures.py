@@ -16,16 +16,16 @@ from msgspec import Struct
 from anomaly_api.alert import EpisodeReason, LimitKind
 from anomaly_api.assignment import revision_name
 from anomaly_detector.core.alerts.alert import Alert, Decision, episode_alert, limit_alert
-from anomaly_detector.core.episodes.episode import Episode, Turn
-from anomaly_detector.core.episodes.limits import LimitTurn, restored
+from anomaly_detector.core.episodes.episode import Episode, Transition
+from anomaly_detector.core.episodes.limits import LimitTransition, restored
 from anomaly_detector.core.episodes.table import TALLY
-from anomaly_detector.core.episodes.transitions import EpisodeTurn, LimitReached
+from anomaly_detector.core.episodes.transitions import EpisodeTransition, LimitReached
 from anomaly_detector.core.preprocess.preprocessor import Regime
 
 NO_MESSAGE = -1
 
 
-class Endings(Struct, frozen=True):
+class Closures(Struct, frozen=True):
     """A partition goes over from one regime to another; `after` None: what was known of it is void, whatever the regime."""
 
     source: str
@@ -51,10 +51,10 @@ class Endings(Struct, frozen=True):
         reached = _ended(LimitKind.TOTAL, partition, "", state) if state and self.anew else None
         return [limit_alert(self.source, reached)] if reached else []
 
-    def turns(self, entity: str, state: Mapping[str, Mapping[str, Any]]) -> list[EpisodeTurn | LimitReached]:
+    def turns(self, entity: str, state: Mapping[str, Mapping[str, Any]]) -> list[EpisodeTransition | LimitReached]:
         """The same as data: window by window, and then the entity's limit."""
         kept = self._kept
-        found: list[EpisodeTurn | LimitReached] = []
+        found: list[EpisodeTransition | LimitReached] = []
         for window, known in state.items():
             if window != TALLY and window not in kept:
                 episode = Episode.of(known)
@@ -68,14 +68,14 @@ class Endings(Struct, frozen=True):
         """Windows that go on."""
         return set() if self.anew or self.after is None else {window.name for window in self.after.pipeline.windows}
 
-    def _closed(self, entity: str, window: str, episode: Episode) -> EpisodeTurn:
-        return EpisodeTurn(
+    def _closed(self, entity: str, window: str, episode: Episode) -> EpisodeTransition:
+        return EpisodeTransition(
             row=NO_MESSAGE,
             window=window,
             index=None,
             entity=entity,
             time=episode.seen or max(episode.start, episode.said_at),  # older versions did not note it
-            turn=Turn.CLOSED,
+            turn=Transition.CLOSED,
             reason=EpisodeReason.BEGUN_ANEW if self.after is None else EpisodeReason.REPLACED,
             start=episode.start,
             windows=episode.windows,
@@ -85,7 +85,7 @@ class Endings(Struct, frozen=True):
             suppressed_by=episode.hushed,
         )
 
-    def _alert(self, turn: EpisodeTurn | LimitReached) -> Alert:
+    def _alert(self, turn: EpisodeTransition | LimitReached) -> Alert:
         if isinstance(turn, LimitReached):
             return limit_alert(self.source, turn)
         before = self.before
@@ -104,5 +104,5 @@ class Endings(Struct, frozen=True):
 def _ended(kind: LimitKind, where: int, entity: str, state: Mapping[str, Any]) -> LimitReached | None:
     """The end of a limit that holds something back."""
     tally = restored(state)
-    turn = LimitTurn(kind, where, tally.count, tally.since, tally.until, tally.dropped, over=True)
+    turn = LimitTransition(kind, where, tally.count, tally.since, tally.until, tally.dropped, over=True)
     return LimitReached(NO_MESSAGE, tally.at, entity, turn) if tally.dropped else None

@@ -20,10 +20,10 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from anomaly_api.alert import EpisodeReason
-from anomaly_detector.core.episodes.policy import Rules
+from anomaly_detector.core.episodes.policy import EpisodePolicy
 
 
-class Turn(Enum):
+class Transition(Enum):
     """What happened to an episode."""
 
     OPENED = "opened"
@@ -69,34 +69,36 @@ class Episode(Struct):
     cooling_severity: str = ""
     """Unless it is more severe than this."""
 
-    def advance(self, time: int, score: float, rules: Rules) -> Turn | None:
+    def advance(self, time: int, score: float, policy: EpisodePolicy) -> Transition | None:
         """Takes in a score (1.0 is the threshold)."""
         self.score = score
         if self.open:
-            return self._go_on(time, score, rules)
-        if not score > rules.above:
+            return self._go_on(time, score, policy)
+        if not score > policy.above:
             self._rest()
             return None
         if self.streak == 0:
-            self.peak, self.severity = score, rules.degrees[0].name
+            self.peak, self.severity = score, policy.degrees[0].name
         self.streak += 1
-        self._measure(time, score, rules)
-        if self.streak < rules.opening:
+        self._measure(time, score, policy)
+        if self.streak < policy.opening:
             return None
         self.open, self.streak, self.start, self.seen, self.windows = True, 0, time, time, 1
-        return Turn.OPENED
+        return Transition.OPENED
 
-    def due(self, time: int, rules: Rules) -> EpisodeReason | None:
+    def due(self, time: int, policy: EpisodePolicy) -> EpisodeReason | None:
         """Why it is to be reported again, if it is."""
-        if self.severity != self.said_severity and rules.rank(self.severity) > rules.rank(self.said_severity):
+        if self.severity != self.said_severity and policy.rank(self.severity) > policy.rank(self.said_severity):
             return EpisodeReason.SEVERITY_ROSE
-        if self.peak >= self.said_peak * rules.growth:
+        if self.peak >= self.said_peak * policy.growth:
             return EpisodeReason.PEAK_GREW
-        return EpisodeReason.STILL_OPEN if rules.every and time - self.said_at >= rules.every else None
+        return EpisodeReason.STILL_OPEN if policy.every and time - self.said_at >= policy.every else None
 
-    def cools(self, time: int, rules: Rules) -> bool:
+    def cools(self, time: int, policy: EpisodePolicy) -> bool:
         """Whether it comes too soon after the one before, and is no worse."""
-        return self.cooling is not None and time < self.cooling and rules.rank(self.severity) <= rules.rank(self.cooling_severity)
+        return (
+            self.cooling is not None and time < self.cooling and policy.rank(self.severity) <= policy.rank(self.cooling_severity)
+        )
 
     def say(self, time: int, suppressed_by: str | None) -> None:
         """A record is written."""
@@ -111,10 +113,10 @@ class Episode(Struct):
         """Why nobody is to be told of its end; None: somebody waits for it."""
         return None if self.announced else self.suppressed_by
 
-    def close(self, time: int, rules: Rules) -> None:
+    def close(self, time: int, policy: EpisodePolicy) -> None:
         """It is over. Only one that people were told of has a cooldown: else one that flaps would never be announced again."""
-        if self.announced and rules.cooldown:
-            self.cooling, self.cooling_severity = time + rules.cooldown, self.severity
+        if self.announced and policy.cooldown:
+            self.cooling, self.cooling_severity = time + policy.cooldown, self.severity
         self._rest()
         self.open = self.recorded = self.announced = self.owed = False
         self.start = self.seen = self.windows = self.said_at = 0
@@ -141,28 +143,28 @@ class Episode(Struct):
             episode.say(episode.start, None)
         return episode
 
-    def _go_on(self, time: int, score: float, rules: Rules) -> Turn | None:
+    def _go_on(self, time: int, score: float, policy: EpisodePolicy) -> Transition | None:
         self.windows += 1
         self.seen = time
-        self._measure(time, score, rules)
-        if score >= rules.below:
+        self._measure(time, score, policy)
+        if score >= policy.below:
             self.streak = 0
             return None
         self.streak += 1
-        return Turn.CLOSED if self.streak >= rules.closing else None
+        return Transition.CLOSED if self.streak >= policy.closing else None
 
-    def _measure(self, time: int, score: float, rules: Rules) -> None:
+    def _measure(self, time: int, score: float, policy: EpisodePolicy) -> None:
         """Peak and severity."""
         if score > self.peak:
             self.peak = score
         reached = self.severity
-        for degree in rules.degrees:
+        for degree in policy.degrees:
             if score < degree.above:
                 if self.since:
                     self.since.pop(degree.name, None)
             elif not degree.lasting or time - self.since.setdefault(degree.name, time) >= degree.lasting:
                 reached = degree.name
-        if reached != self.severity and rules.rank(reached) > rules.rank(self.severity):
+        if reached != self.severity and policy.rank(reached) > policy.rank(self.severity):
             self.severity = reached
 
     def _rest(self) -> None:

@@ -18,10 +18,10 @@ from msgspec.structs import asdict
 
 from anomaly_api.alert import LimitKind
 from anomaly_detector.core.episodes.episode import Episode
-from anomaly_detector.core.episodes.policy import Quota, Rules
+from anomaly_detector.core.episodes.policy import EpisodePolicy, Quota
 
 
-class Tally(Struct):
+class LimitPeriod(Struct):
     """A period. Times are event times in microseconds since 1970 UTC."""
 
     since: int
@@ -34,7 +34,7 @@ class Tally(Struct):
     """When one was announced or counted as held back last."""
 
 
-class LimitTurn(Struct, frozen=True):
+class LimitTransition(Struct, frozen=True):
     """A limit that begins to hold back, or is over."""
 
     kind: LimitKind
@@ -47,12 +47,12 @@ class LimitTurn(Struct, frozen=True):
     over: bool
 
 
-class Tallies:
+class LimitPeriods:
     """Of one kind, by slot or partition."""
 
     def __init__(self, kind: LimitKind) -> None:
         self.kind = kind
-        self.of: dict[int, Tally] = {}
+        self.of: dict[int, LimitPeriod] = {}
 
     def room(self, where: int, quota: Quota | None, time: int) -> bool:
         """Whether one more may be announced."""
@@ -65,11 +65,11 @@ class Tallies:
             return
         tally = self.of.get(where)
         if tally is None or time >= tally.until:
-            tally = self.of[where] = Tally(time, time + quota.per)
+            tally = self.of[where] = LimitPeriod(time, time + quota.per)
         tally.count += 1
         tally.at = time
 
-    def refuse(self, where: int, time: int, quota: Quota, episode: Episode) -> tuple[bool, LimitTurn | None]:
+    def refuse(self, where: int, time: int, quota: Quota, episode: Episode) -> tuple[bool, LimitTransition | None]:
         """An episode is held back: whether it is counted, which happens once a period, and what is to be said about it."""
         tally = self.of[where]
         mark = f"{self.kind}/{tally.since}"
@@ -80,7 +80,7 @@ class Tallies:
         tally.at = time
         return True, self._turn(where, tally, quota, over=False) if tally.dropped == 1 else None
 
-    def end(self, where: int, quota: Quota | None) -> LimitTurn | None:
+    def end(self, where: int, quota: Quota | None) -> LimitTransition | None:
         """The period is over; what is to be said about it."""
         tally = self.of.pop(where)
         return self._turn(where, tally, quota, over=True) if tally.dropped else None
@@ -98,39 +98,39 @@ class Tallies:
         """Sets it to what `state` gave."""
         self.of[where] = restored(state)
 
-    def _turn(self, where: int, tally: Tally, quota: Quota | None, *, over: bool) -> LimitTurn:
+    def _turn(self, where: int, tally: LimitPeriod, quota: Quota | None, *, over: bool) -> LimitTransition:
         most = quota.most if quota else tally.count
-        return LimitTurn(self.kind, where, most, tally.since, tally.until, tally.dropped, over)
+        return LimitTransition(self.kind, where, most, tally.since, tally.until, tally.dropped, over)
 
 
-def restored(state: Mapping[str, Any]) -> Tally:
-    """What `Tallies.state` gave, now or in an older version, which did not know `at`."""
+def restored(state: Mapping[str, Any]) -> LimitPeriod:
+    """What `LimitPeriods.state` gave, now or in an older version, which did not know `at`."""
     known = {name: int(state[name]) for name in ("since", "until", "count", "dropped")}
-    return Tally(**known, at=int(state.get("at", state["since"])))
+    return LimitPeriod(**known, at=int(state.get("at", state["since"])))
 
 
 class Limits:
     """Both kinds."""
 
     def __init__(self) -> None:
-        self.entities = Tallies(LimitKind.PER_ENTITY)
-        self.partitions = Tallies(LimitKind.TOTAL)
+        self.entities = LimitPeriods(LimitKind.PER_ENTITY)
+        self.partitions = LimitPeriods(LimitKind.TOTAL)
 
-    def admit(self, slot: int, partition: int, time: int, rules: Rules) -> bool:
+    def admit(self, slot: int, partition: int, time: int, policy: EpisodePolicy) -> bool:
         """Whether an episode may be announced; if so, it is counted."""
-        if not (self.entities.room(slot, rules.per_entity, time) and self.partitions.room(partition, rules.total, time)):
+        if not (self.entities.room(slot, policy.per_entity, time) and self.partitions.room(partition, policy.total, time)):
             return False
-        self.entities.count(slot, rules.per_entity, time)
-        self.partitions.count(partition, rules.total, time)
+        self.entities.count(slot, policy.per_entity, time)
+        self.partitions.count(partition, policy.total, time)
         return True
 
     def refuse(
-        self, slot: int, partition: int, time: int, rules: Rules, episode: Episode
-    ) -> tuple[LimitKind | None, LimitTurn | None]:
+        self, slot: int, partition: int, time: int, policy: EpisodePolicy, episode: Episode
+    ) -> tuple[LimitKind | None, LimitTransition | None]:
         """An episode that was not admitted: by what it is counted, if it is, and what is to be said about it."""
-        tallies, where, quota = self.entities, slot, rules.per_entity
+        tallies, where, quota = self.entities, slot, policy.per_entity
         if tallies.room(slot, quota, time):
-            tallies, where, quota = self.partitions, partition, rules.total
+            tallies, where, quota = self.partitions, partition, policy.total
         assert quota is not None, "without one there is room"
         counted, turn = tallies.refuse(where, time, quota, episode)
         return (tallies.kind if counted else None), turn

@@ -39,7 +39,7 @@ class _Suppressor(Struct, frozen=True):
     holds: Callable[[int], bool]
 
 
-class Rules:
+class EpisodePolicy:
     """A policy, as episodes need it. `partitions`: of the source topic."""
 
     def __init__(self, policy: AlertPolicy, partitions: int = 1) -> None:

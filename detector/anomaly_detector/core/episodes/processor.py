@@ -18,13 +18,13 @@ from msgspec import Struct
 
 from anomaly_api.alert import COOLDOWN, EpisodeReason, LimitKind
 from anomaly_detector.core.columns import Float32, Int64
-from anomaly_detector.core.episodes.episode import Episode, Turn
-from anomaly_detector.core.episodes.limits import Limits, LimitTurn
-from anomaly_detector.core.episodes.policy import Rules
-from anomaly_detector.core.episodes.transitions import Ended, EpisodeTurn, LimitReached
+from anomaly_detector.core.episodes.episode import Episode, Transition
+from anomaly_detector.core.episodes.limits import Limits, LimitTransition
+from anomaly_detector.core.episodes.policy import EpisodePolicy
+from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity, LimitReached
 
 
-class Scored(Struct, frozen=True):
+class WindowScores(Struct, frozen=True):
     """Windows of one kind with their scores."""
 
     window: str
@@ -44,7 +44,7 @@ Key = tuple[int, int, int]
 """Where a window stands in the stream: row, place, kind of window."""
 
 
-class Step(Struct, frozen=True):
+class ScoredWindow(Struct, frozen=True):
     """A window that is looked at."""
 
     key: Key
@@ -57,7 +57,7 @@ class Step(Struct, frozen=True):
 
 
 class _Place(NamedTuple):
-    """Where an `EpisodeTurn` happens; its first fields."""
+    """Where an `EpisodeTransition` happens; its first fields."""
 
     row: int
     window: str
@@ -66,10 +66,10 @@ class _Place(NamedTuple):
     time: int
 
 
-class Walked(Struct):
+class Processed(Struct):
     """What scores led to."""
 
-    records: list[EpisodeTurn | LimitReached] = []
+    records: list[EpisodeTransition | LimitReached] = []
     """In the order of the stream."""
     opened: int = 0
     """Episodes, announced or not."""
@@ -81,12 +81,14 @@ class Walked(Struct):
     """Slots of entities that may want to be looked at from another time on."""
 
 
-class Walk:
+class EpisodeProcessor:
     """One batch. `names`: entity of each slot; `partitions` [messages]."""
 
-    def __init__(self, rules: Rules, limits: Limits, names: Sequence[str], kinds: Sequence[Scored], partitions: Int64) -> None:
-        self.found = Walked()
-        self._rules, self._limits, self._names, self._kinds, self._partitions = rules, limits, names, kinds, partitions
+    def __init__(
+        self, policy: EpisodePolicy, limits: Limits, names: Sequence[str], kinds: Sequence[WindowScores], partitions: Int64
+    ) -> None:
+        self.found = Processed()
+        self._policy, self._limits, self._names, self._kinds, self._partitions = policy, limits, names, kinds, partitions
         self._dues: dict[int, tuple[Key, int]] = {}
         """Of partitions whose limit holds something back: where in this batch that is over, and the event time there."""
         for partition in limits.partitions.pending():
@@ -97,7 +99,7 @@ class Walk:
         """Whether a limit will be over in this batch."""
         return bool(self._dues)
 
-    def window(self, step: Step, episodes: dict[int, Episode]) -> None:
+    def window(self, step: ScoredWindow, episodes: dict[int, Episode]) -> None:
         """The next window; `episodes` are those of its kind, by slot."""
         slot, time, score = step.slot, step.time, step.score
         if self._dues:
@@ -107,23 +109,23 @@ class Walk:
             self._end_entity(step.key[0], slot, self._names[slot], time)
         episode = episodes.get(slot)
         if episode is None:
-            if not score > self._rules.above:
+            if not score > self._policy.above:
                 return
             episode = episodes[slot] = Episode()
             self.found.unsettled.add(slot)
-        turn = episode.advance(time, score, self._rules)
-        if turn is Turn.CLOSED:
+        turn = episode.advance(time, score, self._policy)
+        if turn is Transition.CLOSED:
             self._close(self._place(step), episode, EpisodeReason.RECOVERED)
-            episode.close(time, self._rules)
+            episode.close(time, self._policy)
         elif episode.open:
-            self.found.opened += turn is Turn.OPENED
-            self._go_on(step, episode, opened=turn is Turn.OPENED)
-        if turn is Turn.OPENED or not episode.open:
+            self.found.opened += turn is Transition.OPENED
+            self._go_on(step, episode, opened=turn is Transition.OPENED)
+        if turn is Transition.OPENED or not episode.open:
             self.found.unsettled.add(slot)
         if not episode.open and episode.blank(time):
             del episodes[slot]
 
-    def forgotten(self, ended: Ended, episodes: dict[str, dict[int, Episode]]) -> None:
+    def forgotten(self, ended: EvictedEntity, episodes: dict[str, dict[int, Episode]]) -> None:
         """An entity is forgotten; `episodes` by kind of window."""
         self.until((ended.row, -1, -1))
         for window, of_kind in episodes.items():
@@ -139,40 +141,40 @@ class Walk:
         for partition, (due, time) in sorted(self._dues.items(), key=lambda item: item[1]):
             if key is None or due <= key:
                 del self._dues[partition]
-                self._say(due[0], time, "", self._limits.partitions.end(partition, self._rules.total))
+                self._say(due[0], time, "", self._limits.partitions.end(partition, self._policy.total))
                 self.found.partitions.add(partition)
 
-    def _go_on(self, step: Step, episode: Episode, *, opened: bool) -> None:
+    def _go_on(self, step: ScoredWindow, episode: Episode, *, opened: bool) -> None:
         """An open episode at one of its windows."""
-        rules, time, entity = self._rules, step.time, self._names[step.slot]
+        policy, time, entity = self._policy, step.time, self._names[step.slot]
         if episode.announced:
-            reason = episode.due(time, rules)
+            reason = episode.due(time, policy)
             if reason is None and not episode.owed:
                 return
-            suppressed = rules.suppressed(entity, time)
+            suppressed = policy.suppressed(entity, time)
             if suppressed is None and episode.owed:
                 reason = EpisodeReason.RELEASED
             if reason is not None:
-                self._record(step, episode, Turn.UPDATED, reason, suppressed)
+                self._record(step, episode, Transition.UPDATED, reason, suppressed)
             return
-        suppressed = rules.suppressed(entity, time) or (COOLDOWN if episode.cools(time, rules) else None)
+        suppressed = policy.suppressed(entity, time) or (COOLDOWN if episode.cools(time, policy) else None)
         if suppressed is None:
             self._announce(step, episode, EpisodeReason.OPENED if opened else EpisodeReason.RELEASED)
         elif not episode.recorded:
-            self._record(step, episode, Turn.OPENED, EpisodeReason.OPENED, suppressed)
-        elif (reason := episode.due(time, rules)) is not None:
-            self._record(step, episode, Turn.UPDATED, reason, suppressed)
+            self._record(step, episode, Transition.OPENED, EpisodeReason.OPENED, suppressed)
+        elif (reason := episode.due(time, policy)) is not None:
+            self._record(step, episode, Transition.UPDATED, reason, suppressed)
 
-    def _announce(self, step: Step, episode: Episode, reason: EpisodeReason) -> None:
+    def _announce(self, step: ScoredWindow, episode: Episode, reason: EpisodeReason) -> None:
         """As far as the limits allow."""
-        limits, rules, partition = self._limits, self._rules, int(self._partitions[step.key[0]])
-        if rules.total:
+        limits, policy, partition = self._limits, self._policy, int(self._partitions[step.key[0]])
+        if policy.total:
             self.found.partitions.add(partition)
-        if limits.admit(step.slot, partition, step.time, rules):
+        if limits.admit(step.slot, partition, step.time, policy):
             self.found.unsettled.add(step.slot)
-            self._record(step, episode, Turn.OPENED, reason, None)
+            self._record(step, episode, Transition.OPENED, reason, None)
             return
-        counted, turn = limits.refuse(step.slot, partition, step.time, rules, episode)
+        counted, turn = limits.refuse(step.slot, partition, step.time, policy, episode)
         if counted is not None:
             self.found.dropped.append(counted)
         if turn is not None:
@@ -183,25 +185,27 @@ class Walk:
     def _close(self, place: "_Place", episode: Episode, reason: EpisodeReason) -> None:
         """An episode without a record of its opening has none of its end."""
         if episode.recorded:
-            self._add(place, episode, Turn.CLOSED, reason, episode.hushed)
+            self._add(place, episode, Transition.CLOSED, reason, episode.hushed)
 
-    def _record(self, step: Step, episode: Episode, turn: Turn, reason: EpisodeReason, suppressed: str | None) -> None:
+    def _record(
+        self, step: ScoredWindow, episode: Episode, turn: Transition, reason: EpisodeReason, suppressed: str | None
+    ) -> None:
         episode.say(step.time, suppressed)
         self._add(self._place(step), episode, turn, reason, suppressed)
 
-    def _place(self, step: Step) -> "_Place":
+    def _place(self, step: ScoredWindow) -> "_Place":
         row, _, kind = step.key
         return _Place(row, self._kinds[kind].window, step.index, self._names[step.slot], step.time)
 
-    def _add(self, place: "_Place", episode: Episode, turn: Turn, reason: EpisodeReason, suppressed: str | None) -> None:
-        measured = episode.start, episode.windows, episode.score, episode.peak, self._rules.named(episode.severity)
-        self.found.records.append(EpisodeTurn(*place, turn, reason, *measured, suppressed))
+    def _add(self, place: "_Place", episode: Episode, turn: Transition, reason: EpisodeReason, suppressed: str | None) -> None:
+        measured = episode.start, episode.windows, episode.score, episode.peak, self._policy.named(episode.severity)
+        self.found.records.append(EpisodeTransition(*place, turn, reason, *measured, suppressed))
 
     def _end_entity(self, row: int, slot: int, entity: str, time: int) -> None:
         self.found.unsettled.add(slot)
-        self._say(row, time, entity, self._limits.entities.end(slot, self._rules.per_entity))
+        self._say(row, time, entity, self._limits.entities.end(slot, self._policy.per_entity))
 
-    def _say(self, row: int, time: int, entity: str, turn: LimitTurn | None) -> None:
+    def _say(self, row: int, time: int, entity: str, turn: LimitTransition | None) -> None:
         if turn is not None:
             self.found.records.append(LimitReached(row, time, entity if turn.kind is LimitKind.PER_ENTITY else "", turn))
 

@@ -14,9 +14,9 @@ from anomaly_detector.core.columns import Int64, Mask
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
 from anomaly_detector.core.episodes.episode import Episode
 from anomaly_detector.core.episodes.limits import Limits
-from anomaly_detector.core.episodes.policy import Rules
-from anomaly_detector.core.episodes.processor import Scored, Step, Walk, Walked
-from anomaly_detector.core.episodes.transitions import Ended
+from anomaly_detector.core.episodes.policy import EpisodePolicy
+from anomaly_detector.core.episodes.processor import EpisodeProcessor, Processed, ScoredWindow, WindowScores
+from anomaly_detector.core.episodes.transitions import EvictedEntity
 
 _ALWAYS: Final = np.iinfo(np.int64).min
 _NEVER: Final = np.iinfo(np.int64).max
@@ -36,20 +36,20 @@ class _Watch(Struct):
 class Episodes:
     """Open and beginning episodes, cooldowns and limits. State belongs to entities, and of the limit in all, to partitions."""
 
-    def __init__(self, entities: Entities, rules: Rules, windows: Sequence[str]) -> None:
-        self._entities, self._rules = entities, rules
+    def __init__(self, entities: Entities, policy: EpisodePolicy, windows: Sequence[str]) -> None:
+        self._entities, self._policy = entities, policy
         self._watches: dict[str, _Watch] = {}
         self._limits = Limits()
-        self._stirred = np.empty(0, bool)
-        self._stirred_partitions: set[int] = set()
+        self._dirty = np.empty(0, bool)
+        self._dirty_partitions: set[int] = set()
         self.scored = np.empty(0, bool)
         """[capacity] Which entities have had a score."""
         entities.attach(self)
-        self.adopt(rules, windows)
+        self.adopt(policy, windows)
 
-    def adopt(self, rules: Rules, windows: Sequence[str]) -> None:
+    def adopt(self, policy: EpisodePolicy, windows: Sequence[str]) -> None:
         """Goes over to another policy and other windows; what is known of those that stay remains."""
-        self._rules = rules
+        self._policy = policy
         self._watches = {name: self._watches.get(name) or _Watch(np.full(len(self.scored), _NEVER)) for name in windows}
 
     @property
@@ -57,44 +57,44 @@ class Episodes:
         """Limits that hold something back: of entities and of partitions."""
         return len(self._limits.entities.pending()) + len(self._limits.partitions.pending())
 
-    def observe(self, kinds: Sequence[Scored], partitions: Int64, ended: Sequence[Ended] = ()) -> Walked:
-        """Takes in the scores that a batch of messages led to, at most one `Scored` for each kind of window; `partitions`
+    def observe(self, kinds: Sequence[WindowScores], partitions: Int64, ended: Sequence[EvictedEntity] = ()) -> Processed:
+        """Takes in the scores that a batch of messages led to, at most one `WindowScores` for each kind of window; `partitions`
         [messages] are the messages' own.
         """
-        walk = Walk(self._rules, self._limits, self._entities.names, kinds, partitions)
+        processor = EpisodeProcessor(self._policy, self._limits, self._entities.names, kinds, partitions)
         concerned = self._concerned(kinds)
-        if concerned is None and not ended and not walk.waits:
-            return walk.found
+        if concerned is None and not ended and not processor.waits:
+            return processor.found
         waiting = sorted(ended, key=lambda each: each.row, reverse=True)
-        for step in self._steps(kinds, concerned, walk) if concerned is not None else ():
+        for step in self._steps(kinds, concerned, processor) if concerned is not None else ():
             while waiting and waiting[-1].row <= step.key[0]:
-                self._forget(walk, waiting.pop())
-            walk.window(step, self._watches[kinds[step.key[2]].window].episodes)
+                self._forget(processor, waiting.pop())
+            processor.window(step, self._watches[kinds[step.key[2]].window].episodes)
         while waiting:
-            self._forget(walk, waiting.pop())
-        walk.until(None)
-        self._stirred_partitions |= walk.found.partitions
+            self._forget(processor, waiting.pop())
+        processor.until(None)
+        self._dirty_partitions |= processor.found.partitions
         if concerned is not None:
-            self._stirred |= concerned
-        self._settle(walk.found.unsettled)
-        return walk.found
+            self._dirty |= concerned
+        self._settle(processor.found.unsettled)
+        return processor.found
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one entity that has no episode. One that has takes half a kilobyte more; there are few at a time."""
-        return row_bytes(self._stirred, self.scored, *(watch.wake for watch in self._watches.values()))
+        return row_bytes(self._dirty, self.scored, *(watch.wake for watch in self._watches.values()))
 
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""
         before = len(self.scored)
-        self._stirred, self.scored = grown(self._stirred, capacity), grown(self.scored, capacity)
+        self._dirty, self.scored = grown(self._dirty, capacity), grown(self.scored, capacity)
         for watch in self._watches.values():
             watch.wake = grown(watch.wake, capacity)
             watch.wake[before:] = _NEVER
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities."""
-        self._stirred[slots] = self.scored[slots] = False
+        self._dirty[slots] = self.scored[slots] = False
         for slot in self.remembered().intersection(slots.tolist()):
             self._drop(slot)
 
@@ -102,15 +102,15 @@ class Episodes:
         """Whether there is anything to remember of an entity; of most there is not."""
         return slot in self._limits.entities.of or any(slot in watch.episodes for watch in self._watches.values())
 
-    def stirred(self) -> Int64:
+    def dirty(self) -> Int64:
         """Slots of the entities whose state may have changed since it was last asked."""
-        slots = np.flatnonzero(self._stirred)
-        self._stirred[slots] = False
+        slots = np.flatnonzero(self._dirty)
+        self._dirty[slots] = False
         return slots
 
-    def stirred_partitions(self) -> set[int]:
+    def dirty_partitions(self) -> set[int]:
         """Partitions whose limit may have changed since it was last asked."""
-        found, self._stirred_partitions = self._stirred_partitions, set()
+        found, self._dirty_partitions = self._dirty_partitions, set()
         return found
 
     def remembered(self) -> set[int]:
@@ -149,7 +149,7 @@ class Episodes:
     def forget_partition(self, partition: int) -> None:
         """Forgets a partition's limit; its entities are cleared by themselves."""
         self._limits.partitions.of.pop(partition, None)
-        self._stirred_partitions.discard(partition)
+        self._dirty_partitions.discard(partition)
 
     def take(self, slots: Int64) -> dict[str, Any]:
         """State of these entities."""
@@ -161,18 +161,18 @@ class Episodes:
             self.restore(slot, state)
         self.scored[slots] = rows["scored"]
 
-    def _concerned(self, kinds: Sequence[Scored]) -> Mask | None:
+    def _concerned(self, kinds: Sequence[WindowScores]) -> Mask | None:
         """[capacity] Entities that are to be looked at; None: there are none."""
         concerned = None
         for kind in kinds:
             self.scored[kind.slots[~np.isnan(kind.scores)]] = True
-            hot = (kind.scores > self._rules.above) | (kind.times >= self._watches[kind.window].wake[kind.slots])
+            hot = (kind.scores > self._policy.above) | (kind.times >= self._watches[kind.window].wake[kind.slots])
             if hot.any():
                 concerned = np.zeros(len(self.scored), bool) if concerned is None else concerned
                 concerned[kind.slots[hot]] = True
         return concerned
 
-    def _steps(self, kinds: Sequence[Scored], concerned: Mask, walk: Walk) -> Iterator[Step]:
+    def _steps(self, kinds: Sequence[WindowScores], concerned: Mask, processor: EpisodeProcessor) -> Iterator[ScoredWindow]:
         """The windows of these entities in the order of the stream, but for those at which nothing could happen."""
         chosen = [np.flatnonzero(concerned[kind.slots] & ~np.isnan(kind.scores)) for kind in kinds]
         which = np.repeat(np.arange(len(kinds)), [len(index) for index in chosen])
@@ -185,12 +185,12 @@ class Episodes:
         columns = [column[order].tolist() for column in (which, np.concatenate(chosen), rows, *parts)]
         episodes, tallies = [self._watches[kind.window].episodes for kind in kinds], self._limits.entities.of
         for kind, index, row, place, slot, time, score in zip(*columns, strict=True):
-            if score <= self._rules.above and slot not in episodes[kind] and slot not in tallies and not walk.waits:
+            if score <= self._policy.above and slot not in episodes[kind] and slot not in tallies and not processor.waits:
                 continue
-            yield Step((row, place, kind), index, slot, time, score)
+            yield ScoredWindow((row, place, kind), index, slot, time, score)
 
-    def _forget(self, walk: Walk, ended: Ended) -> None:
-        walk.forgotten(ended, {name: watch.episodes for name, watch in self._watches.items()})
+    def _forget(self, processor: EpisodeProcessor, ended: EvictedEntity) -> None:
+        processor.forgotten(ended, {name: watch.episodes for name, watch in self._watches.items()})
 
     def _settle(self, slots: Iterable[int]) -> None:
         """When these entities want to be looked at."""

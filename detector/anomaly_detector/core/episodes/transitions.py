@@ -3,11 +3,11 @@
 from msgspec import Struct
 
 from anomaly_api.alert import EpisodeReason
-from anomaly_detector.core.episodes.episode import Turn
-from anomaly_detector.core.episodes.limits import LimitTurn
+from anomaly_detector.core.episodes.episode import Transition
+from anomaly_detector.core.episodes.limits import LimitTransition
 
 
-class Ended(Struct, frozen=True):
+class EvictedEntity(Struct, frozen=True):
     """An entity that is forgotten: its episodes end without a window."""
 
     row: int
@@ -19,7 +19,7 @@ class Ended(Struct, frozen=True):
     reason: EpisodeReason
 
 
-class EpisodeTurn(Struct, frozen=True):
+class EpisodeTransition(Struct, frozen=True):
     """An episode of which there is to be a record."""
 
     row: int
@@ -30,7 +30,7 @@ class EpisodeTurn(Struct, frozen=True):
     entity: str
     time: int
     """Event time, microseconds since 1970 UTC."""
-    turn: Turn
+    turn: Transition
     reason: EpisodeReason
     start: int
     """Event time of the window that opened it."""
@@ -54,4 +54,4 @@ class LimitReached(Struct, frozen=True):
     """Event time, microseconds since 1970 UTC."""
     entity: str
     """That is limited; empty: a partition is."""
-    turn: LimitTurn
+    turn: LimitTransition

@@ -13,7 +13,7 @@ from anomaly_detector.core.entities.table import Entities
 _FEW: Final = 16
 
 
-class Sighting:
+class EntitySample:
     """A look now and then; it tells of those seen since the one before."""
 
     def __init__(self) -> None:

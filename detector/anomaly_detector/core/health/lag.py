@@ -17,7 +17,7 @@ from msgspec import Struct, field
 _MOST_LOOKS: Final = 64
 
 
-class Behind(Struct, frozen=True):
+class Lag(Struct, frozen=True):
     """Of one partition."""
 
     messages: int
@@ -44,13 +44,13 @@ class _Track(Struct):
     """When the topic ended where, as far as we are not there yet."""
 
 
-class Backlog:
+class LagTracker:
     """Remembers what it needs of each partition."""
 
     def __init__(self) -> None:
         self._tracks: dict[int, _Track] = {}
 
-    def look(self, partition: int, sight: Sight, now: float) -> Behind:
+    def look(self, partition: int, sight: Sight, now: float) -> Lag:
         """`now` in Unix seconds; looks about a second apart are meant."""
         track = self._tracks.get(partition)
         if track is None:
@@ -60,7 +60,7 @@ class Backlog:
             track.since = track.ends.popleft()[0]
         if sight.end <= sight.position:
             track.since = now
-            return Behind(0, 0.0)
+            return Lag(0, 0.0)
         if track.ends and track.ends[-1][1] == sight.end:
             track.ends.pop()
         track.ends.append((now, sight.end))
@@ -68,7 +68,7 @@ class Backlog:
             track.ends = deque(list(track.ends)[::2])  # coarser, the longer it lasts
         if sight.stamp is not None and sight.stamp <= now:
             track.since = max(track.since, sight.stamp)
-        return Behind(sight.end - sight.position, max(0.0, now - track.since) if track.since > float("-inf") else 0.0)
+        return Lag(sight.end - sight.position, max(0.0, now - track.since) if track.since > float("-inf") else 0.0)
 
     def forget(self, partition: int) -> None:
         """It is another pod's now."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 
-class Standing(Struct, frozen=True):
+class PartitionProgress(Struct, frozen=True):
     """How a partition stands. Times in seconds."""
 
     partition: int
@@ -32,7 +32,7 @@ class _Partition(Struct):
     waits: bool = False
 
 
-class Pace:
+class ProgressTracker:
     """Of the partitions of one pod. `now` is any clock that only rises, in seconds."""
 
     def __init__(self) -> None:
@@ -57,10 +57,10 @@ class Pace:
             partitions[number] = partition
         self._partitions = partitions  # at once: other threads look at it
 
-    def standings(self, now: float) -> list[Standing]:
+    def standings(self, now: float) -> list[PartitionProgress]:
         """By partition."""
         return [
-            Standing(number, max(0.0, now - each.scored), max(0.0, now - each.moved) if each.waits else 0.0, each.lag)
+            PartitionProgress(number, max(0.0, now - each.scored), max(0.0, now - each.moved) if each.waits else 0.0, each.lag)
             for number, each in sorted(self._partitions.items())
         ]
 
@@ -68,6 +68,6 @@ class Pace:
         """Seconds for which readings have been waiting, in the slowest of the partitions that have begun."""
         return max((now - each.moved for each in self._partitions.values() if each.waits and each.lag), default=0.0)
 
-    def slowest(self, now: float) -> Standing | None:
+    def slowest(self, now: float) -> PartitionProgress | None:
         """The one that has waited longest; None: nothing waits anywhere."""
         return max((each for each in self.standings(now) if each.waiting), key=lambda each: each.waiting, default=None)

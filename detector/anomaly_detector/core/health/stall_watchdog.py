@@ -12,7 +12,7 @@ PATIENCE_SECONDS: Final = 30.0
 _LONGEST_SECONDS: Final = 600.0
 
 
-class Doubts:
+class StallWatchdog:
     """About one stay after the other. `now` is any clock that only rises, in seconds."""
 
     def __init__(self) -> None:

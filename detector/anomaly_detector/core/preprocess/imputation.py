@@ -34,7 +34,7 @@ from anomaly_api.schema import seconds
 from anomaly_api.source import Missing, Pipeline
 from anomaly_detector.core.columns import FOR_EVER, MICROSECONDS, Float32, Int64, Mask, Readings
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
-from anomaly_detector.core.preprocess.pending import Queued, Waiting
+from anomaly_detector.core.preprocess.pending import PendingReadings, Queued
 from anomaly_detector.core.preprocess.segments import first_of
 
 _LONGEST: Final = 1 << 60
@@ -49,7 +49,7 @@ class Given(Protocol):
         """[n] time and [n, features] values of each entity's newest; NEVER and not a number where there is none."""
 
 
-class Filling:
+class Imputation:
     """State: of each entity that lacks a value now, the last values there were and their times; and what waits."""
 
     def __init__(self, pipeline: Pipeline, entities: Entities, given: Given) -> None:
@@ -61,7 +61,7 @@ class Filling:
         self._since = np.empty((0, width), np.int64)
         self._used = False
         """Whether there is room for these two."""
-        self.waiting = Waiting(width)
+        self.waiting = PendingReadings(width)
         self.adapt(pipeline)
         entities.attach(self)
 

@@ -24,7 +24,7 @@ class Queued(Struct, frozen=True):
     """[n] How many readings of the entity have come since."""
 
 
-class Waiting:
+class PendingReadings:
     """What waits, for each entity: as deep as it had to be so far, so that it costs nothing where nothing waits."""
 
     def __init__(self, width: int) -> None:

@@ -18,17 +18,17 @@ from anomaly_api.alert import ScorerKind
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Contract
 from anomaly_api.source import Pipeline
-from anomaly_detector.core.alerts.pending_traces import Traces
+from anomaly_detector.core.alerts.pending_traces import PendingTraces
 from anomaly_detector.core.columns import Batch, Headers, Int64, Messages, Readings, no_headers
-from anomaly_detector.core.decode.future_guard import Horizon
+from anomaly_detector.core.decode.future_guard import FutureGuard
 from anomaly_detector.core.decode.json import Decoded, Decoder
-from anomaly_detector.core.entities.micro_batch import Portion
+from anomaly_detector.core.entities.micro_batch import MicroBatch
 from anomaly_detector.core.entities.quota import Bounds
 from anomaly_detector.core.entities.table import Columns, Entities
-from anomaly_detector.core.preprocess.imputation import Filling
-from anomaly_detector.core.preprocess.reorder import Ordered, Ordering
+from anomaly_detector.core.preprocess.imputation import Imputation
+from anomaly_detector.core.preprocess.reorder import Ordered, ReorderBuffer
 from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
-from anomaly_detector.core.scoring.statistical import Levels, Statistical
+from anomaly_detector.core.scoring.statistical import RunningBaseline, Statistical
 
 
 class Regime(Contract):
@@ -58,50 +58,50 @@ class Regime(Contract):
         return self.pipeline.entity, (time.field, time.format), features
 
 
-class Tally(Struct, frozen=True):
+class ReadingCounts(Struct, frozen=True):
     """What is counted of readings on their way into windows."""
 
     late: int = 0
     """Left out, because a newer one of their entity was in the windows."""
     duplicates: int = 0
     """Left out, because there is one of the same entity and time."""
-    hurried: int = 0
+    released_early: int = 0
     """Waited less than they should have, because too many others waited."""
-    abandoned: int = 0
+    dropped_pending: int = 0
     """Left out, because they waited when their entity was forgotten."""
     missing: Mapping[str, int] = {}
     """Values that were not there, by feature."""
     imputed: int = 0
     """Values that were filled in."""
 
-    def __add__(self, other: "Tally") -> "Tally":
+    def __add__(self, other: "ReadingCounts") -> "ReadingCounts":
         """Of both together."""
         missing = Counter(self.missing)
         missing.update(other.missing)
-        return Tally(
+        return ReadingCounts(
             self.late + other.late,
             self.duplicates + other.duplicates,
-            self.hurried + other.hurried,
-            self.abandoned + other.abandoned,
+            self.released_early + other.released_early,
+            self.dropped_pending + other.dropped_pending,
             dict(missing),
             self.imputed + other.imputed,
         )
 
 
-class TakenIn(Struct, frozen=True):
+class Preprocessed(Struct, frozen=True):
     """What a portion of a batch became."""
 
     readings: Readings
     """Those that went into windows."""
     windows: list[WindowBatch]
     """One for each window of the pipeline, in its order."""
-    levels: Levels | None
-    tally: Tally
-    traces: Traces | None = None
+    levels: RunningBaseline | None
+    tally: ReadingCounts
+    traces: PendingTraces | None = None
     """Those of readings that waited; None: none may wait, and each came in the message that it has."""
 
 
-class Memory:
+class Preprocessor:
     """Turns messages into windows, and keeps the state that this needs."""
 
     def __init__(self, regime: Regime) -> None:
@@ -114,7 +114,7 @@ class Memory:
     @property
     def most_messages(self) -> int:
         """Messages that a batch should have at most: with what they let go, the windows take a bounded amount of memory."""
-        most, waiting = self.windows.most_readings, (self._ordering.waiting, self._filling.waiting)
+        most, waiting = self.windows.most_readings, (self._reorder.waiting, self._imputation.waiting)
         total, deep = sum(each.total for each in waiting), sum(each.deep for each in waiting)
         return max(1, most - total, most // (1 + deep))
 
@@ -126,9 +126,9 @@ class Memory:
             self._begin(regime)
             return False
         if before.pipeline != regime.pipeline:
-            self._horizon.adapt(regime.pipeline.time)
-            self._ordering.adapt(regime.pipeline.time)
-            self._filling.adapt(regime.pipeline)
+            self._future_guard.adapt(regime.pipeline.time)
+            self._reorder.adapt(regime.pipeline.time)
+            self._imputation.adapt(regime.pipeline)
             self.windows.adapt(regime.pipeline.windows)
         if not regime.levels:
             if self.statistical is not None:
@@ -150,35 +150,35 @@ class Memory:
 
     def believe(self, decoded: Decoded, messages: Messages) -> Decoded:
         """What `parse` made of the messages, without readings from the future."""
-        batch, early = self._horizon.within(decoded.batch, messages.timestamps_ms)
+        batch, early = self._future_guard.within(decoded.batch, messages.timestamps_ms)
         if not early:
             return decoded
         return Decoded(batch, sorted(decoded.rejects + early, key=lambda reject: reject.row))
 
-    def portions(self, batch: Batch) -> Iterator[Portion]:
+    def micro_batches(self, batch: Batch) -> Iterator[MicroBatch]:
         """A batch in portions, nearly always one: what is known of those who leave is there until the portion is taken in.
 
         Each must have been taken in before the next one is asked for.
         """
         return self.entities.seat(batch)
 
-    def take_in(self, portion: Portion, headers: Headers = no_headers) -> TakenIn:
+    def process(self, portion: MicroBatch, headers: Headers = no_headers) -> Preprocessed:
         """Forgets those who leave, and takes in a portion's readings; `headers` are those of their messages."""
-        abandoned = self._waiting([left.slot for left in portion.leaving]) if portion.leaving else 0
+        dropped_pending = self._waiting([left.slot for left in portion.leaving]) if portion.leaving else 0
         self.entities.dismiss(portion.leaving)
-        traces = self._traces if self._ordering.waits or self._filling.waits else None
+        traces = self._traces if self._reorder.waits or self._imputation.waits else None
         if traces is not None:
             traces.note(portion.batch, headers)
-        ordered = self._ordering.order(portion.batch, portion.slots)
-        readings = self._filling.fill(ordered.readings)
+        ordered = self._reorder.order(portion.batch, portion.slots)
+        readings = self._imputation.fill(ordered.readings)
         windows = self.windows.push(readings)
         levels = self.statistical.observe(readings) if self.statistical else None
-        return TakenIn(readings, windows, levels, self._tally(portion.batch, ordered, readings, abandoned), traces)
+        return Preprocessed(readings, windows, levels, self._tally(portion.batch, ordered, readings, dropped_pending), traces)
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
         self.entities.drop(partition)
-        self._horizon.drop(partition)
+        self._future_guard.drop(partition)
         self._traces.drop(partition)
 
     def snapshot(self, partition: int) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class Memory:
         known = self.entities.known(partition)
         slots = np.array(list(known.values()), np.int64)
         stages = {name: stage.take(slots) for name, stage in self._stages().items()}
-        whole = {"names": list(known), "entities": self.entities.take(slots), "horizon": self._horizon.take(partition)}
+        whole = {"names": list(known), "entities": self.entities.take(slots), "horizon": self._future_guard.take(partition)}
         whole["traces"] = self._traces.take(partition)
         return whole | stages
 
@@ -195,7 +195,7 @@ class Memory:
         self.forget(partition)
         slots = self.entities.admit(partition, state["names"], state.get("entities"))
         if "horizon" in state:
-            self._horizon.put(partition, state["horizon"])
+            self._future_guard.put(partition, state["horizon"])
         if "traces" in state:
             self._traces.put(partition, state["traces"])
         for name, stage in self._stages().items():
@@ -207,19 +207,19 @@ class Memory:
         self.regime = regime
         self.entities = Entities(regime.bounds)
         self._decoder = Decoder(regime.pipeline)
-        self._horizon = Horizon(regime.pipeline.time)
-        self._traces = Traces()
-        self._ordering = Ordering(regime.pipeline.time, len(regime.pipeline.features), self.entities)
+        self._future_guard = FutureGuard(regime.pipeline.time)
+        self._traces = PendingTraces()
+        self._reorder = ReorderBuffer(regime.pipeline.time, len(regime.pipeline.features), self.entities)
         self.windows = Windows(regime.pipeline, self.entities)
-        self._filling = Filling(regime.pipeline, self.entities, self.windows)
+        self._imputation = Imputation(regime.pipeline, self.entities, self.windows)
         self.statistical = self._levels() if regime.levels else None
 
     def _waiting(self, slots: list[int]) -> int:
         """Readings of these entities that wait, for older ones or for what they lack."""
         where = np.array(slots, np.int64)
-        return sum(int(each.waiting.counts(where).sum()) for each in (self._ordering, self._filling))
+        return sum(int(each.waiting.counts(where).sum()) for each in (self._reorder, self._imputation))
 
-    def _tally(self, batch: Batch, ordered: Ordered, readings: Readings, abandoned: int) -> Tally:
+    def _tally(self, batch: Batch, ordered: Ordered, readings: Readings, dropped_pending: int) -> ReadingCounts:
         missing: dict[str, int] = {}
         lacks = np.isnan(batch.values)
         if lacks.any():
@@ -227,11 +227,11 @@ class Memory:
             counts = np.count_nonzero(lacks, axis=0).tolist()
             missing = {name: count for name, count in zip(names, counts, strict=True) if count}
         imputed = 0 if readings.filled is None else int(np.count_nonzero(readings.filled))
-        return Tally(ordered.late, ordered.duplicates, ordered.hurried, abandoned, missing, imputed)
+        return ReadingCounts(ordered.late, ordered.duplicates, ordered.released_early, dropped_pending, missing, imputed)
 
     def _levels(self) -> Statistical:
         return Statistical(self.regime.fallback, len(self.regime.pipeline.features), self.entities)
 
     def _stages(self) -> dict[str, Columns]:
-        always: dict[str, Columns] = {"ordering": self._ordering, "filling": self._filling, "windows": self.windows}
+        always: dict[str, Columns] = {"ordering": self._reorder, "filling": self._imputation, "windows": self.windows}
         return always | ({"statistical": self.statistical} if self.statistical else {})

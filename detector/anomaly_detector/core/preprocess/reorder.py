@@ -13,8 +13,8 @@ So readings may come in any order, as long as none comes after one of its entity
 the same. One that comes even later is taken all the same while nothing newer has been given on (4 and 5, after 9).
 
 A reading waits for at most `maxWaiting` further ones of its entity; then it is given on early, with all that are older, and
-counted as hurried. Nothing waits for the clock or for other entities: an entity's last readings wait until it sends again. With a
-lateness of nothing nothing ever waits, and whatever is not newer than the readings before is late, or a duplicate.
+counted as released early. Nothing waits for the clock or for other entities: an entity's last readings wait until it sends
+again. With a lateness of nothing nothing ever waits, and whatever is not newer than the readings before is late, or a duplicate.
 
 What comes out depends on the readings of each entity and their order, not on how they were cut into batches.
 """
@@ -29,7 +29,7 @@ from anomaly_api.schema import seconds
 from anomaly_api.source import Time
 from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Float32, Int64, Mask, Readings
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
-from anomaly_detector.core.preprocess.pending import Queued, Waiting
+from anomaly_detector.core.preprocess.pending import PendingReadings, Queued
 from anomaly_detector.core.preprocess.segments import first_of
 
 _LONGEST: Final = 1 << 60
@@ -45,17 +45,17 @@ class Ordered(Struct, frozen=True):
     """Readings left out, because a newer one of their entity had been given on."""
     duplicates: int = 0
     """Readings left out, because one of the same entity and time waits or was the last to be given on."""
-    hurried: int = 0
+    released_early: int = 0
     """Readings that were given on before their time, because too many of their entity waited."""
 
 
-class Ordering:
+class ReorderBuffer:
     """State: up to which time each entity's readings have been given on, and what waits of it."""
 
     def __init__(self, time: Time, width: int, entities: Entities) -> None:
         self._entities = entities
         self._reached = np.empty(0, np.int64)
-        self.waiting = Waiting(width)
+        self.waiting = PendingReadings(width)
         self.adapt(time)
         entities.attach(self)
 
@@ -125,7 +125,7 @@ class Ordering:
         kept, late, duplicates = tape.sift(due)
         released = _with_the_newer(due[kept])  # what is newer never goes before what is older
         goes = released < tape.end[tape.owner[kept]]
-        hurried = np.count_nonzero(tape.newest[released[goes]] < tape.needed[kept[goes]])
+        released_early = np.count_nonzero(tape.newest[released[goes]] < tape.needed[kept[goes]])
 
         came = np.concatenate([np.zeros((len(owners), values.shape[1]), np.float32), queued.values, values])
         rows_of = np.concatenate([np.full(len(owners) + len(queued.owner), -1), rows])
@@ -136,7 +136,7 @@ class Ordering:
         readings = Readings(
             rows_of[tape.source[released[goes]]], given, tape.times[gone], came[tape.source[gone]], first_of(given)
         )
-        return Ordered(readings, late, duplicates, int(hurried))
+        return Ordered(readings, late, duplicates, int(released_early))
 
 
 class _Tape:

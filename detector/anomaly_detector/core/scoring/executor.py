@@ -10,10 +10,10 @@ from anomaly_detector.core.columns import Float32
 
 _Item = TypeVar("_Item")
 Work = Callable[[], _Item]
-Aside = Callable[[Work[Float32]], Work[Float32]]
+Executor = Callable[[Work[Float32]], Work[Float32]]
 """Begins some work; what it returns waits for the end of it, and raises what it raised."""
 
 
-def when_asked(work: Work[Float32]) -> Work[Float32]:
+def inline(work: Work[Float32]) -> Work[Float32]:
     """Beside nothing: it is done when somebody asks for it."""
     return work

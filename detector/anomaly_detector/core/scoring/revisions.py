@@ -11,9 +11,9 @@ from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_detector.core.alerts.alert import Decision, Explanation
 from anomaly_detector.core.columns import Float32, Int64
 from anomaly_detector.core.preprocess.windows import WindowBatch
-from anomaly_detector.core.scoring.executor import Aside, Work, when_asked
+from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.onnx import Model, ScoringError
-from anomaly_detector.core.scoring.statistical import Levels, distances
+from anomaly_detector.core.scoring.statistical import RunningBaseline, distances
 
 
 class LoadedRevision(Struct, frozen=True):
@@ -57,16 +57,16 @@ class RunningRevision:
         """Whether the fallback scorer is needed."""
         return self.loaded.model is None or self.failure is RevisionFailure.SCORING_FAILED
 
-    def score(self, window: WindowBatch, levels: Levels | None, aside: Aside = when_asked) -> Work[Scores]:
-        """Begins to score [n] windows, `aside` if there is a model, and returns how to ask for the scores.
+    def score(self, window: WindowBatch, levels: RunningBaseline | None, executor: Executor = inline) -> Work[Scores]:
+        """Begins to score [n] windows, `executor` if there is a model, and returns how to ask for the scores.
 
         Without `levels` those of a failing model are not numbers, for want of anything else.
         """
         model = self.loaded.model
-        raw = aside(partial(model.score, window)) if model is not None else None
+        raw = executor(partial(model.score, window)) if model is not None else None
         return partial(self._scores, window, levels, raw)
 
-    def _scores(self, window: WindowBatch, levels: Levels | None, scored: Work[Float32] | None) -> Scores:
+    def _scores(self, window: WindowBatch, levels: RunningBaseline | None, scored: Work[Float32] | None) -> Scores:
         if scored is not None:
             try:
                 raw = scored()
@@ -96,7 +96,7 @@ class RunningRevision:
             features=self._features,
         )
 
-    def explain(self, window: WindowBatch, places: Int64, scores: Scores, levels: Levels | None) -> list[Explanation]:
+    def explain(self, window: WindowBatch, places: Int64, scores: Scores, levels: RunningBaseline | None) -> list[Explanation]:
         """What the scores of a few windows are made of."""
         actual = window.values[places, -1]
         if scores.by_model:

@@ -29,7 +29,7 @@ _FARTHEST: Final = 1e6
 """Distances end here, so that scores stay finite."""
 
 
-class Levels(Struct, frozen=True):
+class RunningBaseline(Struct, frozen=True):
     """What was known of each reading's entity before that reading."""
 
     level: Float64
@@ -61,7 +61,7 @@ class Statistical:
         """Gives its columns up."""
         self._entities.detach(self)
 
-    def observe(self, readings: Readings) -> Levels:
+    def observe(self, readings: Readings) -> RunningBaseline:
         """Takes in readings: each entity's one after the other, all entities side by side. What was filled in teaches nothing."""
         starts = np.flatnonzero(readings.first)
         counts = np.diff(np.append(starts, len(readings.slots)))
@@ -82,7 +82,7 @@ class Statistical:
             else:
                 self._learn_some(readings.values[place], known[place], count[:most], level[:most], scale[:most])
         self._count[slots], self._level[slots], self._scale[slots] = count, level, scale
-        return Levels(levels, _floored(levels, scales), seen >= self._fallback.warmup)
+        return RunningBaseline(levels, _floored(levels, scales), seen >= self._fallback.warmup)
 
     @property
     def row_bytes(self) -> int:
@@ -137,7 +137,7 @@ class Statistical:
         count += 1
 
 
-def distances(window: WindowBatch, levels: Levels) -> Float32:
+def distances(window: WindowBatch, levels: RunningBaseline) -> Float32:
     """[n, features] The window's farthest reading from the level, in scales; not a number while the entity warms up."""
     level = levels.level[window.places][:, None, :]
     scale = levels.scale[window.places]

@@ -21,7 +21,6 @@ from pydantic import ValidationError
 from anomaly_api.schema import Contract
 from anomaly_detector.core.preprocess.preprocessor import Regime
 from anomaly_detector.core.state.checkpoint import CheckpointError, unpack
-from anomaly_detector.core.state.restore import Change
 
 FORMAT: Final = 1
 _REGIME: Final = b"regime/"
@@ -33,7 +32,7 @@ _SOURCE: Final = b"source"
 _SLOTS: Final = ("a", "b")
 
 
-class Fact(Contract):
+class Change(Contract):
     """Which regime decides from an offset on."""
 
     format: int = FORMAT
@@ -45,7 +44,7 @@ class Fact(Contract):
     regime: Regime
 
 
-class Header(Contract):
+class CheckpointHeader(Contract):
     """A complete checkpoint."""
 
     format: int = FORMAT
@@ -54,11 +53,11 @@ class Header(Contract):
     slot: str
     pieces: int
     number: int
-    """Of the last fact that is in it."""
+    """Of the last change that is in it."""
     regime: Regime
 
 
-class Source(Contract):
+class SourceIdentity(Contract):
     """The topic that a partition was begun in."""
 
     format: int = FORMAT
@@ -84,8 +83,8 @@ class Recovered(Struct, frozen=True):
     limit: bytes | None = None
     last: Regime | None = None
     """The last one that is known, whether it still counts or not."""
-    facts: tuple[int, ...] = ()
-    """Numbers of the facts in the topic."""
+    written_changes: tuple[int, ...] = ()
+    """Numbers of the changes in the topic."""
     number: int = 0
     """The last one that was used."""
     slot: str = _SLOTS[1]
@@ -94,21 +93,21 @@ class Recovered(Struct, frozen=True):
     """Readings that were gone before they were decided."""
     note: str = ""
     """What is to be said about it."""
-    source: Source | None = None
+    source: SourceIdentity | None = None
     """To be written down; None: it stands there."""
 
 
-class Journal:
+class Changelog:
     """What the records of one partition add up to. Feed them in the order of their offsets."""
 
     def __init__(self) -> None:
-        self._facts: dict[bytes, Fact] = {}
+        self._changes: dict[bytes, Change] = {}
         self._number = 0
         self._episodes: dict[str, bytes] = {}
         self._limit: bytes | None = None
         self._pieces: dict[bytes, bytes] = {}
-        self._header: Header | None = None
-        self.source: Source | None = None
+        self._header: CheckpointHeader | None = None
+        self.source: SourceIdentity | None = None
         self._flaws = 0
 
     def add(self, key: bytes | None, value: bytes | None) -> None:
@@ -116,7 +115,7 @@ class Journal:
         key = key or b""
         try:
             if key.startswith(_REGIME):
-                self._fact(key, Fact.model_validate_json(value) if value else None)
+                self._change(key, Change.model_validate_json(value) if value else None)
             elif key.startswith(_EPISODES):
                 _put(self._episodes, key[len(_EPISODES) :].decode(), value)
             elif key == _LIMIT:
@@ -124,16 +123,23 @@ class Journal:
             elif key.startswith(_PIECE):
                 _put(self._pieces, key, value)
             elif key == _HEADER:
-                self._header = Header.model_validate_json(value) if value else None
+                self._header = CheckpointHeader.model_validate_json(value) if value else None
                 self._discard_older()
                 self._number = max(self._number, self._header.number if self._header else 0)
             elif key == _SOURCE:
-                self.source = Source.model_validate_json(value) if value else None
+                self.source = SourceIdentity.model_validate_json(value) if value else None
         except (ValidationError, UnicodeDecodeError):
             self._flaws += 1
 
     def recover(
-        self, committed: int | None, low: int, high: int, *, latest: bool, source: Source | None = None, added: bool = False
+        self,
+        committed: int | None,
+        low: int,
+        high: int,
+        *,
+        latest: bool,
+        source: SourceIdentity | None = None,
+        added: bool = False,
     ) -> Recovered:
         """Where to begin: `committed` is the group's position, `low` and `high` what the topic holds, `source` which one it is.
 
@@ -179,14 +185,14 @@ class Journal:
     def _resume(self, committed: int, low: int, high: int) -> Recovered:
         header, state, note = self._checkpoint(high)
         covered = header.number if header else 0
-        changes = [Change(fact.offset, fact.regime) for fact in self._facts.values() if fact.number > covered]
+        changes = [change for change in self._changes.values() if change.number > covered]
         if header is not None and committed < header.offset:
             note = (
                 f"the group's position, {committed}, was moved back before the last checkpoint, {header.offset}: what was "
                 "decided is not decided again, and it goes on there; to have it read again, delete the state topic as well"
             )
             committed = header.offset
-        begin = next((fact for fact in self._facts.values() if fact.begin), None)
+        begin = next((change for change in self._changes.values() if change.begin), None)
         if header is not None:
             start, regime = header.offset, header.regime
         elif begin is not None:
@@ -206,20 +212,22 @@ class Journal:
 
     def _anew(self, offset: int, note: str = "", skipped: int = 0) -> Recovered:
         """Begins at an offset with nothing; what stands in the topic is named, so that it can be deleted."""
-        numbers = tuple(fact.number for fact in self._facts.values())
-        newest = max(self._facts.values(), key=lambda fact: fact.number, default=self._header)
+        numbers = tuple(change.number for change in self._changes.values())
+        newest = max(self._changes.values(), key=lambda change: change.number, default=self._header)
         last = newest.regime if newest else None
-        known = Recovered(offset, offset, None, episodes=dict(self._episodes), limit=self._limit, last=last, facts=numbers)
+        known = Recovered(
+            offset, offset, None, episodes=dict(self._episodes), limit=self._limit, last=last, written_changes=numbers
+        )
         return replace(known, number=self._number, skipped=skipped, note=note)
 
-    def _fact(self, key: bytes, fact: Fact | None) -> None:
-        if fact is None:
-            self._facts.pop(key, None)
+    def _change(self, key: bytes, change: Change | None) -> None:
+        if change is None:
+            self._changes.pop(key, None)
             return
-        if fact.begin:
-            self._facts, self._episodes, self._limit, self._pieces, self._header = {}, {}, None, {}, None
-        self._number = max(self._number, fact.number)
-        self._facts[key] = fact
+        if change.begin:
+            self._changes, self._episodes, self._limit, self._pieces, self._header = {}, {}, None, {}, None
+        self._number = max(self._number, change.number)
+        self._changes[key] = change
 
     def _discard_older(self) -> None:
         """The pieces of the checkpoint before a complete one are of no use, and as large as what is remembered."""
@@ -227,7 +235,7 @@ class Journal:
             mine = piece_key(self._header.slot, 0)[:-1]
             self._pieces = {key: piece for key, piece in self._pieces.items() if key.startswith(mine)}
 
-    def _checkpoint(self, high: int) -> tuple[Header | None, dict[str, Any], str]:
+    def _checkpoint(self, high: int) -> tuple[CheckpointHeader | None, dict[str, Any], str]:
         header = self._header
         if header is None or header.offset > high or header.format != FORMAT:
             return None, {}, ""
@@ -242,8 +250,8 @@ def _unreadable(count: int) -> str:
     return f"{count} records of the state topic make no sense and were left out: does anybody else write to it?"
 
 
-def fact_key(number: int) -> bytes:
-    """Of a fact."""
+def change_key(number: int) -> bytes:
+    """Of a change."""
     return _REGIME + str(number).encode()
 
 

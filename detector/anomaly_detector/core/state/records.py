@@ -25,7 +25,7 @@ class Record(NamedTuple):
     """Whether its beginning will do where the broker finds it too large."""
 
 
-class Portion(Struct, frozen=True):
+class PartitionCommit(Struct, frozen=True):
     """What one partition of the source adds to a commit."""
 
     offset: int
@@ -33,7 +33,7 @@ class Portion(Struct, frozen=True):
     records: tuple[Record, ...]
 
 
-Portions = dict[int, Portion]
+Commit = dict[int, PartitionCommit]
 """By partition of the source: everything that is written in one commit."""
 
 

@@ -10,28 +10,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
-from anomaly_detector.core.preprocess.preprocessor import Memory, Regime
+from anomaly_detector.core.preprocess.preprocessor import Preprocessor, Regime
+from anomaly_detector.core.state.changelog import Change
 from anomaly_detector.core.state.records import Read
 
 
-class Change(Struct, frozen=True):
-    """From this offset on a partition's readings are taken in and decided under this regime."""
-
-    offset: int
-    regime: Regime
-
-
-class Replay:
+class Restore:
     """One partition on its way to where its group has committed."""
 
     def __init__(self, partition: int, until: int, regime: Regime, changes: Sequence[Change], state: Mapping[str, Any]) -> None:
-        """`state`: as `Memory.snapshot` gave it under `regime`. Changes by rising offset."""
+        """`state`: as `Preprocessor.snapshot` gave it under `regime`. Changes by rising offset."""
         self.partition = partition
         self.until = until
         """The first offset that has not been decided."""
-        self._memory = Memory(regime)
+        self._memory = Preprocessor(regime)
         self._changes = list(changes)
         if state:
             self._memory.restore(partition, state)
@@ -41,17 +34,17 @@ class Replay:
         """Messages that a batch should have at most."""
         return self._memory.most_messages
 
-    def take_in(self, read: Read) -> None:
+    def process(self, read: Read) -> None:
         """Takes in messages of the partition, all below `until`."""
         done = 0
         offsets = np.asarray(read.offsets[:], np.int64)
         for change in [change for change in self._changes if len(read) and change.offset <= offsets[-1]]:
             place = int(np.searchsorted(offsets, change.offset))
-            self._take_in(read, done, place)
+            self._process(read, done, place)
             self._memory.change(change.regime)
             self._changes.remove(change)
             done = place
-        self._take_in(read, done, len(read))
+        self._process(read, done, len(read))
 
     def finish(self, regime: Regime) -> dict[str, Any]:
         """What is remembered, as the regime that goes on wants it."""
@@ -61,9 +54,9 @@ class Replay:
         self._memory.change(regime)
         return self._memory.snapshot(self.partition)
 
-    def _take_in(self, read: Read, start: int, end: int) -> None:
+    def _process(self, read: Read, start: int, end: int) -> None:
         if end > start:
             places = np.arange(len(read))
             messages = read.select((places >= start) & (places < end)).messages
-            for portion in self._memory.portions(self._memory.decode(messages).batch):
-                self._memory.take_in(portion, messages.headers)
+            for portion in self._memory.micro_batches(self._memory.decode(messages).batch):
+                self._memory.process(portion, messages.headers)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from anomaly_api.policy import Fallback
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import MICROSECONDS, Readings
-from anomaly_detector.core.preprocess.preprocessor import Memory, Regime
+from anomaly_detector.core.preprocess.preprocessor import Preprocessor, Regime
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.training.data.messages import Messages
 
@@ -117,9 +117,9 @@ def _drawn(batch: WindowBatch, lots: NDArray[np.float64], chance: float) -> tupl
     return kept, lots[drawn]
 
 
-def memory_for(pipeline: Pipeline) -> Memory:
+def memory_for(pipeline: Pipeline) -> Preprocessor:
     """What a scoring pod does with messages before it scores: training sees the same windows."""
-    return Memory(Regime(revision="", levels=False, pipeline=pipeline, fallback=Fallback()))
+    return Preprocessor(Regime(revision="", levels=False, pipeline=pipeline, fallback=Fallback()))
 
 
 class _Steps:
@@ -190,8 +190,8 @@ class Gathering:
             self.rejected += len(decoded.rejects)
             if decoded.rejects:
                 self.last_reject = f"{decoded.rejects[-1].reason}: {decoded.rejects[-1].message}"
-            for portion in self._memory.portions(decoded.batch):
-                taken = self._memory.take_in(portion)
+            for portion in self._memory.micro_batches(decoded.batch):
+                taken = self._memory.process(portion)
                 self.late += taken.tally.late
                 self.duplicates += taken.tally.duplicates
                 self._note(taken.readings)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
-from anomaly_api.alert import LIMITED, LeftOutReason
+from anomaly_api.alert import LIMITED, UndeliverableReason
 from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFailure, SourceState
 from anomaly_operator.core.resources.names import DETECTOR
 from anomaly_operator.core.snapshot import Snapshot
@@ -118,13 +118,16 @@ def alerting(snapshot: Snapshot) -> ConditionDraft:
 
 def _buried(snapshot: Snapshot, evidence: list[DetectorEvidence]) -> ConditionDraft | None:
     """Messages that could be neither read nor kept."""
-    lost = sum(each.recently_left_out for each in evidence)
+    lost = sum(each.recently_undeliverable for each in evidence)
     if not lost:
         return None
-    topic, said = snapshot.detector.spec.dead_letter_topic, {reason for each in evidence for reason in each.dead_letters_left_out}
+    topic, said = (
+        snapshot.detector.spec.dead_letter_topic,
+        {reason for each in evidence for reason in each.dead_letters_undeliverable},
+    )
     causes = {
-        LeftOutReason.KEY_MISSING: "it is compacted and takes nothing without a key: set its cleanup.policy to delete",
-        LeftOutReason.TOO_LARGE: "not even their beginnings fit into its max.message.bytes: raise it",
+        UndeliverableReason.KEY_MISSING: "it is compacted and takes nothing without a key: set its cleanup.policy to delete",
+        UndeliverableReason.TOO_LARGE: "not even their beginnings fit into its max.message.bytes: raise it",
     }
     message = (
         f"{lost} messages of the last minute could not be read, and topic {topic} does not take them, so that they are lost: "

@@ -12,7 +12,7 @@ from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka.consume.member import Member
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.core.columns import Header, Headers, Int64, Mask, Messages, Numbers, numbers_in, whole_numbers
-from anomaly_detector.core.health.lag import Backlog, Behind, Sight
+from anomaly_detector.core.health.lag import Lag, LagTracker, Sight
 from anomaly_detector.core.state.records import Read, wanted
 
 log: Final = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Reader:
         """Of the partitions that have begun."""
         self._stamps: dict[int, int] = {}
         """Of the last message of each, in Unix milliseconds."""
-        self._backlog = Backlog()
+        self._backlog = LagTracker()
         self._held = False
         self.ended = self.replaced = False
         """Whether the client can do nothing any more; and whether that is because another one goes by its name."""
@@ -145,7 +145,7 @@ class Reader:
             lags[partition] = max(0, max(high, ends.get(partition, high)) - position)
         return lags
 
-    def behind(self, lags: Mapping[int, int | None], now: float) -> dict[int, Behind]:
+    def behind(self, lags: Mapping[int, int | None], now: float) -> dict[int, Lag]:
         """By partition that has begun, what `lags` said of it and how old that is; `now` in Unix seconds."""
         found = {}
         for partition, lag in lags.items():

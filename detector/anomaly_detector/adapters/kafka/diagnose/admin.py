@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 _NEVER_SECONDS: Final = 600.0
 
 
-class Asker:
+class AdminQueries:
     """Its calls belong to one thread."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

@@ -19,8 +19,8 @@ from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.consume import source_topic
 from anomaly_detector.adapters.kafka.consume.source_topic import SourceTopic
 from anomaly_detector.adapters.kafka.diagnose import diagnosis, refusals, rights
-from anomaly_detector.adapters.kafka.diagnose.admin import Asker
-from anomaly_detector.adapters.kafka.diagnose.diagnosis import Finding
+from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
+from anomaly_detector.adapters.kafka.diagnose.diagnosis import Diagnosis
 from anomaly_detector.adapters.kafka.diagnose.unassigned import Group, group
 from anomaly_detector.adapters.kafka.security import access
 from anomaly_detector.adapters.kafka.state.topics import StateTopic, ensure_state_topic, policy
@@ -38,13 +38,13 @@ _UNREACHABLE: Final = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError.
 _MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION)
 
 
-class Surroundings:
+class BrokerMonitor:
     """Watches the source topic, which must be there, and the others, which a broker may create when it is asked for them."""
 
     def __init__(self, runtime: Runtime, pod: str) -> None:
         self._runtime = runtime
         self._pod = pod
-        self._finding = Finding(SourceState.CONNECTING, f"asking {runtime.kafka.bootstrap_servers}")
+        self._finding = Diagnosis(SourceState.CONNECTING, f"asking {runtime.kafka.bootstrap_servers}")
         self._last_error = ""
         self._senseless: KafkaError | None = None
         """What librdkafka says of settings that it makes no client of."""
@@ -55,7 +55,7 @@ class Surroundings:
         self._policy = ""
         """What becomes of old records of the state topic, as of the latest look; empty: nobody told."""
         self._group = Group()
-        self._askers: tuple[Asker, Asker] | None = None
+        self._askers: tuple[AdminQueries, AdminQueries] | None = None
         """One that looks, and one for whom a broker may create what it is asked for."""
         self._asked_in_vain: float | None = None
         """Since when no broker answers these clients."""
@@ -67,7 +67,7 @@ class Surroundings:
         self._thread: threading.Thread | None = None
 
     @property
-    def finding(self) -> Finding:
+    def finding(self) -> Diagnosis:
         """The latest one."""
         return self._finding
 
@@ -149,7 +149,7 @@ class Surroundings:
             if access.fingerprint(self._runtime.kafka) != self._seen:
                 return
 
-    def _found(self) -> Finding:
+    def _found(self) -> Diagnosis:
         """How things stand, asked with the credentials as they are now."""
         try:
             self._renew()
@@ -160,12 +160,12 @@ class Surroundings:
             self._look_at_silence(found)
             return found
         except access.AccessError as error:
-            return Finding(error.state, str(error))
+            return Diagnosis(error.state, str(error))
         except KafkaException as failure:  # a client cannot be made
             return diagnosis.senseless(clients.error_of(failure))
         except Exception as error:  # the outer loop of this thread
             log.exception("looking at the broker failed; it is tried again")
-            return Finding(SourceState.FAILED, f"looking at the broker failed: {error}")
+            return Diagnosis(SourceState.FAILED, f"looking at the broker failed: {error}")
 
     def _renew(self) -> None:
         """Makes clients, and makes them anew when the credentials have changed. Raises AccessError and KafkaException."""
@@ -173,14 +173,14 @@ class Surroundings:
         if self._askers is not None and now == self._access:
             return
         looking, creating = (
-            Asker(clients.looking(self._runtime, self._pod, create=create) | {"error_cb": self.listener(now)})
+            AdminQueries(clients.looking(self._runtime, self._pod, create=create) | {"error_cb": self.listener(now)})
             for create in (False, True)
         )
         if now != self._access:
             self._refusal = None  # it was of others
         self._askers, self._access = (looking, creating), now
 
-    def _look_at_silence(self, found: Finding) -> None:
+    def _look_at_silence(self, found: Diagnosis) -> None:
         """Gives the clients up when they have been asking in vain for long."""
         now = time.monotonic()
         if found.state is not SourceState.BROKER_UNREACHABLE:
@@ -195,7 +195,7 @@ class Surroundings:
         """A refusal that is still news; it is met again for as long as it lasts."""
         return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
 
-    def _look(self, looking: Asker, creating: Asker) -> Finding:
+    def _look(self, looking: AdminQueries, creating: AdminQueries) -> Diagnosis:
         source = self._runtime.kafka.topic
         places = [
             (looking, source, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic"),
@@ -203,8 +203,8 @@ class Surroundings:
             (creating, self._runtime.dead_letter_topic, SourceState.DEAD_LETTER_TOPIC_NOT_FOUND, "spec.alerts.deadLetterTopic"),
         ]
         wanted = 0
-        for asker, topic, missing, field in places:
-            error, partitions = _ask(asker.client, topic)
+        for queries, topic, missing, field in places:
+            error, partitions = _ask(queries.client, topic)
             if error is not None:
                 return self._finding_of(error, topic, missing, field)
             if topic == source:
@@ -216,9 +216,9 @@ class Surroundings:
             return diagnosis.refused(self._runtime, self._denied, source)
         self._look_at_state(looking.client)
         lacking = rights.lacking(looking, self._runtime)
-        return Finding(lacking.state, lacking.message) if lacking else self._read_whole(looking.client)
+        return Diagnosis(lacking.state, lacking.message) if lacking else self._read_whole(looking.client)
 
-    def _read_whole(self, client: AdminClient) -> Finding:
+    def _read_whole(self, client: AdminClient) -> Diagnosis:
         """All topics are there: whether every partition of the source can be read."""
         topic = self._runtime.kafka.topic
         try:
@@ -228,7 +228,7 @@ class Surroundings:
             return self._finding_of(clients.error_of(failure), topic, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic")
         self._source = replace(found, ends={**self._source.ends, **ends} if self._source.identity == found.identity else ends)
         if not found.leaderless:
-            return self._forgetful(found.partitions) or Finding(SourceState.READING, partitions=found.partitions)
+            return self._forgetful(found.partitions) or Diagnosis(SourceState.READING, partitions=found.partitions)
         return diagnosis.leaderless(topic, found.leaderless, found.partitions)
 
     def _ensure_state(self, client: AdminClient, wanted: int) -> KafkaError | None:
@@ -265,17 +265,17 @@ class Surroundings:
         except KafkaException as failure:
             log.debug("the state topic's policy cannot be looked at: %s", clients.error_of(failure).str())
 
-    def _forgetful(self, partitions: int) -> Finding | None:
+    def _forgetful(self, partitions: int) -> Diagnosis | None:
         if self._policy in ("", "compact"):
             return None
         return diagnosis.forgetful(self._runtime, self._policy, partitions)
 
-    def _stateless(self, error: KafkaError, wanted: int) -> Finding:
+    def _stateless(self, error: KafkaError, wanted: int) -> Diagnosis:
         if error.code() in _UNREACHABLE:
             return self._finding_of(error, self._runtime.state_topic, SourceState.FAILED, "spec.stateTopic")
         return diagnosis.stateless(self._runtime, error, wanted)
 
-    def _finding_of(self, error: KafkaError, topic: str, missing: SourceState, field: str) -> Finding:
+    def _finding_of(self, error: KafkaError, topic: str, missing: SourceState, field: str) -> Diagnosis:
         runtime = self._runtime
         if self._denied is not None or refusals.refusing(error):
             return diagnosis.refused(runtime, self._denied or error, topic)

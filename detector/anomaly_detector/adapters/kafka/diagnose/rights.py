@@ -17,13 +17,13 @@ from confluent_kafka.admin import AclOperation, AdminClient
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.adapters.kafka.diagnose import refusals
-from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 from anomaly_detector.adapters.kafka.diagnose.refusals import Refusal
 
 _SECONDS: Final = 3.0
 
 
-def lacking(asker: Asker, runtime: Runtime) -> Refusal | None:
+def lacking(queries: AdminQueries, runtime: Runtime) -> Refusal | None:
     """The first thing that is not allowed; None when all is, or nobody says."""
     if runtime.kafka.tls is None and runtime.kafka.sasl is None:
         return None  # brokers that do not know who asks have nothing to tell apart
@@ -33,12 +33,12 @@ def lacking(asker: Asker, runtime: Runtime) -> Refusal | None:
         runtime.dead_letter_topic: {AclOperation.WRITE},
         runtime.state_topic: {AclOperation.READ, AclOperation.WRITE},
     }
-    for topic, allowed in _of_topics(asker.client, list(needed)).items():
+    for topic, allowed in _of_topics(queries.client, list(needed)).items():
         missing = needed[topic] - allowed
         if allowed and missing:
             names = " and ".join(sorted(each.name.title() for each in missing))
             return refusals.forbidden(runtime.kafka, f"{names} on topic {topic}")
-    if _group_is_forbidden(asker, runtime.group_id):
+    if _group_is_forbidden(queries, runtime.group_id):
         return refusals.forbidden(runtime.kafka, f"Read on group {runtime.group_id}")
     return None
 
@@ -57,9 +57,9 @@ def _of_topics(client: AdminClient, topics: list[str]) -> dict[str, set[AclOpera
     return found
 
 
-def _group_is_forbidden(asker: Asker, group: str) -> bool:
+def _group_is_forbidden(queries: AdminQueries, group: str) -> bool:
     try:
-        allowed = set(asker.group(group, _SECONDS, rights=True).authorized_operations or [])
+        allowed = set(queries.group(group, _SECONDS, rights=True).authorized_operations or [])
     except KafkaException as failure:
         return error_of(failure).code() == KafkaError.GROUP_AUTHORIZATION_FAILED
     return bool(allowed) and AclOperation.READ not in allowed

@@ -15,13 +15,13 @@ from msgspec import Struct
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
-from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 
 _LASTING_SECONDS: Final = 15.0
 """Between two rounds of a rebalance, partitions are nobody's for about a second; ones that the topic has got, for ten."""
 
 
-class Neglected(Struct, frozen=True):
+class UnassignedPartitions(Struct, frozen=True):
     """Partitions that nobody owns, though the group is at rest."""
 
     partitions: frozenset[int]
@@ -40,16 +40,16 @@ class Group(Struct, frozen=True):
 
     members: frozenset[str] | None = None
     """By the names of their clients; None: nobody can tell, or it is not at rest."""
-    neglected: Neglected | None = None
+    neglected: UnassignedPartitions | None = None
 
     def lacks(self, pod: str) -> bool:
         """Whether it is known not to have a member of this name."""
         return self.members is not None and pod not in self.members
 
 
-def group(asker: Asker, runtime: Runtime, count: int, before: Group, seconds: float) -> Group:
+def group(queries: AdminQueries, runtime: Runtime, count: int, before: Group, seconds: float) -> Group:
     """How it is with `count` partitions, given how it was `before`. Raises KafkaException."""
-    found = asker.group(runtime.group_id, seconds)
+    found = queries.group(runtime.group_id, seconds)
     if found.state is not ConsumerGroupState.STABLE or not found.members:
         return Group()
     members = frozenset(member.client_id for member in found.members)
@@ -65,9 +65,11 @@ def group(asker: Asker, runtime: Runtime, count: int, before: Group, seconds: fl
     return Group(members, nobodys)
 
 
-def _neglected(owned: set[int], count: int, members: Iterable[str], before: Neglected | None) -> Neglected | None:
+def _neglected(
+    owned: set[int], count: int, members: Iterable[str], before: UnassignedPartitions | None
+) -> UnassignedPartitions | None:
     nobodys = frozenset(range(count)) - owned
     if not nobodys:
         return None
     since = before.since if before is not None and before.partitions == nobodys else time.monotonic()
-    return Neglected(nobodys, min(members), since)
+    return UnassignedPartitions(nobodys, min(members), since)

@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from anomaly_api.alert import LeftOutReason
+from anomaly_api.alert import UndeliverableReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.delivery import Progress
 from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.produce.writer import Writer
-from anomaly_detector.core.state.records import Portion, Portions, Record
+from anomaly_detector.core.state.records import Commit, PartitionCommit, Record
 
 _EVERY_SECONDS: Final = 1.0
 _GLANCE_SECONDS: Final = 0.001
@@ -37,7 +37,7 @@ class AtLeastOnce:
         self._memory = ExactlyOnce(runtime, connections)
         self._state_topic = runtime.state_topic
         self._at_once: list[Record] = []
-        self._later: Portions = {}
+        self._later: Commit = {}
         self._bytes = 0
         """Of `_later`."""
         self._committing = True
@@ -51,17 +51,17 @@ class AtLeastOnce:
         return self._memory.replaced
 
     @property
-    def left_out(self) -> Mapping[LeftOutReason, int]:
+    def undeliverable(self) -> Mapping[UndeliverableReason, int]:
         """Dead letters that their topic took in no form."""
-        return self._writer.left_out
+        return self._writer.undeliverable
 
-    def offer(self, portions: Portions) -> None:
+    def offer(self, micro_batches: Commit) -> None:
         """The next ones."""
-        for number, portion in portions.items():
+        for number, portion in micro_batches.items():
             state = tuple(record for record in portion.records if record.topic == self._state_topic)
             self._at_once += [record for record in portion.records if record.topic != self._state_topic]
             before = self._later[number].records if number in self._later else ()
-            self._later[number] = Portion(portion.offset, before + state)
+            self._later[number] = PartitionCommit(portion.offset, before + state)
             self._bytes += sum(len(record.value or b"") for record in state)
 
     def advance(self, seconds: float) -> Progress:

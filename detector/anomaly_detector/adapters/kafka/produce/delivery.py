@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Protocol
 
-from anomaly_api.alert import LeftOutReason
-from anomaly_detector.core.state.records import Portions
+from anomaly_api.alert import UndeliverableReason
+from anomaly_detector.core.state.records import Commit
 
 
 class Progress(Enum):
@@ -29,10 +29,10 @@ class Delivery(Protocol):
         """Whether another pod has come into the group under our name."""
 
     @property
-    def left_out(self) -> Mapping[LeftOutReason, int]:
+    def undeliverable(self) -> Mapping[UndeliverableReason, int]:
         """Dead letters that their topic took in no form, of what has been written."""
 
-    def offer(self, portions: Portions) -> None:
+    def offer(self, micro_batches: Commit) -> None:
         """The next commit; the last one is done."""
 
     def advance(self, seconds: float) -> Progress:

@@ -1,6 +1,6 @@
 """Exactly once: what follows from readings, what is remembered of them and the group's offsets, in one transaction.
 
-It takes the `Portions` of one commit, and is asked to `advance` until it says that it is done. It waits for a broker for as long
+It takes the `Commit` of one commit, and is asked to `advance` until it says that it is done. It waits for a broker for as long
 as it takes, a little each time, so that the loop goes on turning.
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from anomaly_api.alert import LeftOutReason
+from anomaly_api.alert import UndeliverableReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka.clients import error_of
 from anomaly_detector.adapters.kafka.diagnose import refusals
@@ -24,7 +24,7 @@ from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.delivery import Progress
 from anomaly_detector.adapters.kafka.produce.writer import Terms, produce
 from anomaly_detector.adapters.kafka.security.access import AccessError
-from anomaly_detector.core.state.records import Portions, Record
+from anomaly_detector.core.state.records import Commit, Record
 
 log: Final = logging.getLogger(__name__)
 _CALL_SECONDS: Final = 5.0
@@ -82,7 +82,7 @@ class ExactlyOnce:
         self._terms = Terms()
         self._refused: dict[int, list[Record]] = {}
         """By the broker's reason."""
-        self.left_out: Counter[LeftOutReason] = Counter()
+        self.undeliverable: Counter[UndeliverableReason] = Counter()
         """Dead letters that their topic took in no form, of the transactions that are committed."""
         self._watched = False
         """Whether to be told which records are refused: a call for each costs half as much as sending it, and none is, mostly."""
@@ -98,11 +98,11 @@ class ExactlyOnce:
         self._closing = False
         threading.Thread(target=self._run, name="transactions", daemon=True).start()
 
-    def offer(self, portions: Portions) -> None:
+    def offer(self, micro_batches: Commit) -> None:
         """The next commit."""
-        self._records = [record for portion in portions.values() for record in portion.records]
+        self._records = [record for portion in micro_batches.values() for record in portion.records]
         signed = self._connections.pod
-        self._offsets = [TopicPartition(self._topic, number, portion.offset, signed) for number, portion in portions.items()]
+        self._offsets = [TopicPartition(self._topic, number, portion.offset, signed) for number, portion in micro_batches.items()]
         if self._step is _Step.IDLE:
             self._step = _Step.BEGIN
 
@@ -184,7 +184,7 @@ class ExactlyOnce:
                 self._renew()
             case _Step.BEGIN:
                 self._producer.begin_transaction()
-                self._terms.left_out.clear()  # in one that was aborted
+                self._terms.undeliverable.clear()  # in one that was aborted
                 self._place, self._step = 0, _Step.PRODUCE
             case _Step.PRODUCE:
                 self._produce()
@@ -195,7 +195,7 @@ class ExactlyOnce:
                 self._step = _Step.COMMIT
             case _Step.COMMIT:
                 self._producer.commit_transaction(seconds)
-                self.left_out = self.left_out + self._terms.left_out  # a new one: another thread reads it
+                self.undeliverable = self.undeliverable + self._terms.undeliverable  # a new one: another thread reads it
                 self._records, self._offsets, self._step, self._watched = [], [], _Step.IDLE, False
             case _Step.ABORT:
                 self._abort(seconds)

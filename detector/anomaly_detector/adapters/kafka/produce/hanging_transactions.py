@@ -16,14 +16,14 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
-from anomaly_detector.adapters.kafka.diagnose.admin import Asker
+from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 from anomaly_detector.adapters.kafka.security.access import AccessError
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 3.0
 
 
-class Leftovers:
+class HangingTransactions:
     """Finds and aborts the hanging transactions of other pods. An instance belongs to one thread."""
 
     def __init__(self, runtime: Runtime, pod: str) -> None:
@@ -52,7 +52,7 @@ class Leftovers:
         """Returns the pods that the group has lost, provided that it knows us: a coordinator that just moved knows nobody."""
         if not names - {self._pod}:
             return set()
-        found = Asker(clients.looking(self._runtime, self._pod, create=False)).group(self._runtime.group_id, _ASK_SECONDS)
+        found = AdminQueries(clients.looking(self._runtime, self._pod, create=False)).group(self._runtime.group_id, _ASK_SECONDS)
         members = {member.client_id for member in found.members}
         return names - members if self._pod in members else set()
 

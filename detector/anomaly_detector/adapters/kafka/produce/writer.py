@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from anomaly_api.alert import LeftOutReason
+from anomaly_api.alert import UndeliverableReason
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.core.decode.dead_letters import OFFSET, PARTITION, shortened, weight
@@ -38,7 +38,7 @@ class Terms:
         self._silent = 0
         """Records that were left out since it was last said."""
         self._say_again = 0.0
-        self.left_out: Counter[LeftOutReason] = Counter()
+        self.undeliverable: Counter[UndeliverableReason] = Counter()
         """Records that were left out; whoever asks for a record once more sets it back."""
 
     @property
@@ -54,14 +54,14 @@ class Terms:
             self._limit, self._keyless, self._until = math.inf, True, math.inf  # the topic may have been altered
         if record.key is None and not self._keyless:
             why = "takes nothing without a key: it is compacted; set its cleanup.policy to delete"
-            self._leave_out(record, LeftOutReason.KEY_MISSING, why)
+            self._give_up_on(record, UndeliverableReason.KEY_MISSING, why)
             return None
         cut: Record | None = record
         while cut is not None and weight(cut) >= self._limit:
             cut = shortened(cut)
         if cut is None:
             why = f"takes no record of {self._limit:.0f} bytes: raise its max.message.bytes"
-            self._leave_out(record, LeftOutReason.TOO_LARGE, why)
+            self._give_up_on(record, UndeliverableReason.TOO_LARGE, why)
         return cut
 
     def refused(self, records: Iterable[Record], code: int) -> None:
@@ -75,8 +75,8 @@ class Terms:
             return
         self._until = time.monotonic() + _LEARNT_SECONDS
 
-    def _leave_out(self, record: Record, reason: LeftOutReason, why: str) -> None:
-        self.left_out[reason] += 1
+    def _give_up_on(self, record: Record, reason: UndeliverableReason, why: str) -> None:
+        self.undeliverable[reason] += 1
         self._silent += 1
         if time.monotonic() < self._say_again:
             return
@@ -106,9 +106,9 @@ class Writer:
         return len(self._producer) + len(self._failed)
 
     @property
-    def left_out(self) -> Mapping[LeftOutReason, int]:
+    def undeliverable(self) -> Mapping[UndeliverableReason, int]:
         """Dead letters that were left out."""
-        return self._terms.left_out
+        return self._terms.undeliverable
 
     @property
     def behind(self) -> bool:

@@ -19,8 +19,8 @@ from anomaly_api.assignment import Runtime
 from anomaly_api.source import StartFrom
 from anomaly_detector.adapters.kafka.consume.source_topic import described
 from anomaly_detector.adapters.kafka.produce.connections import Connections
-from anomaly_detector.adapters.kafka.produce.hanging_transactions import Leftovers
-from anomaly_detector.core.state.changelog import Journal, Recovered, Source
+from anomaly_detector.adapters.kafka.produce.hanging_transactions import HangingTransactions
+from anomaly_detector.core.state.changelog import Changelog, Recovered, SourceIdentity
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 5.0
@@ -55,7 +55,7 @@ class Recovery:
         self.found: queue.SimpleQueue[tuple[Wanted, Recovered]] = queue.SimpleQueue()
         self._moved: float | None = None
         """When anything came last that was asked for; None: nothing is."""
-        self._leftovers = Leftovers(runtime, connections.pod)
+        self._hanging = HangingTransactions(runtime, connections.pod)
         self._met = False
         """Whether the consumer has heard of the state topic."""
         self._stopping = False
@@ -114,7 +114,7 @@ class Recovery:
                     log.warning("where the group stands cannot be read; it is tried again: %s", failure)
                     said = True
                 if not self._stopping:
-                    self._leftovers.end(each.partition for each in wanted)
+                    self._hanging.end(each.partition for each in wanted)
                 self._forget_layout()
                 patience = _ASK_SECONDS
             except Exception:  # the outer loop of this thread: without it nothing is read
@@ -140,20 +140,20 @@ class Recovery:
             committed[answer.partition] = answer.offset if answer.offset >= 0 else None
 
         topic = described(self._admin, source, _ASK_SECONDS)
-        begun_in = Source(topic=topic.identity, partitions=topic.partitions)
+        begun_in = SourceIdentity(topic=topic.identity, partitions=topic.partitions)
         newcomers = self._latest and None in committed.values()
         led = [each for each in wanted if each.partition not in topic.leaderless]
         ends = self._ends({each.partition for each in led} | ({_FIRST} if newcomers else set()))
         marks = self._marks({each.partition: committed[each.partition] for each in led})
-        first = self._journals({_FIRST: ends[_FIRST]})[_FIRST].source if newcomers else None
+        first = self._changelogs({_FIRST: ends[_FIRST]})[_FIRST].source if newcomers else None
         together = -(-len(led) // _ROUNDS) or 1
         for start in range(0, len(led), together):
             some = led[start : start + together]
-            journals = self._journals({each.partition: ends[each.partition] for each in some})
+            changelogs = self._changelogs({each.partition: ends[each.partition] for each in some})
             for each in some:
                 position, (low, high) = committed[each.partition], marks[each.partition]
                 added = first is not None and each.partition >= first.partitions
-                journal = journals.pop(each.partition)
+                journal = changelogs.pop(each.partition)
                 yield each, journal.recover(position, low, high, latest=self._latest, source=begun_in, added=added)
         if len(led) < len(wanted):
             raise TimeoutError(f"partitions {sorted(each.partition for each in wanted if each not in led)} have no leader")
@@ -190,10 +190,10 @@ class Recovery:
         self._moved = time.monotonic()
         return [first, *self._consumer.consume(_AT_ONCE - 1, 0)]
 
-    def _journals(self, ends: dict[int, int]) -> dict[int, Journal]:
+    def _changelogs(self, ends: dict[int, int]) -> dict[int, Changelog]:
         """Reads these partitions of the state topic to their ends."""
         topic = self._runtime.state_topic
-        journals = {partition: Journal() for partition in ends}
+        changelogs = {partition: Changelog() for partition in ends}
         left = {partition for partition, end in ends.items() if end > 0}
         looked = time.monotonic()
         if left:
@@ -204,7 +204,7 @@ class Recovery:
         try:
             while left and not self._stopping:
                 if time.monotonic() - max(looked, self._moved or looked) > _OPEN_SECONDS:
-                    self._leftovers.end(left)
+                    self._hanging.end(left)
                     looked = time.monotonic()
                 for message in self._some():
                     error, number, offset = message.error(), message.partition(), message.offset()
@@ -212,14 +212,14 @@ class Recovery:
                     if number not in ends:
                         continue  # it was on its way in the round before
                     if error is None:
-                        journals[number].add(_bytes(message.key()), _bytes(message.value()))
+                        changelogs[number].add(_bytes(message.key()), _bytes(message.value()))
                     elif error.code() != KafkaError._PARTITION_EOF:
                         raise KafkaException(error)
                     elif offset >= ends[number]:
                         left.discard(number)
         finally:
             self._consumer.unassign()
-        return journals
+        return changelogs
 
 
 def _known(offset: int) -> int:
