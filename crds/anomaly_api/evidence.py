@@ -93,6 +93,8 @@ class RevisionEvidence(Contract):
     """Episodes opened."""
     fallback_windows: int = 0
     """Windows that the fallback scorer decided instead of its model."""
+    unscored_windows: int = 0
+    """Windows that nothing decided, because the model's score of them was no number."""
 
 
 class MemoryEvidence(Contract):

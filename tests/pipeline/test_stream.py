@@ -170,16 +170,49 @@ def test_other_features_begin_with_empty_windows() -> None:
 
 
 def test_a_failing_model_is_stood_in_for_and_said_to_fail() -> None:
-    bad = distance_graph(PIPELINE.windows[0], 2, divide_by_zero=True)
-    stream = DetectionPipeline(SOURCE, by_model(graphs={"short": bad}))
-    stream.process(messages(story("a", length=1)))
-    outcomes = [stream.process(messages([row])) for row in story("a", start=1)]
+    fails_for_more_than_five = distance_graph(PIPELINE.windows[0], 2, center=20.0, most=5)
+    stream = DetectionPipeline(SOURCE, by_model(graphs={"short": fails_for_more_than_five}))
+    rows = story("a")
+    outcomes = [stream.process(messages(rows[start : start + 10])) for start in range(0, 60, 10)]
     evidence = stream.stable.evidence()
     assert evidence.failure is RevisionFailure.SCORING_FAILED
     assert not evidence.loaded
     assert evidence.fallback_windows == evidence.windows > 30
     assert {alert["data"]["scorer"] for alert in alerts(outcomes)} == {ScorerKind.STATISTICAL}
     assert {alert["data"]["threshold"] for alert in alerts(outcomes)} == {8.0}
+
+
+@given(sizes=st.lists(st.integers(1, 50), max_size=20))
+def test_a_score_that_is_not_finite_is_of_its_window_alone(sizes: list[int]) -> None:
+    loaded = by_model(revision(threshold=100.0))
+    rows = [(*row[:3], 1e30) if row[1] == "b" and row[2] == 20 else row for row in story()]
+    alone = alerts([DetectionPipeline(SOURCE, loaded).process(messages([row for row in rows if row[1] == "a"]))])
+    stream, outcomes = DetectionPipeline(SOURCE, loaded), []
+    while rows:
+        size = sizes.pop() if sizes else 13
+        outcomes.append(stream.process(messages(rows[:size])))
+        rows = rows[size:]
+    found = alerts(outcomes)
+    assert of_entity(found, "a") == alone
+    opened = of_entity(found, "b")[0]["data"]
+    assert opened["start"] == "1970-01-01T00:00:21Z", "its second window decides"
+    assert math.isfinite(opened["score"]), "JSON has finite numbers only"
+
+
+def test_windows_whose_score_is_no_number_are_counted_and_not_decided() -> None:
+    graph = distance_graph(PIPELINE.windows[0], 2, center=20.0, divide_by_zero=True)
+    stream = DetectionPipeline(SOURCE, by_model(revision(threshold=100.0), {"short": graph}))
+    rows = [(0, "a", at, 20.0) for at in range(20)]  # at the center: 0 / 0
+    outcome = stream.process(messages(rows))
+    assert (outcome.windows, outcome.alerts) == (0, [])
+    assert stream.stable.evidence().unscored_windows == 17
+
+
+def test_a_score_beyond_float32_is_told_as_a_number() -> None:
+    outcome = DetectionPipeline(SOURCE, by_model(revision(threshold=1e-37))).process(messages(story("a")))
+    data = [alert["data"] for alert in alerts([outcome])]
+    assert data
+    assert all(math.isfinite(each["score"]) and math.isfinite(each["peak"]) for each in data)
 
 
 def test_state_of_a_partition_moves_to_another_stream() -> None:

@@ -9,34 +9,53 @@ from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.scoring.artifact import Manifest, artifact_digest, pack
 
 
-def distance_graph(window: Window, features: int, center: float = 0.0, *, divide_by_zero: bool = False) -> bytes:
-    """Score: mean squared distance of all values from `center`."""
-    axes = [numpy_helper.from_array(np.array([1], np.int64), "rows")]
+def distance_graph(
+    window: Window,
+    features: int,
+    center: float = 0.0,
+    *,
+    divide_by_zero: bool = False,
+    over_batch: bool = False,
+    batch: int | str = "n",
+    most: int = 2**31 - 1,
+) -> bytes:
+    """Score: mean squared distance of all values from `center`, or `over_batch` from all windows' mean.
+
+    `batch` is the number of windows that go in as the graph declares it; scores of so many windows as `most` come out.
+    """
+    axes = {"rows": [1], "first": [0], "most": [most]}
     share = np.full((window.size * features, 1), 1 / (window.size * features), np.float32)
     numbers = {"center": center, "zero": 0.0, "one": 1.0}
     constants = [numpy_helper.from_array(np.array(number, np.float32), name) for name, number in numbers.items()]
     nodes = [
-        helper.make_node("Sub", ["windows", "center"], ["error"]),
+        helper.make_node("Sub", ["windows", "beside" if over_batch else "center"], ["error"]),
         helper.make_node("Mul", ["error", "error"], ["squared"]),
         helper.make_node("Flatten", ["squared"], ["flat"]),
         helper.make_node("MatMul", ["flat", "share"], ["column"]),
         helper.make_node("Squeeze", ["column", "rows"], ["mean"]),
-        helper.make_node("Div", ["mean", "zero" if divide_by_zero else "one"], ["score"]),
+        helper.make_node("Div", ["mean", "zero" if divide_by_zero else "one"], ["scores"]),
+        helper.make_node("Slice", ["scores", "first", "most"], ["score"]),
         helper.make_node("ReduceMean", ["squared", "rows"], ["feature_errors"], keepdims=0),
         helper.make_node("Mul", ["feature_errors", "zero"], ["nothing"]),
         helper.make_node("Add", ["nothing", "center"], ["expected"]),
     ]
+    if over_batch:
+        nodes.insert(0, helper.make_node("ReduceMean", ["windows", "first"], ["beside"], keepdims=1))
 
     def tensor(name: str, *shape: int | str) -> object:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
-    outputs = [tensor("score", "n"), tensor("feature_errors", "n", features), tensor("expected", "n", features)]
+    outputs = [tensor("score", "m"), tensor("feature_errors", "n", features), tensor("expected", "n", features)]
     graph = helper.make_graph(
         nodes,
         "distance",
-        [tensor("windows", "n", window.size, features)],
+        [tensor("windows", batch, window.size, features)],
         outputs,
-        [*axes, *constants, numpy_helper.from_array(share, "share")],
+        [
+            *(numpy_helper.from_array(np.array(axis, np.int64), name) for name, axis in axes.items()),
+            *constants,
+            numpy_helper.from_array(share, "share"),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return bytes(model.SerializeToString())

@@ -80,7 +80,46 @@ def test_a_graph_that_does_not_run_is_found_when_it_is_loaded(graph: bytes) -> N
     assert refused.value.failure is RevisionFailure.ARTIFACT_INVALID
 
 
-def test_a_score_that_is_no_number_is_an_error_of_the_model() -> None:
+def test_a_score_that_is_no_number_is_of_that_window_alone() -> None:
     bad = model(pipeline(), graphs={"short": distance_graph(SHORT, 2, divide_by_zero=True)})
-    with pytest.raises(ScoringError, match="not finite"):
-        bad.score(windows(np.ones((1, 3, 2))))
+    values = np.stack([np.zeros((3, 2)), np.ones((3, 2)), np.zeros((3, 2))])
+    assert np.isnan(bad.score(windows(values))).tolist() == [True, False, True], "0 / 0 is no number, 1 / 0 is"
+
+
+def test_an_error_beyond_float32_is_the_largest_score() -> None:
+    values = np.ones((3, 3, 2))
+    values[1, 2, 0] = 1e30
+    running = model(pipeline())
+    scores = running.score(windows(values))
+    assert scores[1] == np.finfo(np.float32).max
+    assert np.array_equal(scores[[0, 2]], running.score(windows(values[[0, 2]])))
+    errors, expected = running.explain("short", values[1:2].astype(np.float32))
+    assert np.isfinite(errors).all()
+    assert errors[0].argmax() == 0
+    assert np.isfinite(expected).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_graph_of_a_fixed_number_of_windows_is_refused(count: int) -> None:
+    with pytest.raises(ArtifactError) as refused:
+        model(pipeline(), graphs={"short": distance_graph(SHORT, 2, batch=count)})
+    assert refused.value.failure is RevisionFailure.ARTIFACT_INVALID
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_graph_that_leaves_windows_out_is_refused(count: int) -> None:
+    with pytest.raises(ArtifactError, match="dynamic number of windows") as refused:
+        model(pipeline(), graphs={"short": distance_graph(SHORT, 2, most=count)})
+    assert refused.value.failure is RevisionFailure.ARTIFACT_INVALID
+
+
+def test_a_graph_whose_scores_depend_on_the_batch_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="normalizing over the batch"):
+        model(pipeline(), graphs={"short": distance_graph(SHORT, 2, over_batch=True)})
+
+
+def test_a_graph_that_fails_for_some_batches_only_is_an_error_of_the_model() -> None:
+    running = model(pipeline(), graphs={"short": distance_graph(SHORT, 2, most=5)})
+    assert len(running.score(windows(np.ones((5, 3, 2))))) == 5
+    with pytest.raises(ScoringError, match="dynamic number of windows"):
+        running.score(windows(np.ones((8, 3, 2))))

@@ -23,10 +23,21 @@ _LEAST_AT_ONCE: Final = 512
 """Windows in one run, however wide they are."""
 _SCORE: Final = GRAPH_OUTPUTS[0]
 _REASONS: Final = list(GRAPH_OUTPUTS[1:])
-_RUNTIME_ERRORS: Final = tuple(
-    getattr(onnxruntime.capi.onnxruntime_pybind11_state, name)
-    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+_RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
+    ValueError,
+    RuntimeError,
+    *(
+        error
+        for error in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
+        if isinstance(error, type) and issubclass(error, Exception)
+    ),
 )
+"""ONNX Runtime's exceptions have no base class of their own."""
+_TRIAL_BATCHES: Final = (1, 2, 5)
+"""Windows in the runs of the trial. Graphs that were exported with a fixed number of windows take one of these at most."""
+_TRIAL_TOLERANCE: Final = 1e-2
+"""Relative: far above what the order of a sum makes of float32, far below what a score says."""
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class InterfaceMismatchError(ArtifactError):
@@ -49,47 +60,67 @@ class Model:
         self.kind = ScorerKind.AUTOENCODER if artifact.manifest.trained else ScorerKind.IMPORTED
         self._sessions = {window.name: _session(window.name, artifact.graphs[window.name]) for window in pipeline.windows}
         for window in pipeline.windows:
-            self._try(window.name, np.zeros((2, window.size, len(pipeline.features)), np.float32))
+            self._try(window.name, window.size, len(pipeline.features))
 
     def score(self, window: WindowBatch) -> Float32:
-        """[n] Mean squared error of each window, in the model's own scale. Raises ScoringError."""
-        session, values = self._sessions[window.name], window.values
+        """[n] Mean squared error of each window, in the model's own scale.
+
+        An error beyond float32 is the largest float32. A score that is no number is of that window alone: it stays NaN.
+        Raises ScoringError where the graph fails as a whole.
+        """
+        values = window.values
         at_once = max(_LEAST_AT_ONCE, _NUMBERS_AT_ONCE // (values.shape[1] * values.shape[2]))
         if len(values) % at_once == 1:
             values = np.concatenate([values, values[-1:]])  # a lone window goes other ways in ONNX Runtime, to other last bits
-        try:
-            parts = [
-                session.run([_SCORE], {GRAPH_INPUT: values[start : start + at_once]})[0]
-                for start in range(0, len(values), at_once)
-            ]
-        except _RUNTIME_ERRORS as error:
-            raise ScoringError(f"window {window.name}: the graph failed: {_first_line(error)}") from error
+        starts = range(0, len(values), at_once)
+        parts = [self._run(window.name, [_SCORE], values[start : start + at_once])[0] for start in starts]
         scores: Float32 = np.concatenate(parts)[: len(window.slots)] if parts else np.empty(0, np.float32)
-        if not np.isfinite(scores).all():
-            raise ScoringError(f"window {window.name}: the graph gave a score that is not finite")
-        return scores
+        return np.clip(scores, -_LARGEST, _LARGEST)
 
     def explain(self, window: str, values: Float32) -> tuple[Float32, Float32]:
         """[n, features] Errors of single features and [n, features] what was expected of the newest reading, for a few windows.
 
         One by one, so that no last bit depends on the windows beside it. Raises ScoringError.
         """
-        session = self._sessions[window]
+        found = [self._run(window, _REASONS, values[place : place + 1]) for place in range(len(values))]
+        errors, expected = np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
+        known = np.isfinite(expected)  # alerts are JSON, which has finite numbers only
+        return np.nan_to_num(errors, posinf=_LARGEST, neginf=0.0), np.where(known, expected, values[:, -1])
+
+    def _run(self, window: str, outputs: list[str], values: Float32) -> list[Float32]:
+        """One run of a graph; its outputs have the shapes and the type of the interface. Raises ScoringError."""
         try:
-            found = [session.run(_REASONS, {GRAPH_INPUT: values[place : place + 1]}) for place in range(len(values))]
+            found = self._sessions[window].run(outputs, {GRAPH_INPUT: values})
         except _RUNTIME_ERRORS as error:
             raise ScoringError(f"window {window}: the graph failed: {_first_line(error)}") from error
-        return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
+        for name, output in zip(outputs, found, strict=True):
+            wanted = (len(values),) if name == _SCORE else (len(values), values.shape[2])
+            shape, kind = getattr(output, "shape", None), getattr(output, "dtype", None)
+            if shape != wanted or kind != np.float32:
+                raise ScoringError(
+                    f"window {window}: for {len(values)} windows the graph gave the output {name} as {kind} {shape} and not as "
+                    f"float32 {wanted}: export it with a dynamic number of windows"
+                )
+        outputs_found: list[Float32] = found
+        return outputs_found
 
-    def _try(self, window: str, values: Float32) -> None:
-        """A graph that does not run, or gives other shapes, is found before it decides anything."""
+    def _try(self, window: str, size: int, features: int) -> None:
+        """Finds a graph that does not run before it decides anything, whatever the number of windows in a batch.
+
+        Raises InvalidArtifactError. A score may not depend on the windows beside it, for how a stream is cut is chance.
+        """
+        most = max(_TRIAL_BATCHES)
+        values = np.sin(np.arange(most * size * features, dtype=np.float32)).reshape(most, size, features)
         try:
-            score, errors, expected = self._sessions[window].run(list(GRAPH_OUTPUTS), {GRAPH_INPUT: values})
-        except (*_RUNTIME_ERRORS, ValueError) as error:
-            raise InvalidArtifactError(f"the graph of window {window} does not run: {_first_line(error)}") from error
-        count, width = len(values), values.shape[2]
-        if score.shape != (count,) or errors.shape != (count, width) or expected.shape != (count, width):
-            raise InvalidArtifactError(f"the graph of window {window} gives outputs of other shapes than its interface")
+            scores = [self._run(window, list(GRAPH_OUTPUTS), values[:count])[0] for count in _TRIAL_BATCHES]
+        except ScoringError as error:
+            raise InvalidArtifactError(f"the graph does not run: {error}") from error
+        for alone in scores[:-1]:
+            if not np.allclose(alone, scores[-1][: len(alone)], rtol=_TRIAL_TOLERANCE, atol=0.0, equal_nan=True):
+                raise InvalidArtifactError(
+                    f"the graph of window {window} gives a window another score when other windows are beside it: export it for "
+                    "inference, without random numbers and without normalizing over the batch"
+                )
 
 
 def _session(window: str, graph: bytes) -> onnxruntime.InferenceSession:

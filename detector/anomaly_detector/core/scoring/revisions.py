@@ -1,6 +1,7 @@
 """A revision that runs: model or fallback, thresholds, alert policy. It scores windows and does not know which one decides."""
 
 from functools import partial
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
@@ -14,6 +15,8 @@ from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.onnx import Model, ScoringError
 from anomaly_detector.core.scoring.statistical import RunningBaseline, distances
+
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class LoadedRevision(Struct, frozen=True):
@@ -35,7 +38,8 @@ class Scores(Struct, frozen=True):
     """Scores of a batch of windows by one revision."""
 
     values: Float32
-    """[n] 1.0 is the threshold; not a number: the fallback scorer has seen too few readings of the entity."""
+    """[n] Finite, 1.0 is the threshold; or not a number: the model gave none, or the fallback scorer has seen too few readings of
+    the entity."""
     by_model: bool
 
 
@@ -46,7 +50,7 @@ class RunningRevision:
         self.loaded = loaded
         self.revision = loaded.revision
         self.name = loaded.revision.name
-        self.windows = self.episodes = self.fallback_windows = 0
+        self.windows = self.episodes = self.fallback_windows = self.unscored_windows = 0
         self.failure, self.message = loaded.failure, loaded.message
         self._source = source
         self._thresholds = {threshold.window: threshold.value for threshold in self.revision.thresholds}
@@ -75,13 +79,15 @@ class RunningRevision:
             else:
                 if self.failure is RevisionFailure.SCORING_FAILED and len(raw):
                     self.failure, self.message = None, ""
-                self.windows += len(raw)
-                return Scores(raw / np.float32(self._threshold(window.name, by_model=True)), by_model=True)
+                unscored = int(np.count_nonzero(np.isnan(raw)))
+                self.windows += len(raw) - unscored
+                self.unscored_windows += unscored
+                return Scores(_in_thresholds(raw, self._threshold(window.name, by_model=True)), by_model=True)
         if levels is None:
             return Scores(np.full(len(window.slots), np.nan, np.float32), by_model=False)
         farthest: Float32 = distances(window, levels).max(axis=1)
         self._count(farthest)
-        return Scores(farthest / np.float32(self._threshold(window.name, by_model=False)), by_model=False)
+        return Scores(_in_thresholds(farthest, self._threshold(window.name, by_model=False)), by_model=False)
 
     def decision(self, window: str, *, by_model: bool) -> Decision:
         """What an alert says about who decided."""
@@ -124,6 +130,7 @@ class RunningRevision:
             windows=self.windows,
             episodes=self.episodes,
             fallback_windows=self.fallback_windows,
+            unscored_windows=self.unscored_windows,
         )
 
     def _threshold(self, window: str, *, by_model: bool) -> float:
@@ -138,3 +145,9 @@ class RunningRevision:
         self.windows += scored
         if self.revision.model is not None:
             self.fallback_windows += scored
+
+
+def _in_thresholds(raw: Float32, threshold: float) -> Float32:
+    """[n] The scores, divided by the threshold; a quotient beyond float32 is the largest float32, for alerts are JSON."""
+    quotients = raw / np.float64(threshold)
+    return np.clip(quotients, -_LARGEST, _LARGEST).astype(np.float32)
