@@ -71,6 +71,9 @@ class RevisionFailure(StrEnum):
     """Why a pod cannot run a revision."""
 
     ARTIFACT_MISSING = "ArtifactMissing"
+    """The store says that there is no such artifact."""
+    MODEL_STORE_UNREACHABLE = "ModelStoreUnreachable"
+    """The store does not answer, or refuses access."""
     DIGEST_MISMATCH = "DigestMismatch"
     ARTIFACT_INVALID = "ArtifactInvalid"
     INTERFACE_MISMATCH = "InterfaceMismatch"

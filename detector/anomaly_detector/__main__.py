@@ -29,9 +29,13 @@ def main() -> int:
         except (AccessError, KafkaException):
             connections = None  # what is wrong with them is said by the surroundings
 
+        from anomaly_detector.web import serve, starting
+
+        routes = starting()
+        server = serve(settings.http_host, settings.http_port, routes)
+
         from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
         from anomaly_detector.service import Service
-        from anomaly_detector.web import serve
 
         service = Service(settings, runtime, broker_monitor, AssignmentWatcher(settings.config_folder), connections)
     except (assignment_files.AssignmentError, ValueError) as error:
@@ -39,7 +43,7 @@ def main() -> int:
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
-    server = serve(settings.http_host, settings.http_port, service.reporter.routes)
+    routes.update(service.reporter.routes)
     gc.freeze()  # what has been made so far lives for ever: the collector need not look at it again
     gc.enable()
     gc.set_threshold(50_000, 20, 50)  # thousands of messages come and go with each batch: looking every 700 costs 5 %

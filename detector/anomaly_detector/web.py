@@ -24,6 +24,13 @@ def health(sound: bool, why: str = "") -> Answer:  # noqa: FBT001 - the word say
     return Answer(200, "text/plain", b"ok\n") if sound else Answer(503, "text/plain", f"{why}\n".encode())
 
 
+def starting() -> dict[str, Callable[[], Answer]]:
+    """What a pod answers that lives and is not ready: the model that it begins with may come from far away."""
+    not_yet = "the pod starts: it loads its model"
+    paths = ("/readyz", "/metrics", "/evidence")
+    return {"/healthz": lambda: health(sound=True)} | dict.fromkeys(paths, lambda: health(sound=False, why=not_yet))
+
+
 class _Server(ThreadingHTTPServer):
     """Listens on IPv6 and IPv4 where no host is given: a pod's address may be of either family."""
 

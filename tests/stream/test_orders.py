@@ -1,8 +1,10 @@
 """The operator's files: what is taken over, what waits, and where models come from."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -10,9 +12,9 @@ from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import RevisionFailure
 from anomaly_detector.adapters.assignment_files import AssignmentError
 from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher, LoadedAssignment
-from anomaly_detector.adapters.model_store import ArtifactMissingError, fetch
+from anomaly_detector.adapters.model_store import ArtifactUnavailableError, fetch
 from tests.scoring.graphs import archive
-from tests.stream.pods import PIPELINE, revision, write
+from tests.stream.pods import PIPELINE, Topics, pod, revision, runtime, write
 
 
 @pytest.fixture
@@ -123,5 +125,84 @@ def test_an_archive_comes_from_a_path_or_a_uri(tmp_path: Path, scheme: str) -> N
 
 @pytest.mark.parametrize("location", ["/nowhere/model.tar", "file:///nowhere/model.tar", "carrier-pigeon://loft/model.tar", "/"])
 def test_an_archive_that_cannot_be_had_is_missing_with_its_place(location: str) -> None:
-    with pytest.raises(ArtifactMissingError, match="model archive at"):
+    with pytest.raises(ArtifactUnavailableError, match="model archive at"):
         fetch(location)
+
+
+@pytest.fixture
+def hanging_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of an object in a store that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        s3_at(monkeypatch, server.getsockname()[1])
+        yield f"s3://models/{uuid4().hex}.tar"
+
+
+def s3_at(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "someone",
+        "AWS_SECRET_ACCESS_KEY": "something",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_MAX_ATTEMPTS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_store_that_cannot_be_reached_is_said_so_and_asked_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3_at(monkeypatch, 1)
+    digest, _ = archive(PIPELINE)
+    location = f"s3://models/{uuid4().hex}.tar"
+    write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest), artifacts={digest: location}))
+    orders = AssignmentWatcher(tmp_path)
+    try:
+        loaded = orders.start().loaded
+        assert (loaded.model, loaded.failure) == (None, RevisionFailure.MODEL_STORE_UNREACHABLE)
+        assert f"the model archive at {location} cannot be read" in loaded.message
+        _, packed = archive(PIPELINE)
+        place = tmp_path / "model.tar"
+        place.write_bytes(packed)
+        write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest), artifacts={digest: str(place)}))
+        assert next_taken(orders).loaded.model is not None
+    finally:
+        orders.stop()
+
+
+def test_a_store_that_cannot_be_reached_while_running_leaves_the_revision_before_it_at_work(
+    orders: AssignmentWatcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3_at(monkeypatch, 1)
+    orders.start()
+    digest, _ = archive(PIPELINE)
+    ordered = Assignment(stable=revision(model=digest), artifacts={digest: f"s3://models/{uuid4().hex}.tar"})
+    write(tmp_path / "assignment.json", ordered)
+    until(lambda: orders.pending)
+    assert orders.pending is not None
+    assert orders.pending.failure is RevisionFailure.MODEL_STORE_UNREACHABLE
+    assert orders.take() is None
+
+
+def test_a_start_does_not_wait_for_a_store_that_hangs(tmp_path: Path, hanging_store: str) -> None:
+    digest, _ = archive(PIPELINE)
+    write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest), artifacts={digest: hanging_store}))
+    orders = AssignmentWatcher(tmp_path, first_model_seconds=0.2)
+    try:
+        loaded = orders.start().loaded
+        assert (loaded.model, loaded.failure) == (None, RevisionFailure.MODEL_STORE_UNREACHABLE)
+        assert "within 0.2 s" in loaded.message
+    finally:
+        orders.stop()
+
+
+def test_a_pod_answers_that_it_lives_while_it_waits_for_its_first_model(tmp_path: Path, hanging_store: str) -> None:
+    digest, _ = archive(PIPELINE)
+    assignment = Assignment(stable=revision(model=digest), artifacts={digest: hanging_store})
+    with pod(tmp_path / "pod", runtime(Topics("127.0.0.1:1")), assignment) as running:
+
+        def lives() -> bool:
+            try:
+                return running.get("/healthz")[0] == 200
+            except OSError:
+                return False
+
+        until(lives)
+        assert running.get("/readyz") == (503, "the pod starts: it loads its model\n")

@@ -17,7 +17,7 @@ from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.meta import ASSIGNMENT_FILE
 from anomaly_detector.adapters.assignment_files import AssignmentError, reason
-from anomaly_detector.adapters.model_store import ArtifactMissingError, fetch
+from anomaly_detector.adapters.model_store import ArtifactUnavailableError, fetch, remote
 from anomaly_detector.core.scoring.artifact import ArtifactError, unpack
 from anomaly_detector.core.scoring.onnx import Model
 from anomaly_detector.core.scoring.revisions import LoadedRevision
@@ -25,7 +25,11 @@ from anomaly_detector.core.scoring.revisions import LoadedRevision
 log: Final = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS: Final = 0.5
 _FETCH_AGAIN_SECONDS: Final = 10.0
-"""An archive that is there and no good is fetched again after this long; one that is missing, at every look."""
+"""An archive that is no good, or that a store does not give, is fetched again after this long; one that is missing from a folder
+is on its way there, and looked for at every look."""
+_STOP_SECONDS: Final = 1.0
+_FIRST_MODEL_SECONDS: Final = 20.0
+"""So long a start waits for the first model. Then the fallback scorer begins: a stream does not wait for a store that hangs."""
 
 
 class LoadedAssignment(Struct, frozen=True):
@@ -38,8 +42,9 @@ class LoadedAssignment(Struct, frozen=True):
 class AssignmentWatcher:
     """Watches the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first_model_seconds: float = _FIRST_MODEL_SECONDS) -> None:
         self._folder = folder
+        self._patience = first_model_seconds
         self._text = b""
         self._assignment: Assignment | None = None
         self._ready: LoadedAssignment | None = None
@@ -48,21 +53,29 @@ class AssignmentWatcher:
         self._fetch_again = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._looked = threading.Event()
+        """Set after the first look, whatever came of it."""
         self._thread = threading.Thread(target=self._watch, name="orders", daemon=True)
 
     def start(self) -> LoadedAssignment:
-        """Loads the first assignment, whatever state its model is in, and begins to watch. Raises AssignmentError."""
-        self._look()
+        """Begins to watch; returns the first assignment, with its model if that can be loaded in time. Raises AssignmentError."""
+        self._thread.start()
+        self._looked.wait(self._patience)
+        with self._lock:
+            assignment = self._assignment
+            if self._last is None and assignment is not None:
+                self._last = LoadedAssignment(assignment.digest, _loading(assignment.stable, self._patience))
+                return self._last
         taken = self.take()
         if taken is None:
+            self.stop()
             raise AssignmentError(f"{self._folder / ASSIGNMENT_FILE}: it cannot be read; the operator writes it, see its log")
-        self._thread.start()
         return taken
 
     def stop(self) -> None:
-        """Ends the watching."""
+        """Ends the watching. A store that does not answer is not waited for: the thread ends with the process."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)
 
     def take(self) -> LoadedAssignment | None:
         """Returns a newly loaded assignment once, else None."""
@@ -77,11 +90,14 @@ class AssignmentWatcher:
             return self._pending
 
     def _watch(self) -> None:
-        while not self._stop.wait(_LOOK_AGAIN_SECONDS):
+        while True:
             try:
                 self._look()
             except Exception:  # the outer loop of this thread: scoring goes on with what there is
                 log.exception("looking for a new assignment failed; it is tried again")
+            self._looked.set()
+            if self._stop.wait(_LOOK_AGAIN_SECONDS):
+                return
 
     def _look(self) -> None:
         """Reads the file again if it changed, loads again what could not be loaded."""
@@ -102,8 +118,9 @@ class AssignmentWatcher:
 
     def _offer(self, assignment: Assignment) -> None:
         loaded = load(assignment.stable, assignment.artifacts, self._last.loaded if self._last else None)
-        lasting = loaded.failure not in (None, RevisionFailure.ARTIFACT_MISSING)
-        self._fetch_again = time.monotonic() + (_FETCH_AGAIN_SECONDS if lasting else 0.0)
+        location = assignment.artifacts.get(assignment.stable.model or "", "")
+        on_its_way = loaded.failure is RevisionFailure.ARTIFACT_MISSING and not remote(location)
+        self._fetch_again = time.monotonic() + (0.0 if on_its_way else _FETCH_AGAIN_SECONDS)
         with self._lock:
             last = self._last
             if not loaded.complete and last is not None and last.loaded.revision != loaded.revision:
@@ -127,10 +144,16 @@ def load(revision: Revision, artifacts: dict[str, str], before: LoadedRevision |
         return LoadedRevision(revision, None, RevisionFailure.ARTIFACT_MISSING, text)
     try:
         return LoadedRevision(revision, Model(unpack(fetch(location), revision.model), revision.pipeline))
-    except ArtifactMissingError as error:
-        return LoadedRevision(revision, None, RevisionFailure.ARTIFACT_MISSING, str(error))
+    except ArtifactUnavailableError as error:
+        return LoadedRevision(revision, None, error.failure, str(error))
     except ArtifactError as error:
         return LoadedRevision(revision, None, error.failure, f"{location}: {error}")
+
+
+def _loading(revision: Revision, seconds: float) -> LoadedRevision:
+    """A revision whose model takes too long to be waited for."""
+    text = f"the store of model {revision.model} has not given it within {seconds:g} s"
+    return LoadedRevision(revision, None, RevisionFailure.MODEL_STORE_UNREACHABLE, text)
 
 
 def _pending(loaded: LoadedRevision) -> RevisionEvidence:
