@@ -38,7 +38,7 @@ class Operator:
         self._cache, self._queue, synced = Cache(), Queue(), asyncio.Event()
         self._api, self._reader = Api(info), EvidenceReader(told.evidence_port)
         cluster = Cluster(self._api, self._cache, told.identity)
-        reconciler = Reconciler(self._cache, cluster, self._reader, self._queue, told.installation, synced)
+        reconciler = Reconciler(self._cache, cluster, self._reader, self._queue, told.installation, synced, self._api.now)
         self._leadership = Leadership(
             self._api, told.own_namespace, told.lease, told.identity, lambda: reconciler.act(told.workers)
         )

@@ -93,14 +93,54 @@ def test_pauses_grow_with_failures_and_end_with_a_success() -> None:
     assert first < second < third
 
 
-def test_what_is_asked_for_later_replaces_what_was_asked_for_later_before() -> None:
+def later(calls: list[tuple[str, float]]) -> list[str]:
+    """What is called, in order, when these names are asked for after so many seconds."""
+
     async def story() -> list[str]:
-        queue, called = Queue(), []
-        queue.add_after(KEY, 0.01, lambda key: called.append("first"))
-        queue.add_after(KEY, 0.02, lambda key: called.append("second"))
+        queue, called = Queue(), list[str]()
+        functions = {name: (lambda _, name=name: called.append(name)) for name, _ in calls}
+        for name, seconds in calls:
+            queue.add_after(KEY, seconds, functions[name])
         async with asyncio.timeout(5):
-            while not called:
+            while len(called) < len(functions):
                 await asyncio.sleep(0.005)
         return called
 
-    assert asyncio.run(story()) == ["second"]
+    return asyncio.run(story())
+
+
+def test_of_several_deadlines_of_one_call_the_earliest_stays() -> None:
+    """Events that come more often than the pause do not put polling off."""
+
+    async def story() -> float:
+        queue, called, loop = Queue(), list[float](), asyncio.get_running_loop()
+
+        def poll(_: tuple[str, str]) -> None:
+            called.append(loop.time())
+
+        started = loop.time()
+        async with asyncio.timeout(5):
+            while not called:
+                queue.add_after(KEY, 0.05, poll)
+                await asyncio.sleep(0.01)
+        return called[0] - started
+
+    assert asyncio.run(story()) < 1
+
+
+def test_a_later_deadline_gives_way_to_an_earlier_one() -> None:
+    assert later([("poll", 60), ("poll", 0.01)]) == ["poll"]
+
+
+def test_a_retry_does_not_put_polling_off() -> None:
+    assert later([("poll", 0.01), ("retry", 0.03)]) == ["poll", "retry"]
+
+
+def test_a_detector_that_is_gone_leaves_nothing_behind() -> None:
+    async def story() -> Queue:
+        queue = Queue()
+        queue.add_after(KEY, 60)
+        queue.cancel(KEY)
+        return queue
+
+    assert asyncio.run(story())._timers == {}

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,6 +14,7 @@ from anomaly_operator.core.resources.names import WATCHED
 from anomaly_operator.core.snapshot import Evidence as Heard
 from anomaly_operator.core.status.pods import Pod
 from anomaly_operator.kube.resync import Watches
+from anomaly_operator.kube.server_clock import ServerClock
 from anomaly_operator.pods.evidence_client import EvidenceReader
 from anomaly_operator.settings import SettingsError, read
 from tests.operator.running import Evidence
@@ -23,7 +26,7 @@ ENVIRONMENT = {"DETECTOR_IMAGE": "d", "TRAINER_IMAGE": "t", "POD_NAMESPACE": "n"
 
 
 def pod(name: str, address: str, component: str = "detector") -> Pod:
-    return Pod(name, component, "", "Running", address, True, False, NOW, "", None, "", 0.0)
+    return Pod(name, component, "", "Running", address, True, False, NOW, NOW, "", None, "", 0.0)
 
 
 @pytest.fixture
@@ -80,6 +83,73 @@ def test_pods_that_hang_cost_two_seconds_however_many_they_are(speaking: Evidenc
         assert time.monotonic() - started < 4
 
 
+class Speaker:
+    """Answers connections with bytes of the test's own, part by part."""
+
+    def __init__(self, address: str, parts: list[bytes]) -> None:
+        self._listener = socket.create_server((address, 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._parts = parts
+        threading.Thread(target=self._speak, daemon=True).start()
+
+    def _speak(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    for part in self._parts:
+                        connection.sendall(part)
+                        time.sleep(0.05)  # so that the parts arrive one by one
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_evidence_that_arrives_in_parts_is_read_to_its_end() -> None:
+    body = json.dumps(SAID | {"now": NOW}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+    speaker = Speaker("127.2.2.1", [head + body[:20], body[20:40], body[40:]])
+    heard = ask(speaker.port, [pod("one", "127.2.2.1")], Heard())
+    speaker.close()
+    assert [said.pod for said in heard.detectors] == ["one"]
+
+
+def test_a_pod_that_sends_the_operator_elsewhere_is_not_followed(speaking: Evidence) -> None:
+    speaking.answer("127.2.0.9", SAID)
+    redirect = f"HTTP/1.1 302 Found\r\nLocation: http://127.2.0.9:{speaking.port}/evidence\r\nContent-Length: 0\r\n\r\n"
+    speaker = Speaker("127.2.2.2", [redirect.encode()])
+    heard = ask(speaker.port, [pod("one", "127.2.2.2")], Heard())
+    speaker.close()
+    assert heard == Heard()
+
+
+def test_pods_that_do_not_answer_do_not_keep_others_from_being_heard(speaking: Evidence) -> None:
+    silent = [f"127.2.3.{number}" for number in range(1, 251)]
+    speaking.answer("127.2.0.1", SAID)
+
+    async def story() -> tuple[float, Heard]:
+        reader = EvidenceReader(speaking.port)
+        with contextlib.ExitStack() as hanging:
+            for address in silent:
+                hanging.enter_context(socket.create_server((address, speaking.port)))
+            pods = [pod(f"pod-{address}", address) for address in silent]
+            await reader.ask(pods, Heard(), NOW)
+            others = asyncio.ensure_future(reader.ask(pods, Heard(), NOW))
+            await asyncio.sleep(0)
+            started = time.monotonic()
+            heard = await reader.ask([pod("healthy", "127.2.0.1")], Heard(), NOW)
+            took = time.monotonic() - started
+            others.cancel()
+            await asyncio.gather(others, return_exceptions=True)
+            await reader.close()
+        return took, heard
+
+    took, heard = asyncio.run(story())
+    assert [said.pod for said in heard.detectors] == ["healthy"]
+    assert took < 1.5
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -129,3 +199,14 @@ def test_what_is_missing_in_the_environment_is_named(name: str) -> None:
 def test_what_is_not_a_number_is_named() -> None:
     with pytest.raises(SettingsError, match="EVIDENCE_PORT is 'http'"):
         read(ENVIRONMENT | {"EVIDENCE_PORT": "http"})
+
+
+def test_times_in_objects_are_compared_with_the_clock_of_the_api_server() -> None:
+    clock = ServerClock()
+    assert clock.now(1000.0) == 1000.0
+    clock.heard("Thu, 01 Jan 1970 01:16:40 GMT", 1000.0)
+    assert clock.now(1005.0) == 4605.0
+    clock.heard("what is this", 1005.0)
+    assert clock.now(1005.0) == 4605.0
+    clock.heard("Thu, 01 Jan 1970 00:16:41 GMT", 1001.9)
+    assert clock.now(1002.0) == 1002.0, "a Date has whole seconds"

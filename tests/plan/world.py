@@ -84,6 +84,8 @@ class World:
     trainer: Any = None
     group_members: tuple[Any, ...] = ()
     apply_error: ApplyError | None = None
+    spec_error: str = ""
+    pod_refusals: dict[str, str] = field(default_factory=dict)
     stats_written: float = 0.0
     events: list[Any] = field(default_factory=list)
 
@@ -198,6 +200,8 @@ class World:
             detectors_here=frozenset({"pumps"}),
             group_members=self.group_members,
             apply_error=self.apply_error,
+            spec_error=self.spec_error,
+            pod_refusals=self.pod_refusals,
             stats_written=self.stats_written,
             evidence=Evidence(
                 asked=dict.fromkeys(self.reports, self.now), detectors=tuple(self.reports.values()), trainer=self.trainer

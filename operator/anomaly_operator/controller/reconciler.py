@@ -1,8 +1,12 @@
-"""One reconciliation: observe, plan, carry out, tell, write the status. The decision itself is `core.plan`."""
+"""One reconciliation: snapshot, plan, Events, status, actions. The decision itself is `core.plan`.
+
+The status is written before the actions, and only if the detector is still as it was when it was decided: a process that ends
+in between leaves pods behind the status, which the next one brings on, and never ahead of it. Events come first; their names
+are derived from what happened, so that a repetition is none.
+"""
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -21,27 +25,36 @@ from anomaly_operator.kube.informers import Cache, InvalidSpecError, Key
 from anomaly_operator.pods.evidence_client import EvidenceReader
 
 logger = logging.getLogger(__name__)
+_NAMESPACE_ENDS_PAUSE = 60.0
 
 
 class ApplyFailedError(Exception):
-    """Something was refused; it is tried again after a pause."""
+    """Something could not be applied; it is tried again after a pause."""
 
 
 @dataclass
 class _Memory:
-    """What is known of a detector besides the watches. Losing it changes nothing but when figures are written next."""
+    """What is known of a detector besides the watches. Losing it changes nothing but when stream stats are written next."""
 
     evidence: Evidence = field(default_factory=Evidence)
+    pod_refusals: dict[str, str] = field(default_factory=dict)
     apply_error: ApplyError | None = None
     stats_written: float = 0.0
     unreadable: tuple[int, str] = (0, "")
     """Generation of a spec that cannot be read, and why, as the status tells it."""
     asked: bool = False
     """Whether the pods have been asked since this process began to act."""
+    asking: bool = False
 
     def added_to(self, cached: Snapshot) -> Snapshot:
-        """What is known in all."""
-        return replace(cached, apply_error=self.apply_error, stats_written=self.stats_written, evidence=self.evidence)
+        """The whole snapshot."""
+        return replace(
+            cached,
+            apply_error=self.apply_error,
+            pod_refusals=self.pod_refusals,
+            stats_written=self.stats_written,
+            evidence=self.evidence,
+        )
 
 
 class Reconciler:
@@ -55,7 +68,7 @@ class Reconciler:
         queue: Queue,
         installation: Installation,
         synced: asyncio.Event,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._cache, self._cluster, self._reader, self._queue = cache, cluster, reader, queue
         self._installation, self._synced, self._clock = installation, synced, clock
@@ -79,79 +92,103 @@ class Reconciler:
             self._memories.clear()
 
     async def reconcile(self, key: Key) -> None:
-        """Bring one detector closer to what its spec says. Raises ApiError or RefusedError."""
+        """Bring one detector closer to what its spec says. Raises ApiError or ApplyFailedError."""
         memory = self._memories.setdefault(key, _Memory())
-        if not memory.asked:  # a restart must not make anyone believe that the pods have fallen silent
-            await self._ask_pods(key, memory)
         try:
             cached = self._cache.snapshot(key)
         except InvalidSpecError as error:
-            if memory.unreadable != (error.generation, str(error)):
-                await self._cluster.patch_status(key, _invalid(error, self._clock()))
-                memory.unreadable = (error.generation, str(error))
+            await self._report_invalid(key, memory, error)
             return
         if cached is None:
             await self._forget(key)
-            return
-        snapshot = memory.added_to(cached)
-        with telemetry.RECONCILE_SECONDS.time():
-            planned = plan(snapshot, self._installation, self._clock())
-            apply_error = await self._cluster.execute(snapshot.detector, planned.actions)
-            for event in planned.events:
-                await self._cluster.record_event(snapshot.detector, event)
-            if planned.status:
-                await self._cluster.patch_status(key, planned.status)
-        if snapshot.detector.spec.paused:
-            telemetry.forget(*key)  # someone asked for silence: no alert rule is to speak of it
+        elif not memory.asked:  # a restart must not make anyone believe that the pods have fallen silent
+            self._ask(key)
         else:
-            telemetry.READY.labels(*key).set(planned.ready)
-            telemetry.SCORING.labels(*key).set(planned.scoring)
-            telemetry.ALERTING.labels(*key).set(planned.alerting)
-        self._keep(key, memory, planned, apply_error)
-        if apply_error:
-            raise ApplyFailedError(apply_error.message)
-        self._queue.add_after(key, planned.requeue_after, self._ask)
+            await self._act_on(key, memory, memory.added_to(cached))
 
-    def _keep(self, key: Key, memory: _Memory, planned: Plan, apply_error: ApplyError | None) -> None:
+    async def _act_on(self, key: Key, memory: _Memory, snapshot: Snapshot) -> None:
+        try:
+            with telemetry.RECONCILE_SECONDS.time():
+                planned = plan(snapshot, self._installation, self._clock())
+                self._queue.add_after(key, planned.requeue_after, self._ask)  # whatever becomes of it
+                _measure(key, snapshot, planned)
+                for event in planned.events:
+                    await self._cluster.record_event(snapshot.detector, event)
+                if planned.status:
+                    await self._cluster.patch_status(key, planned.status, snapshot.detector.resource_version)
+                apply_error = await self._cluster.execute(snapshot.detector, planned.actions)
+        except ApiError as error:
+            if not error.namespace_ends:
+                raise
+            self._queue.cancel(key)  # its detector goes as well, and until then nothing can be made
+            self._queue.add_after(key, _NAMESPACE_ENDS_PAUSE)
+            return
         if "source" in planned.status:
             memory.stats_written = self._clock()
         if memory.apply_error != apply_error:  # the status does not tell of it yet
             memory.apply_error = apply_error
             self._queue.add(key)
+        if apply_error:
+            raise ApplyFailedError(apply_error.message)
 
     def _ask(self, key: Key) -> None:
-        """Look again: ask the pods, then reconcile. Not part of the reconciliation, which must not wait for slow pods."""
-        task = asyncio.ensure_future(self._refresh(key))
+        """Ask the pods, then reconcile. Not part of the reconciliation, which must not wait for slow pods."""
+        memory = self._memories.get(key)
+        if memory is None or memory.asking:
+            return
+        memory.asking = True
+        task = asyncio.ensure_future(self._refresh(key, memory))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def _refresh(self, key: Key) -> None:
-        memory = self._memories.get(key)
-        if memory is not None:
-            await self._ask_pods(key, memory)
-            self._queue.add(key)
+    async def _refresh(self, key: Key, memory: _Memory) -> None:
+        try:
+            memory.evidence = await self._reader.ask(self._cache.pods(key), memory.evidence, self._clock())
+            memory.pod_refusals = await self._cluster.pod_refusals(key)
+        except ApiError as error:
+            logger.warning("%s/%s: it is not known whether pods are refused: %s", *key, error)
+        finally:
+            memory.asked, memory.asking = True, False
+        self._queue.add(key)
 
-    async def _ask_pods(self, key: Key, memory: _Memory) -> None:
-        memory.evidence = await self._reader.ask(self._cache.pods(key), memory.evidence, self._clock())
-        memory.asked = True
+    async def _report_invalid(self, key: Key, memory: _Memory, error: InvalidSpecError) -> None:
+        """The status of a spec that makes no sense, when this process has not known a better one."""
+        telemetry.READY.labels(*key).set(0)
+        if memory.unreadable == (error.generation, str(error)):
+            return
+        await self._cluster.patch_status(key, _invalid(error, self._clock()))
+        memory.unreadable = (error.generation, str(error))
 
     async def _forget(self, key: Key) -> None:
         """A detector is gone: its children go by owner reference, only models that it shared are to be told."""
         namespace, name = key
         self._queue.cancel(key)
         self._memories.pop(key, None)
+        self._cluster.forget(key)
         telemetry.forget(namespace, name)
-        for model in list(self._cache.models(namespace).values()):
+        for model in self._cache.models(namespace).values():
             if name in (model.status.used_by or []) and not model.owner:
                 remaining = [user for user in model.status.used_by or [] if user != name]
                 await self._cluster.patch_model(namespace, model_status.PatchModel(model.name, {"usedBy": remaining}))
 
 
+def _measure(key: Key, snapshot: Snapshot, planned: Plan) -> None:
+    if snapshot.detector.spec.paused:
+        telemetry.forget(*key)  # someone asked for silence: no alert rule is to speak of it
+        return
+    telemetry.READY.labels(*key).set(planned.ready)
+    telemetry.SCORING.labels(*key).set(planned.scoring)
+    telemetry.ALERTING.labels(*key).set(planned.alerting)
+
+
 def _invalid(error: InvalidSpecError, now: float) -> dict[str, object]:
-    """A status for a spec that the API server admitted, and that makes no sense or is of another version of the CRDs."""
-    message = f"the operator cannot act on the spec, and goes on with the last one: {error}"
+    """A status for a spec that the API server admitted, and that makes no sense or is of another version of the CRDs.
+
+    The other conditions stay as they are: the pods go on with the last spec.
+    """
+    message = f"the operator cannot act on the spec, and leaves what runs as it is: {error}"
     statuses = {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
-    conditions = [
+    changed = [
         Condition.model_validate(
             {
                 "type": name,
@@ -164,4 +201,4 @@ def _invalid(error: InvalidSpecError, now: float) -> dict[str, object]:
         ).document()
         for name, status in statuses.items()
     ]
-    return {"conditions": conditions}
+    return {"conditions": [*changed, *(each for each in error.conditions if each.get("type") not in statuses)]}

@@ -12,6 +12,7 @@ from typing import Final
 from anomaly_operator.controller import telemetry
 
 Key = tuple[str, str]
+Call = Callable[[Key], None]
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 60.0
 
@@ -26,7 +27,7 @@ class Queue:
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._timers: dict[Key, dict[Call, asyncio.TimerHandle]] = {}
         self._wake = asyncio.Event()
 
     def add(self, key: Key) -> None:
@@ -38,17 +39,26 @@ class Queue:
         telemetry.QUEUED.set(len(self._waiting))
         self._wake.set()
 
-    def add_after(self, key: Key, seconds: float, call: Callable[[Key], None] | None = None) -> None:
-        """Ask for attention (or `call`) later; replaces what was asked for later before."""
-        self.cancel(key)
+    def add_after(self, key: Key, seconds: float, call: Call | None = None) -> None:
+        """Ask for attention (or `call`) later. Of several deadlines of one call the earliest stays.
+
+        Were it replaced, whatever happens more often than the pause would put it off for ever.
+        """
+        call = call or self.add
         loop = asyncio.get_running_loop()
-        self._timers[key] = loop.call_later(seconds, self._due, key, call or self.add)
+        timers = self._timers.setdefault(key, {})
+        known = timers.get(call)
+        if known is not None:
+            if known.when() <= loop.time() + seconds:
+                return
+            known.cancel()
+        timers[call] = loop.call_later(seconds, self._due, key, call)
 
     def cancel(self, key: Key) -> None:
-        """Forget what was asked for later."""
-        timer = self._timers.pop(key, None)
-        if timer:
+        """Forget what was asked for later, and that it failed."""
+        for timer in self._timers.pop(key, {}).values():
             timer.cancel()
+        self._failures.pop(key, None)
 
     async def work(self, handle: Callable[[Key], Awaitable[None]], recoverable: tuple[type[Exception], ...]) -> None:
         """Handle one after the other, until cancelled. Of `recoverable` failures the pause grows, others too but with a trace."""
@@ -86,6 +96,9 @@ class Queue:
         logger.warning("%s/%s is reconciled again in %.1f s: %s", *key, pause, why)
         self.add_after(key, pause)
 
-    def _due(self, key: Key, call: Callable[[Key], None]) -> None:
-        self._timers.pop(key, None)
+    def _due(self, key: Key, call: Call) -> None:
+        timers = self._timers.get(key, {})
+        timers.pop(call, None)
+        if not timers:
+            self._timers.pop(key, None)
         call(key)

@@ -27,6 +27,8 @@ class Detector:
     uid: str
     generation: int
     created: float
+    resource_version: str
+    """Version of the document that everything is decided on."""
     spec: DetectorSpec
     status: DetectorStatus
 
@@ -60,13 +62,18 @@ class ApplyError:
     """What could not be done for a detector the last time it was tried."""
 
     reason: str
-    """ChildRefused; for a model's artifact also ArtifactMissing or DigestMismatch."""
+    """ChildRefused, ApplyFailed (it may go away by itself); for a model's artifact ArtifactMissing or DigestMismatch."""
     message: str
 
     @property
     def of_model(self) -> bool:
         """Whether it is about the model's artifact."""
-        return self.reason != "ChildRefused"
+        return self.reason in ("ArtifactMissing", "DigestMismatch")
+
+    @property
+    def transient(self) -> bool:
+        """Whether it may succeed without anyone's help."""
+        return self.reason == "ApplyFailed"
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,10 @@ class Snapshot:
     """Everything `plan` may look at, but the clock."""
 
     detector: Detector
+    spec_error: str = ""
+    """Why the newest spec is not the one in `detector`: it makes no sense, or cannot be read."""
     children: Mapping[tuple[Kind, str], Manifest] = field(default_factory=dict)
-    """Live children, trimmed, by kind and name."""
+    """Live children, trimmed, by kind and name: those that the detector owns, or that nobody does and the operator has made."""
     pods: tuple[Pod, ...] = ()
     models: Mapping[str, Model] = field(default_factory=dict)
     """AnomalyModels of the namespace, by name."""
@@ -95,6 +104,8 @@ class Snapshot:
     """Other detectors with the same consumer group, on whatever brokers."""
     apply_error: ApplyError | None = None
     """What could not be done the last time."""
+    pod_refusals: Mapping[str, str] = field(default_factory=dict)
+    """Why the API server refuses the pods of a Job, by the Job's name. A Deployment says so itself."""
     stats_written: float = 0.0
     """When figures of the stream were written to the status last. 0: not by this process."""
     evidence: Evidence = field(default_factory=Evidence)
@@ -115,6 +126,7 @@ def detector(document: Manifest) -> Detector:
         uid=metadata["uid"],
         generation=metadata.get("generation", 0),
         created=unix(metadata.get("creationTimestamp")),
+        resource_version=metadata.get("resourceVersion", ""),
         spec=DetectorSpec.model_validate(document["spec"]),
         status=DetectorStatus.model_validate(document.get("status") or {}),
     )

@@ -16,7 +16,8 @@ import aiohttp
 import kopf
 
 from anomaly_operator.controller import telemetry
-from anomaly_operator.core.resources.names import CONFIG_MAPS, FIELD_MANAGER, LEASES, Kind, kind_of
+from anomaly_operator.core.resources.names import CONFIG_MAPS, EVENTS, FIELD_MANAGER, LEASES, Kind, kind_of
+from anomaly_operator.kube.server_clock import ServerClock
 
 _TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _TOKEN_SECONDS: Final = 60.0
@@ -30,16 +31,27 @@ logger = logging.getLogger(__name__)
 class ApiError(Exception):
     """The API server refused, or did not answer (status 0)."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, causes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.status = status
         """HTTP status."""
         self.message = message
+        self.causes = causes
+        """Reasons that the API server names for programs."""
 
     @property
     def refused(self) -> bool:
         """Whether asking again will not help before something changes."""
         return self.status in (400, 403, 404, 409, 413, 422)
+
+    @property
+    def namespace_ends(self) -> bool:
+        """Whether nothing can be made any more because the namespace is being deleted."""
+        return self.status == 403 and "NamespaceTerminating" in self.causes
+
+
+class NotLeadingError(ApiError):
+    """Nothing is written, since the Lease may be another's by now."""
 
 
 def login() -> kopf.ConnectionInfo:
@@ -117,12 +129,17 @@ class Api:
     def __init__(self, info: kopf.ConnectionInfo) -> None:
         self._server = server(info)
         self._session = session(info)
+        self._clock = ServerClock()
         self.may_write: Callable[[], bool] = lambda: True
         """Asked before each write but the Lease's: a holder that was frozen must not act after it has lost the Lease."""
 
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+    def now(self) -> float:
+        """The API server's clock, in Unix seconds: times in objects are compared with the clock that wrote them."""
+        return self._clock.now(time.time())
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any] | None:
         """An object; None when it is not there."""
@@ -132,6 +149,11 @@ class Api:
             if error.status == 404:
                 return None
             raise
+
+    async def events(self, namespace: str, uid: str, reason: str) -> list[dict[str, Any]]:
+        """Events of one reason about the object with this uid."""
+        query = {"fieldSelector": f"involvedObject.uid={uid},reason={reason}", "limit": "100"}
+        return list((await self._call("GET", EVENTS, namespace, query=query)).get("items") or [])
 
     async def names(self, kind: Kind, namespace: str | None, selector: str) -> list[dict[str, Any]]:
         """Metadata of all objects of a kind, from the API server's cache."""
@@ -184,20 +206,26 @@ class Api:
         url = self._server + kind.path(namespace, name, subresource)
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
         if verb != "GET" and kind != LEASES and not self.may_write():
-            raise ApiError(0, f"{verb} {kind.plural} {name or ''}: not done, since the Lease may be another's by now")
+            raise NotLeadingError(0, f"{verb} {kind.plural} {name or ''}: not done, since the Lease may be another's by now")
         _count(verb, kind, resource)
         data = json.dumps(body).encode() if body is not None else None
         sent = {"Content-Type": content, **(headers or {})}
         try:
             async with self._session.request(verb, url, params=query, data=data, headers=sent, timeout=_TIMEOUT) as answer:
                 telemetry.API_REQUESTS.labels(verb, resource, answer.status).inc()
+                self._clock.heard(answer.headers.get("Date"), time.time())
                 document: dict[str, Any] = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             telemetry.API_REQUESTS.labels(verb, resource, 0).inc()
             raise ApiError(0, f"{verb} {kind.plural} {name or ''}: no answer from the API server ({error!r})") from error
         if answer.status >= 400:
-            raise ApiError(answer.status, str(document.get("message", answer.reason)))
+            raise ApiError(answer.status, str(document.get("message", answer.reason)), _causes(document))
         return document
+
+
+def _causes(status: Mapping[str, Any]) -> tuple[str, ...]:
+    causes = (status.get("details") or {}).get("causes") or []
+    return tuple(str(cause.get("reason", "")) for cause in causes)
 
 
 def _count(verb: str, kind: Kind, resource: str) -> None:

@@ -5,8 +5,9 @@
     configmaps                                                            get list watch create patch
     serviceaccounts, rolebindings, jobs                                   get list watch create patch delete
     services, deployments, poddisruptionbudgets                           get list watch create patch
+    replicasets                                                           get list watch
     pods                                                                  get list watch patch
-    events                                                                create
+    events                                                                list create
     leases (in its own namespace)                                         get create update
     clusterroles, the trainer's by name only                              bind
 
@@ -24,12 +25,15 @@ from anomaly_operator.controller import telemetry
 from anomaly_operator.core.actions import Action, Apply, Delete, Event, FillSlot, RefreshMounts
 from anomaly_operator.core.models.model_status import PatchModel
 from anomaly_operator.core.models.slots import content_digest
-from anomaly_operator.core.resources.children import with_manifest_hash
+from anomaly_operator.core.resources.children import ended, with_manifest_hash
 from anomaly_operator.core.resources.diff import differs
 from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, EVENTS, FIELD_MANAGER, MODELS, PODS, Kind, kind_of
+from anomaly_operator.core.resources.ownership import belongs_to
 from anomaly_operator.core.snapshot import ApplyError, Detector, Manifest
-from anomaly_operator.kube.client import Api, ApiError
-from anomaly_operator.kube.informers import Cache, Key, trimmed
+from anomaly_operator.kube.client import Api, ApiError, NotLeadingError
+from anomaly_operator.kube.events import pod_refusal
+from anomaly_operator.kube.informers import Cache, Key
+from anomaly_operator.kube.trimming import trimmed
 
 _MAX_MESSAGE: Final = 1000
 
@@ -44,27 +48,46 @@ class Cluster:
         self._settled: dict[tuple[Kind, Key, str], tuple[str, str]] = {}
 
     async def execute(self, detector: Detector, actions: tuple[Action, ...]) -> ApplyError | None:
-        """In order, all of them. The first that was refused; raises ApiError when the API server did not answer."""
+        """In order, all of them, whatever becomes of each. The first error; raises NotLeadingError.
+
+        One child that cannot be applied keeps neither the others nor the status from being written. Only when the API server
+        does not answer the rest is left for the next time: each of them would wait as long.
+        """
         errors: list[ApplyError] = []
         for action in actions:
             try:
                 await self._execute(detector, action)
+            except NotLeadingError:
+                raise
             except ApiError as error:
-                if not error.refused:
+                if error.namespace_ends:
                     raise
                 errors.append(_apply_error(action, error))
                 logger.warning("%s/%s: %s", detector.namespace, detector.name, errors[-1].message)
+                if error.status == 0:
+                    break
         return errors[0] if errors else None
 
-    async def patch_status(self, key: Key, patch: dict[str, Any]) -> None:
-        """Of an AnomalyDetector; one that is gone is no failure."""
+    async def patch_status(self, key: Key, patch: dict[str, Any], resource_version: str = "") -> None:
+        """Of an AnomalyDetector; one that is gone is no failure. Raises ApiError (409 when there is a newer version)."""
+        precondition = {"metadata": {"resourceVersion": resource_version}} if resource_version else {}
         try:
-            document = await self._api.merge(DETECTORS, *key, {"status": patch}, "status")
+            document = await self._api.merge(DETECTORS, *key, {**precondition, "status": patch}, "status")
         except ApiError as error:
             if error.status != 404:
                 raise
         else:
             self._cache.put(DETECTORS, document)
+
+    async def pod_refusals(self, key: Key) -> dict[str, str]:
+        """Why the API server refuses the pods of Jobs that should have one and have none, by the Job's name. Raises ApiError."""
+        jobs = [live for live in self._cache.jobs(key) if not live.get("status", {}).get("active") and not ended(live)]
+        said = {job["metadata"]["name"]: await pod_refusal(self._api, job) for job in jobs}
+        return {name: words for name, words in said.items() if words}
+
+    def forget(self, key: Key) -> None:
+        """Of a detector that is gone."""
+        self._settled = {place: known for place, known in self._settled.items() if place[1] != key}
 
     async def patch_model(self, namespace: str, action: PatchModel) -> None:
         """The status of an AnomalyModel; one that is gone is no failure."""
@@ -104,7 +127,7 @@ class Cluster:
         try:
             await self._api.create(EVENTS, detector.namespace, document)
         except ApiError as error:
-            if error.status != 409:  # said already
+            if error.status != 409 and not error.namespace_ends:  # 409: recorded already
                 logger.warning("%s/%s: an Event could not be posted: %s", detector.namespace, detector.name, error)
         else:
             telemetry.TRANSITIONS.labels(event.reason).inc()
@@ -140,7 +163,7 @@ class Cluster:
     async def _refuse_to_take_over(self, detector: Detector, kind: Kind, name: str) -> None:
         """Something of this name that is not the detector's stays as it is."""
         found = await self._api.get(kind, detector.namespace, name)
-        if found is None or any(owner["uid"] == detector.uid for owner in found["metadata"].get("ownerReferences", [])):
+        if found is None or belongs_to(found["metadata"], detector.uid):
             return
         raise ApiError(409, f"{kind.kind} {name} is there already and belongs to someone else: rename or delete one of the two")
 
@@ -182,8 +205,13 @@ def _fingerprint(live: Manifest) -> str:
 
 def _apply_error(action: Action, error: ApiError) -> ApplyError:
     if isinstance(action, FillSlot):
-        return ApplyError({404: "ArtifactMissing", 422: "DigestMismatch"}.get(error.status, "ChildRefused"), error.message)
-    return ApplyError("ChildRefused", f"{_name(action)} was refused by the API server: {error.message}")
+        reason = {404: "ArtifactMissing", 422: "DigestMismatch"}.get(error.status)
+        if reason:
+            return ApplyError(reason, error.message)
+    if error.refused:
+        return ApplyError("ChildRefused", f"{_name(action)} was refused by the API server: {error.message}")
+    said = f"the API server answered {error.status}: {error.message}" if error.status else error.message
+    return ApplyError("ApplyFailed", f"{_name(action)} could not be applied, and is tried again: {said}")
 
 
 def _name(action: Action) -> str:

@@ -1,28 +1,31 @@
 """What the watches have reported, trimmed: the source of every `Snapshot`. Nothing is asked of the API server here.
 
-Only our children are watched (label selectors), values of ConfigMaps other than settings are kept as hashes, managed
-fields are dropped: the operator's memory must not depend on what else is in the cluster.
+Only our children are watched (label selectors). A label says whom to look for; whose an object is, its owner references say.
 """
 
-import base64
 import logging
 from collections import defaultdict
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_api.schedule import flaws
-from anomaly_operator.core.models.slots import HASHES, content_digest
-from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, DETECTORS, JOBS, MODELS, PODS, Kind
-from anomaly_operator.core.scaling import SCALED_BY
+from anomaly_operator.core.resources.names import DEPLOYMENTS, DETECTORS, JOBS, MODELS, PODS, REPLICA_SETS, Kind
+from anomaly_operator.core.resources.ownership import belongs_to, controller
 from anomaly_operator.core.snapshot import Detector, Manifest, Model, Snapshot, detector, model
 from anomaly_operator.core.status.pods import Pod, pod
+from anomaly_operator.kube.trimming import trimmed
 
 Key = tuple[str, str]
 """Namespace and name of a detector."""
 _Place = tuple[Kind, str, str]
-_KUBECTL: Final = "kubectl"
+_MAX_TOMBSTONES: Final = 4096
+_Outer = TypeVar("_Outer")
+_Inner = TypeVar("_Inner")
+_Value = TypeVar("_Value")
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +33,28 @@ logger = logging.getLogger(__name__)
 class InvalidSpecError(Exception):
     """A detector's spec that makes no sense or that this version cannot read, though the API server admitted it."""
 
-    def __init__(self, why: str, generation: int) -> None:
+    def __init__(self, why: str, generation: int, conditions: list[dict[str, Any]]) -> None:
         super().__init__(why)
         self.generation = generation
+        self.conditions = conditions
+        """Conditions of the status as they are."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A detector: its newest document, and the newest of its specs that could be read."""
+
+    uid: str
+    generation: int
+    terminating: bool
+    group: str
+    """Its consumer group; empty where no spec of it could be read."""
+    readable: Detector | None
+    member: Detector | None
+    """As other members of its consumer group see it."""
+    problem: str
+    """Why the newest spec is not the one that is acted on; empty when it is."""
+    conditions: list[dict[str, Any]]
 
 
 class Cache:
@@ -40,23 +62,23 @@ class Cache:
 
     def __init__(self) -> None:
         self._versions: dict[_Place, int] = {}
-        self._owners: dict[_Place, Key] = {}
-        self._children: dict[Key, dict[tuple[Kind, str], Manifest]] = defaultdict(dict)
-        self._pods: dict[Key, dict[str, Pod]] = defaultdict(dict)
-        self._models: dict[str, dict[str, Model]] = defaultdict(dict)
-        self._detectors: dict[Key, Detector | str] = {}
-        self._uids: dict[Key, tuple[str, bool, int]] = {}
-        self._groups: dict[str, set[Key]] = defaultdict(set)
+        self._tombstones: dict[_Place, int] = {}
+        self._labelled: dict[_Place, Key] = {}
+        self._children: dict[Key, dict[tuple[Kind, str], Manifest]] = {}
+        self._pods: dict[Key, dict[str, Pod]] = {}
+        self._models: dict[str, dict[str, Model]] = {}
+        self._detectors: dict[str, dict[str, _Entry]] = {}
+        self._groups: dict[str, set[Key]] = {}
         self._concerned: dict[_Place, set[Key]] = defaultdict(set)
 
     def put(self, kind: Kind, document: Manifest) -> None:
-        """Take over an object unless a newer version of it is known."""
+        """Take over an object, unless a newer version of it or its deletion is known."""
         metadata = document["metadata"]
         place = (kind, metadata["namespace"], metadata["name"])
-        version = int(metadata.get("resourceVersion", 0))
-        if self._versions.get(place, -1) >= version:
+        if self.knows(kind, metadata):
             return
-        self._versions[place] = version
+        self._tombstones.pop(place, None)
+        self._versions[place] = int(metadata.get("resourceVersion", 0))
         put = {DETECTORS: self._put_detector, MODELS: self._put_model}.get(kind, self._put_child)
         self._concerned[place] |= put(place, document)
 
@@ -65,35 +87,38 @@ class Cache:
         return self._concerned.pop((kind, namespace, name), set())
 
     def drop(self, kind: Kind, namespace: str, name: str, version: int | None = None) -> set[Key]:
-        """Forget an object that is gone, unless a newer one of that name is known. Detectors that it concerns."""
+        """Forget an object that is gone, unless a newer one of that name is known. Detectors that it concerns.
+
+        The version of its end is kept for a while: an answer to a request that came before it must not bring it back.
+        """
         place = (kind, namespace, name)
-        if version is not None and self._versions.get(place, 0) > version:
+        known = self._versions.get(place, 0)
+        if version is not None and known > version:
             return set()
+        self._bury(place, max(known, version or 0))
         self._versions.pop(place, None)
         self._concerned.pop(place, None)
         if kind == DETECTORS:
-            concerned = self._rivals((namespace, name))
+            members = self._members((namespace, name))
             self._leave_group((namespace, name))
-            self._detectors.pop((namespace, name), None)
-            self._uids.pop((namespace, name), None)
-            return concerned
+            _remove(self._detectors, namespace, name)
+            return members
         if kind == MODELS:
-            gone = self._models[namespace].pop(name, None)
+            gone = _remove(self._models, namespace, name)
             return self._users(namespace, gone) if gone else set()
-        owner = self._owners.pop(place, None)
+        owner = self._labelled.pop(place, None)
         if owner is None:
             return set()
-        self._children[owner].pop((kind, name), None)
+        _remove(self._children, owner, (kind, name))
         if kind == PODS:
-            self._pods[owner].pop(name, None)
-        if not self._children[owner] and not self._pods[owner]:  # nothing may be left of what is gone
-            del self._children[owner], self._pods[owner]
+            _remove(self._pods, owner, name)
         return {owner}
 
     def knows(self, kind: Kind, metadata: Manifest) -> bool:
-        """Whether this version of an object, or a newer one, has been taken over."""
+        """Whether this version of an object, or a newer one, or its end has been taken over."""
         place = (kind, metadata["namespace"], metadata["name"])
-        return self._versions.get(place, -1) >= int(metadata["resourceVersion"])
+        known = max(self._versions.get(place, -1), self._tombstones.get(place, -1))
+        return known >= int(metadata.get("resourceVersion", 0))
 
     def known(self, kind: Kind, namespace: str | None) -> set[Key]:
         """Namespaces and names of the objects of a kind."""
@@ -101,50 +126,64 @@ class Cache:
 
     def detectors(self) -> set[Key]:
         """All detectors."""
-        return set(self._detectors)
+        return {(namespace, name) for namespace, found in self._detectors.items() for name in found}
 
     def models(self, namespace: str) -> dict[str, Model]:
         """AnomalyModels of a namespace."""
-        return self._models[namespace]
+        return dict(self._models.get(namespace, {}))
 
     def pods(self, key: Key) -> list[Pod]:
-        """Pods of a detector."""
-        return list(self._pods[key].values())
+        """Pods that the detector's own Deployment and Jobs have made."""
+        return self._own_pods(key, self._own_children(key))
 
     def child(self, key: Key, kind: Kind, name: str) -> Manifest | None:
         """A child of a detector, trimmed."""
-        return self._children[key].get((kind, name))
+        return self._own_children(key).get((kind, name))
+
+    def jobs(self, key: Key) -> list[Manifest]:
+        """Jobs of a detector, trimmed."""
+        return [live for (kind, _), live in self._own_children(key).items() if kind == JOBS]
 
     def snapshot(self, key: Key) -> Snapshot | None:
-        """What the watches say of a detector; None when it is gone or going. Raises InvalidSpecError."""
-        found = self._detectors.get(key)
-        if found is None or self._uids[key][1]:
+        """What the watches say of a detector; None when it is gone or being deleted. Raises InvalidSpecError."""
+        entry = self._entry(key)
+        if entry is None or entry.terminating:
             return None
-        if isinstance(found, str):
-            raise InvalidSpecError(found, self._uids[key][2])
+        if entry.readable is None:
+            raise InvalidSpecError(entry.problem, entry.generation, entry.conditions)
+        children = self._own_children(key)
         return Snapshot(
-            detector=found,
-            children=dict(self._children[key]),
-            pods=tuple(self._pods[key].values()),
-            models=dict(self._models[key[0]]),
-            detectors_here=frozenset(name for namespace, name in self._detectors if namespace == key[0]),
-            group_members=self._members(found),
+            detector=entry.readable,
+            spec_error=entry.problem,
+            children=children,
+            pods=tuple(self._own_pods(key, children)),
+            models=self.models(key[0]),
+            detectors_here=frozenset(self._detectors[key[0]]),
+            group_members=tuple(self._other_members(key, entry.group)),
         )
 
     def _put_detector(self, place: _Place, document: Manifest) -> set[Key]:
-        metadata, key = document["metadata"], place[1:]
-        before = self._rivals(key)
+        key, metadata = place[1:], document["metadata"]
+        members, before = self._members(key), self._entry(key)
         self._leave_group(key)
-        self._uids[key] = (metadata["uid"], "deletionTimestamp" in metadata, metadata.get("generation", 0))
-        try:
-            parsed = detector(document)
-        except ValidationError as error:
-            wrong = [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            self._detectors[key] = f"{'; '.join(wrong[:3])}: do the CRDs and the operator have the same version?"
-        else:
-            self._detectors[key] = "; ".join(flaws(parsed.spec.alerts)) or parsed  # what the schema cannot see
-            self._groups[parsed.group_id].add(key)
-        return {key} | before | self._rivals(key)
+        parsed, problem = _parsed(document)
+        last = before.readable if before is not None and before.uid == metadata["uid"] else None
+        readable = parsed if not problem else _as_before(last, document)
+        member = parsed or readable
+        entry = _Entry(
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            terminating="deletionTimestamp" in metadata,
+            group=member.group_id if member else "",
+            readable=readable,
+            member=member,
+            problem=problem,
+            conditions=(document.get("status") or {}).get("conditions") or [],
+        )
+        self._detectors.setdefault(key[0], {})[key[1]] = entry
+        if entry.group:
+            self._groups.setdefault(entry.group, set()).add(key)
+        return {key} | members | self._members(key)
 
     def _put_model(self, place: _Place, document: Manifest) -> set[Key]:
         _, namespace, name = place
@@ -153,63 +192,94 @@ class Cache:
         except ValidationError as error:
             logger.warning("AnomalyModel %s/%s cannot be read: %s", namespace, name, error)
             return set()
-        self._models[namespace][parsed.name] = parsed
+        self._models.setdefault(namespace, {})[parsed.name] = parsed
         return self._users(namespace, parsed)
 
     def _put_child(self, place: _Place, document: Manifest) -> set[Key]:
         kind, namespace, name = place
-        owner = (namespace, document["metadata"].get("labels", {}).get(LABEL_DETECTOR, ""))
-        self._owners[place] = owner
+        key = (namespace, document["metadata"].get("labels", {}).get(LABEL_DETECTOR, ""))
+        self._labelled[place] = key
         if kind == PODS:
-            self._pods[owner][name] = pod(document)
+            self._pods.setdefault(key, {})[name] = pod(document)
         else:
-            self._children[owner][kind, name] = trimmed(kind, document)
-        return {owner}
+            self._children.setdefault(key, {})[kind, name] = trimmed(kind, document)
+        return {key}
+
+    def _own_children(self, key: Key) -> dict[tuple[Kind, str], Manifest]:
+        """Children by their owner references: a label alone can be put on anything."""
+        entry = self._entry(key)
+        if entry is None:
+            return {}
+        found = self._children.get(key, {}).items()
+        return {place: live for place, live in found if place[0] != REPLICA_SETS and belongs_to(live["metadata"], entry.uid)}
+
+    def _own_pods(self, key: Key, children: dict[tuple[Kind, str], Manifest]) -> list[Pod]:
+        makers = {live["metadata"].get("uid") for (kind, _), live in children.items() if kind in (DEPLOYMENTS, JOBS)}
+        sets = (live["metadata"] for (kind, _), live in self._children.get(key, {}).items() if kind == REPLICA_SETS)
+        makers |= {metadata["uid"] for metadata in sets if controller(metadata) in makers}
+        return [each for each in self._pods.get(key, {}).values() if each.owner in makers]
 
     def _users(self, namespace: str, of: Model) -> set[Key]:
         used_by = {(namespace, name) for name in of.status.used_by or []}
-        for key, found in self._detectors.items():
-            if key[0] == namespace and isinstance(found, Detector):
-                reference = found.spec.model.model_ref
-                if found.uid == of.owner or (reference is not None and reference.name == of.name):
-                    used_by.add(key)
+        for name, entry in self._detectors.get(namespace, {}).items():
+            reference = entry.readable.spec.model.model_ref if entry.readable else None
+            if entry.uid == of.owner or (reference is not None and reference.name == of.name):
+                used_by.add((namespace, name))
         return used_by
 
-    def _rivals(self, key: Key) -> set[Key]:
-        found = self._detectors.get(key)
-        return set(self._groups[found.group_id]) if isinstance(found, Detector) else set()
+    def _entry(self, key: Key) -> _Entry | None:
+        return self._detectors.get(key[0], {}).get(key[1])
+
+    def _members(self, key: Key) -> set[Key]:
+        """Detectors with the same consumer group, itself among them."""
+        entry = self._entry(key)
+        return set(self._groups.get(entry.group, ())) if entry else set()
+
+    def _other_members(self, key: Key, group: str) -> Iterable[Detector]:
+        for other in sorted(self._groups.get(group, set()) - {key}):
+            entry = self._entry(other)
+            if entry is not None and entry.member is not None and not entry.terminating:
+                yield entry.member
 
     def _leave_group(self, key: Key) -> None:
-        found = self._detectors.get(key)
-        if isinstance(found, Detector):
-            self._groups[found.group_id].discard(key)
+        entry = self._entry(key)
+        members = self._groups.get(entry.group, set()) if entry else set()
+        members.discard(key)
+        if entry is not None and not members:
+            self._groups.pop(entry.group, None)
 
-    def _members(self, mine: Detector) -> tuple[Detector, ...]:
-        """Other detectors with the same consumer group that are not being deleted."""
-        keys = sorted(self._groups[mine.group_id] - {(mine.namespace, mine.name)})
-        others = [self._detectors.get(key) for key in keys if not self._uids[key][1]]
-        return tuple(other for other in others if isinstance(other, Detector))
-
-
-def trimmed(kind: Kind, document: Manifest) -> Manifest:
-    """Without what nobody looks at."""
-    metadata = {name: value for name, value in document["metadata"].items() if name != "managedFields"}
-    kept: Manifest = {**{name: value for name, value in document.items() if name != "binaryData"}, "metadata": metadata}
-    if kind == CONFIG_MAPS:
-        kept[HASHES] = {name: content_digest(base64.b64decode(value)) for name, value in document.get("binaryData", {}).items()}
-        if "immutable" in document:  # a model's, not ours to compare
-            kept.pop("data", None)
-    if kind == JOBS:
-        kept["spec"] = {name: value for name, value in document["spec"].items() if name != "template"}
-    if kind == DEPLOYMENTS:
-        kept[SCALED_BY] = _scaled_by(document["metadata"].get("managedFields", []))
-    return kept
+    def _bury(self, place: _Place, version: int) -> None:
+        self._tombstones.pop(place, None)
+        self._tombstones[place] = version
+        if len(self._tombstones) > _MAX_TOMBSTONES:
+            del self._tombstones[next(iter(self._tombstones))]
 
 
-def _scaled_by(managed: list[dict[str, Any]]) -> str:
-    """Who sets the replicas through the scale subresource; a person with kubectl is not an autoscaler."""
-    for entry in managed:
-        owns = "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
-        if entry.get("subresource") == "scale" and owns and not entry["manager"].startswith(_KUBECTL):
-            return str(entry["manager"])
-    return ""
+def _parsed(document: Manifest) -> tuple[Detector | None, str]:
+    """The detector, and what is wrong with its spec; None when it cannot be read at all."""
+    try:
+        parsed = detector(document)
+    except ValidationError as error:
+        wrong = [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        return None, f"{'; '.join(wrong[:3])}: do the CRDs and the operator have the same version?"
+    return parsed, "; ".join(flaws(parsed.spec.alerts))  # what the schema cannot see
+
+
+def _as_before(last: Detector | None, document: Manifest) -> Detector | None:
+    """The last detector that could be read, with the newest version and status; None where there was none."""
+    if last is None:
+        return None
+    try:
+        newest = detector({**document, "spec": last.spec.document()})
+    except ValidationError:  # its status cannot be read either: it was written by another version
+        return None
+    return replace(newest, spec=last.spec)
+
+
+def _remove(index: dict[_Outer, dict[_Inner, _Value]], outer: _Outer, inner: _Inner) -> _Value | None:
+    """Take a value out of a nested index, and leave no empty dictionary behind."""
+    found = index.get(outer, {})
+    value = found.pop(inner, None)
+    if not found:
+        index.pop(outer, None)
+    return value

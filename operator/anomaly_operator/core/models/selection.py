@@ -48,8 +48,16 @@ def select(snapshot: Snapshot, key: str | None) -> RevisionSelection:
 
 def newest(snapshot: Snapshot, key: str) -> Model | None:
     """The newest model that was trained for this detector by the order with this key."""
-    fitting = [model for model in snapshot.models.values() if model.training == key and model.owner == snapshot.detector.uid]
+    detector = snapshot.detector
+    fitting = [model for model in snapshot.models.values() if model.training == key and _trained_for(model, detector)]
     return max(fitting, key=lambda model: (model.created, model.name), default=None)
+
+
+def _trained_for(model: Model, detector: Detector) -> bool:
+    """Whether it is the detector's, or was one of that name's before it was deleted with `--cascade=orphan`."""
+    if model.owner:
+        return model.owner == detector.uid
+    return model.spec.trained is not None and model.spec.trained.detector == detector.name
 
 
 def current_assignment(snapshot: Snapshot) -> Assignment | None:

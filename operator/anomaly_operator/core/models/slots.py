@@ -49,7 +49,7 @@ def plan_slots(snapshot: Snapshot, models: Mapping[str, Model | None]) -> SlotPl
             continue
         letter = next((letter for letter, held in holding.items() if held == digest), None)
         if letter is None and model is not None and model.spec.artifact.config_map_ref is not None:
-            letter = _free(holding, {*models, *known}, _slot_of(known.get(digest, "")))
+            letter = _free(holding, set(models), set(known), _slot_of(known.get(digest, "")))
             holding[letter] = digest
             copies.append(Copy(letter, digest, model.spec.artifact.config_map_ref.name))
         if letter is not None:
@@ -73,11 +73,14 @@ def content_digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _free(holding: Mapping[str, str], needed: set[str], current: str | None) -> str:
-    """The slot that pods have been told (someone emptied it), else an empty one, else one that nobody needs."""
-    idle = [letter for letter, held in holding.items() if held not in needed]
-    empty = [letter for letter in idle if not holding[letter]]
-    return current if current in idle else [*empty, *idle, *holding][0]
+def _free(holding: Mapping[str, str], wanted: set[str], known: set[str], current: str | None) -> str:
+    """The slot that pods have been told (someone emptied it), else an empty one, else one that holds what pods do not run,
+    else one that holds what is no longer wanted. Never one whose model is wanted: there are as many slots as revisions.
+    """
+    free = [letter for letter, held in holding.items() if held not in wanted]
+    empty = [letter for letter in free if not holding[letter]]
+    idle = [letter for letter in free if holding[letter] not in known]
+    return current if current in idle else [*empty, *idle, *free][0]
 
 
 def _slot_of(path: str) -> str | None:

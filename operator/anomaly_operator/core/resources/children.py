@@ -92,7 +92,7 @@ def _outdated(job: Manifest, desired: DesiredState) -> bool:
     told = job["metadata"].get("annotations", {}).get(ANNOTATION_RUNTIME)
     if desired.training_order is None or told in (None, digest(desired.training_order.kafka.document())):
         return False
-    return not _ended(job, "Complete")
+    return not ended(job, "Complete")
 
 
 def _delete(kind: Kind, live: Manifest) -> Delete:
@@ -100,8 +100,10 @@ def _delete(kind: Kind, live: Manifest) -> Delete:
 
 
 def _finished(job: Manifest) -> bool:
-    return _ended(job, "Complete", "Failed")
+    return ended(job)
 
 
-def _ended(job: Manifest, *ways: str) -> bool:
+def ended(job: Manifest, *ways: str) -> bool:
+    """Whether a Job has ended in one of these ways (Complete, Failed), by default in any."""
+    ways = ways or ("Complete", "Failed")
     return any(each["type"] in ways and each["status"] == "True" for each in job.get("status", {}).get("conditions", []))

@@ -3,8 +3,9 @@
 Server-side apply with our manifest puts back exactly what this finds.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 _KEYS: Final = ("name", "mountPath", "containerPort", "port", "uid", "type")
@@ -14,6 +15,7 @@ _SUFFIXES: Final = {
     "k": Decimal(10) ** 3, "M": Decimal(10) ** 6, "G": Decimal(10) ** 9, "T": Decimal(10) ** 12, "P": Decimal(10) ** 15,
     "Ki": Decimal(2) ** 10, "Mi": Decimal(2) ** 20, "Gi": Decimal(2) ** 30, "Ti": Decimal(2) ** 40, "Pi": Decimal(2) ** 50,
 }  # fmt: skip
+_QUANTITY: Final = re.compile(r"(?P<number>[+-]?\d{1,20}(\.\d{0,20})?([eE][+-]?\d{1,2})?)(?P<suffix>[numkMGTP]?|[KMGTP]i)")
 
 
 def differs(wanted: Any, live: Any) -> bool:
@@ -50,10 +52,6 @@ def _same_quantity(wanted: Any, live: Any) -> bool:
 
 
 def _quantity(value: Any) -> Decimal | None:
-    text = str(value)
-    number = text.rstrip("numkMGTPi")
-    suffix = text[len(number) :]
-    try:
-        return Decimal(number) * _SUFFIXES[suffix] if suffix in _SUFFIXES else None
-    except InvalidOperation:
-        return None
+    """The value of a quantity; None for what is none, however much it looks like one: a digest may read 12e4567890123456."""
+    found = _QUANTITY.fullmatch(str(value))
+    return Decimal(found["number"]) * _SUFFIXES[found["suffix"]] if found else None

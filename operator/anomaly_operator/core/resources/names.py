@@ -46,6 +46,7 @@ SERVICES: Final = Kind("", "v1", "Service", "services")
 PODS: Final = Kind("", "v1", "Pod", "pods")
 EVENTS: Final = Kind("", "v1", "Event", "events")
 DEPLOYMENTS: Final = Kind("apps", "v1", "Deployment", "deployments")
+REPLICA_SETS: Final = Kind("apps", "v1", "ReplicaSet", "replicasets")
 JOBS: Final = Kind("batch", "v1", "Job", "jobs")
 DISRUPTION_BUDGETS: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 ROLE_BINDINGS: Final = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
@@ -53,7 +54,7 @@ LEASES: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN: Final = (SERVICE_ACCOUNTS, ROLE_BINDINGS, CONFIG_MAPS, SERVICES, DISRUPTION_BUDGETS, DEPLOYMENTS, JOBS)
 """What a detector owns, in the order in which it is made: what pods need comes before the pods."""
-WATCHED: Final = (DETECTORS, MODELS, *CHILDREN, PODS)
+WATCHED: Final = (DETECTORS, MODELS, *CHILDREN, REPLICA_SETS, PODS)
 
 
 def kind_of(manifest: dict[str, object]) -> Kind:

@@ -12,7 +12,6 @@ def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> C
     """All inputs at `now`."""
     revision = desired.selection.revision
     scorer = f"AnomalyModel {revision.model_name}" if revision.model else "the robust statistical scorer"
-    error = snapshot.apply_error
     return ConditionInputs(
         source=health.source(snapshot),
         model=_model(snapshot, desired, scorer),
@@ -20,12 +19,25 @@ def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> C
         alerting=health.alerting(snapshot),
         scorer=scorer,
         blocked=desired.blocked,
-        apply_error=ConditionDraft("False", error.reason, error.message, Progress.STALLED)
-        if error and not error.of_model
-        else None,
+        spec_error=_spec_error(snapshot),
+        apply_error=_apply_error(snapshot),
         pod_failure=health.pod_failure(snapshot),
         lagging=_lagging(snapshot, desired),
     )
+
+
+def _spec_error(snapshot: Snapshot) -> ConditionDraft | None:
+    if not snapshot.spec_error:
+        return None
+    message = f"the operator cannot act on the spec, and goes on with the last one: {snapshot.spec_error}"
+    return ConditionDraft("False", "InvalidSpec", message, Progress.STALLED)
+
+
+def _apply_error(snapshot: Snapshot) -> ConditionDraft | None:
+    error = snapshot.apply_error
+    if error is None or error.of_model:
+        return None
+    return ConditionDraft("False", error.reason, error.message, Progress.MOVING if error.transient else Progress.STALLED)
 
 
 def _model(snapshot: Snapshot, desired: DesiredState, scorer: str) -> ConditionDraft:

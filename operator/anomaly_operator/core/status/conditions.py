@@ -9,11 +9,11 @@ from typing import Final
 
 from anomaly_api.status import Condition
 from anomaly_operator.core.status.health import ConditionDraft, Progress
+from anomaly_operator.core.text import bounded
 from anomaly_operator.core.timestamps import rfc3339
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 SOURCE, MODEL, SCORING, ALERTING = "SourceReachable", "ModelAvailable", "Scoring", "Alerting"
-_LONGEST: Final = 2000
 _WORRYING: Final = (Progress.STALLED, Progress.RESTING)
 ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING)
 
@@ -31,6 +31,8 @@ class ConditionInputs:
     """What scores, for people."""
     blocked: ConditionDraft | None = None
     """Why nothing is to run at all: paused, or the consumer group is taken."""
+    spec_error: ConditionDraft | None = None
+    """The newest spec is not the one that is acted on."""
     apply_error: ConditionDraft | None = None
     """The API server refused a child."""
     pod_failure: ConditionDraft | None = None
@@ -82,7 +84,7 @@ def set_conditions(
     for name in ORDER:
         draft, old = drafts[name], known.get(name)
         same = old is not None and (old.status, old.reason) == (draft.status, draft.reason)
-        held = old.message if old and same and old.observed_generation == generation and not refresh else draft.message[:_LONGEST]
+        held = old.message if old and same and old.observed_generation == generation and not refresh else bounded(draft.message)
         condition = Condition(
             type=name,
             status=draft.status,
@@ -100,7 +102,7 @@ def set_conditions(
 
 def _obstacles(inputs: ConditionInputs) -> Iterator[ConditionDraft]:
     """What stands between the detector and Ready, the most telling first."""
-    yield from (draft for draft in (inputs.blocked, inputs.apply_error, inputs.pod_failure) if draft)
+    yield from (draft for draft in (inputs.spec_error, inputs.blocked, inputs.apply_error, inputs.pod_failure) if draft)
     if inputs.source.status == "False":
         yield inputs.source
     if inputs.model.status != "True":

@@ -12,7 +12,8 @@ from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFai
 from anomaly_operator.core.resources.names import DETECTOR
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status.missing_features import missing_feature
-from anomaly_operator.core.status.pods import Pod, PodFailure
+from anomaly_operator.core.status.pod_refusal import PODS_REFUSED, refused_scoring_pods
+from anomaly_operator.core.status.pods import Pod, PodFailure, age
 
 SILENCE: Final = 45.0
 """Seconds without a scored window after which a detector is said not to score: with the time that asking takes, a minute."""
@@ -43,7 +44,10 @@ class ConditionDraft:
 
 
 def pod_failure(snapshot: Snapshot) -> ConditionDraft | None:
-    """The first scoring pod that does not run, worst first."""
+    """Why scoring pods are not made, else the first one that does not run, worst first."""
+    refused = refused_scoring_pods(snapshot)
+    if refused:
+        return ConditionDraft("False", PODS_REFUSED, refused, Progress.STALLED)
     failures = [pod.failure for pod in scoring_pods(snapshot) if pod.failure]
     worst = max(failures, key=lambda failure: failure.waits_for_people, default=None)
     return _of_pod_failure(worst) if worst else None
@@ -89,8 +93,7 @@ def scoring(snapshot: Snapshot, now: float) -> ConditionDraft:
     arriving = any(_recent(snapshot, each, each.last_reading, each.readings, now) for each in evidence)
     if arriving and any(each.warming for each in evidence):
         return ConditionDraft("False", "WarmingUp", "readings arrive, but no entity has enough of them yet to be scored")
-    started = min((pod.started for pod in scoring_pods(snapshot)), default=now)
-    if now - started < _GRACE:
+    if max((age(pod, now) for pod in scoring_pods(snapshot)), default=0.0) < _GRACE:
         return ConditionDraft("Unknown", "Starting", "the scoring pods have just started")
     if not arriving:
         topic = snapshot.detector.spec.source.kafka.topic
@@ -166,7 +169,7 @@ def _without_evidence(snapshot: Snapshot, now: float) -> ConditionDraft:
     if stuck:
         return stuck
     pods = scoring_pods(snapshot)
-    if not pods or now - min(pod.started for pod in pods) < _GRACE:
+    if not pods or max(age(pod, now) for pod in pods) < _GRACE:
         return ConditionDraft("Unknown", "PodsStarting", "the scoring pods start")
     if any(pod.ready for pod in pods):
         message = "the scoring pods are ready, but the operator cannot reach them on port 8080: does a NetworkPolicy forbid it?"
@@ -191,7 +194,7 @@ def _stuck(snapshot: Snapshot, evidence: list[DetectorEvidence]) -> ConditionDra
 
 def _hindered(snapshot: Snapshot, evidence: list[DetectorEvidence], now: float) -> ConditionDraft | None:
     """What keeps readings from being scored as the spec says, though they arrive."""
-    gone = missing_feature(evidence, {pod.name: pod.started for pod in snapshot.pods}, now)
+    gone = missing_feature(evidence, {pod.name: age(pod, now) for pod in snapshot.pods})
     if gone:
         return ConditionDraft("False", "FeatureMissing", f"{gone.sentence}.", Progress.STALLED)
     readings, unreadable = sum(each.recent_readings for each in evidence), sum(each.recent_dead_letters for each in evidence)
@@ -262,8 +265,8 @@ def _recent(snapshot: Snapshot, evidence: DetectorEvidence, moment: float | None
     if moment is None:
         return False
     since = evidence.now - moment + max(0.0, now - snapshot.evidence.asked.get(evidence.pod, now))
-    started = next((pod.started for pod in snapshot.pods if pod.name == evidence.pod), now)
-    own_pace = 3 * (now - started) / count if count >= _ENOUGH_FOR_A_PACE else 0.0
+    running = next((age(pod, now) for pod in snapshot.pods if pod.name == evidence.pod), 0.0)
+    own_pace = 3 * running / count if count >= _ENOUGH_FOR_A_PACE else 0.0
     return since <= max(SILENCE, own_pace)
 
 

@@ -3,7 +3,7 @@
 A feature that is sent seldom is not missing in between: three of its own mean gaps are no absence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from anomaly_api.evidence import DetectorEvidence, FeatureEvidence
@@ -38,17 +38,15 @@ class MissingFeature(NamedTuple):
         return f"{how}: correct the producers, or the feature's field; until then it is not watched"
 
 
-def missing_feature(evidence: Sequence[DetectorEvidence], started: dict[str, float], now: float) -> MissingFeature | None:
-    """The first feature that is missing. `started`: by pod, on the operator's clock, as `now` is."""
+def missing_feature(evidence: Sequence[DetectorEvidence], ages: Mapping[str, float]) -> MissingFeature | None:
+    """The first feature that is missing. `ages`: of the pods, in seconds, by name."""
     looking = [each for each in evidence if each.presence.sampled]
     sampled = sum(each.presence.sampled for each in looking)
     for name in dict.fromkeys(feature.name for each in looking for feature in each.presence.features):
         found = [(each, feature) for each in looking for feature in each.presence.features if feature.name == name]
         lacking = sum(feature.lacking for _, feature in found)
         likely = next((feature.likely for _, feature in found if feature.likely), "")
-        gone = len(found) == len(looking) and all(
-            _gone(each, feature, now - started.get(each.pod, now)) for each, feature in found
-        )
+        gone = len(found) == len(looking) and all(_gone(each, feature, ages.get(each.pod, 0.0)) for each, feature in found)
         if lacking >= _ENOUGH and (gone or (likely and lacking >= _PART_RENAMED * sampled)):
             return MissingFeature(name, found[0][1].field, lacking / sampled, likely)
     return None

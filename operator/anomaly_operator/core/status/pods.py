@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from anomaly_api.meta import ANNOTATION_ASSIGNMENT, LABEL_COMPONENT
+from anomaly_operator.core.resources.ownership import controller
 from anomaly_operator.core.timestamps import unix
 
 _PULL: Final = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 _CREATE: Final = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _MAX_WORDS: Final = 600
+_CLOCKS_DIFFER: Final = 5.0
+_LONG_AGO: Final = 3600.0
+"""Seconds: a pod whose age is not known is none that has just started."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,26 @@ class Pod:
     address: str
     ready: bool
     terminating: bool
+    created: float
     started: float
-    """When its container began to run, or the pod was made."""
+    """When its container began to run; 0 while it does not."""
     assignment: str
     """Digest in its annotation."""
     failure: PodFailure | None
     termination_message: str
     """What its container printed last when it failed."""
     failed_at: float
+    owner: str = ""
+    """Uid of the ReplicaSet or Job that made it."""
+
+
+def age(pod: Pod, now: float) -> float:
+    """Seconds since its container began to run, else since it was made, at `now` of the API server's clock.
+
+    A container's start is written by its node's clock. A time that lies in the future tells nothing: a clock is ahead.
+    """
+    believed = [moment for moment in (pod.created, pod.started) if 0 < moment <= now + _CLOCKS_DIFFER]
+    return max(0.0, now - max(believed)) if believed else _LONG_AGO
 
 
 def pod(document: dict[str, Any]) -> Pod:
@@ -57,11 +73,13 @@ def pod(document: dict[str, Any]) -> Pod:
         address=status.get("podIP", ""),
         ready=any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", [])),
         terminating="deletionTimestamp" in metadata,
-        started=max([unix(metadata.get("creationTimestamp")), *_running_since(status)]),
+        created=unix(metadata.get("creationTimestamp")),
+        started=max(_running_since(status), default=0.0),
         assignment=metadata.get("annotations", {}).get(ANNOTATION_ASSIGNMENT, ""),
         failure=pod_failure(document),
         termination_message=termination_message,
         failed_at=failed_at,
+        owner=controller(metadata),
     )
 
 

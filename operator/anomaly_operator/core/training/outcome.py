@@ -9,7 +9,9 @@ from anomaly_api.evidence import TrainingEvidence
 from anomaly_api.status import TrainingStatus
 from anomaly_operator.core.resources.names import JOBS, TRAINER
 from anomaly_operator.core.snapshot import Manifest, Snapshot
+from anomaly_operator.core.status.pod_refusal import PODS_REFUSED, refused_training_pod
 from anomaly_operator.core.status.pods import Pod
+from anomaly_operator.core.text import bounded
 from anomaly_operator.core.timestamps import unix
 
 WAITING_FOR_DATA: Final = "WaitingForData"
@@ -42,7 +44,7 @@ def training_outcome(snapshot: Snapshot, order: TrainingOrder, now: float) -> Tr
         return _completed(order, conditions["Complete"], now)
     if "Failed" in conditions or "FailureTarget" in conditions:
         return _failed(order, pods, conditions.get("Failed") or conditions["FailureTarget"], failed)
-    return _running(snapshot.evidence.trainer, order, pods, failed)
+    return _running(snapshot, order, pods, failed)
 
 
 def stale_jobs(snapshot: Snapshot, order: TrainingOrder | None) -> list[Manifest]:
@@ -62,19 +64,24 @@ def _completed(order: TrainingOrder, condition: dict[str, Any], now: float) -> T
 def _failed(order: TrainingOrder, pods: Sequence[Pod], condition: dict[str, Any], attempts: int) -> TrainingOutcome:
     words = _termination_message(pods) or condition.get("message", "no reason given")
     message = f"training failed {attempts} times; the last time: {words} Change the spec, or delete Job {order.job} to try again."
-    status = TrainingStatus(state="Failed", job=order.job, attempts=attempts, message=words)
+    status = TrainingStatus(state="Failed", job=order.job, attempts=attempts, message=bounded(words))
     return TrainingOutcome(status, "TrainingFailed", message, waits_for_people=True)
 
 
-def _running(evidence: TrainingEvidence | None, order: TrainingOrder, pods: Sequence[Pod], attempts: int) -> TrainingOutcome:
+def _running(snapshot: Snapshot, order: TrainingOrder, pods: Sequence[Pod], attempts: int) -> TrainingOutcome:
+    evidence = snapshot.evidence.trainer
     present = [pod for pod in pods if not pod.terminating and pod.phase in ("Pending", "Running")]
     stuck = next((pod.failure for pod in present if pod.failure), None)
     if stuck:
-        status = TrainingStatus(state="Pending", job=order.job, attempts=attempts or None, message=stuck.message)
+        status = TrainingStatus(state="Pending", job=order.job, attempts=attempts or None, message=bounded(stuck.message))
         return TrainingOutcome(status, stuck.reason, f"training waits: {stuck.message}", stuck.waits_for_people)
+    refused = "" if present else refused_training_pod(snapshot, order.job)
+    if refused:
+        status = TrainingStatus(state="Pending", job=order.job, attempts=attempts or None, message=bounded(refused))
+        return TrainingOutcome(status, PODS_REFUSED, f"training waits: {refused}", waits_for_people=True)
     if not present and attempts:
         words = _termination_message(pods) or "no reason given"
-        status = TrainingStatus(state="Retrying", job=order.job, attempts=attempts, message=words)
+        status = TrainingStatus(state="Retrying", job=order.job, attempts=attempts, message=bounded(words))
         return TrainingOutcome(status, "TrainingRetrying", f"training failed and is tried again after a pause: {words}")
     if evidence is None or evidence.pod not in {pod.name for pod in present}:
         return _training("Pending", order, "Training", "the training pod starts", attempts)
@@ -91,7 +98,7 @@ def _reported(evidence: TrainingEvidence, order: TrainingOrder, attempts: int) -
         windows=evidence.windows,
         needed=evidence.needed,
         attempts=attempts or None,
-        message=evidence.message or None,
+        message=bounded(evidence.message) or None,
     )
     if evidence.reason and evidence.state not in ("Waiting", "Complete"):
         return TrainingOutcome(status, evidence.reason, evidence.message)
