@@ -130,6 +130,11 @@ class Source(Contract):
 
     kafka: KafkaSource
     """A Kafka topic with one JSON object a message."""
+    silent_after: Duration | None = None
+    """After so long without any reading the condition ReadingsArriving becomes False (Silent) and an Event says so; Ready stays
+    as it is, for a quiet topic is no fault of the detector. Unset: after 30 times the usual time between two readings of the
+    stream, and not before ten minutes. Set it where a topic uses to be silent for longer, at night or at weekends, or to hear of
+    a silence sooner."""
 
 
 @exactly_one("key", "field", "constant")

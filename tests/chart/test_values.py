@@ -184,7 +184,8 @@ def test_rules_speak_of_metrics_that_the_operator_has(helm: Helm) -> None:
     spoken_of = {name for alert in alerts for name in re.findall(r"anomaly_\w+", alert["expr"])}
     metrics = {one for one in vars(telemetry).values() if isinstance(one, prometheus_client.metrics.MetricWrapperBase)}
     assert spoken_of <= {family.name for metric in metrics for family in metric.describe()}
-    told = {"AnomalyDetectorNotScoring", "AnomalyDetectorNotReady", "AnomalyDetectorNotAlerting", "AnomalyOperatorAway"}
+    detectors = {"AnomalyDetectorNotScoring", "AnomalyDetectorNotReady", "AnomalyDetectorNotAlerting"}
+    told = {*detectors, "AnomalyDetectorStreamSilent", "AnomalyOperatorAway"}
     assert {alert["alert"] for alert in alerts} == told
 
 

@@ -8,7 +8,7 @@ from anomaly_api.evidence import (
     SourceState,
 )
 from tests.plan.situations import scoring_world
-from tests.plan.world import seen_time
+from tests.plan.world import World, seen_time
 
 
 @pytest.mark.parametrize(
@@ -30,20 +30,69 @@ def test_a_source_that_cannot_be_read_is_named_in_all_that_follows_from_it(state
     assert world.condition("Stalled")[0] == str(stalled)
 
 
-def test_silence_is_told_within_a_minute_and_is_not_stalled() -> None:
+def quiet(world: World, seconds: float, readings: int = 100) -> None:
+    """No reading for so long; before that one every few seconds."""
+    moments = {"last_scored": world.now - seconds, "last_reading": world.now - seconds}
+    world.report("pumps-detector-0", readings=readings, windows=readings, recent_readings=0, **moments)
+    world.settle()
+
+
+def test_a_quiet_topic_is_seen_within_a_minute_and_leaves_the_detector_ready() -> None:
     world = scoring_world()
     world.now += 70
-    world.report("pumps-detector-0", last_scored=world.now - 46, last_reading=world.now - 46, recent_readings=1)
+    world.events.clear()
+    quiet(world, 46)
+    assert world.condition("ReadingsArriving") == ("True", "Quiet")
+    assert world.condition("Scoring") == ("True", "Idle")
+    assert world.condition("Ready") == ("True", "Ready")
+    assert [event.reason for event in world.events if "ReadingsArriving" in event.message] == []
+
+
+def test_a_silence_that_is_worth_a_word_is_a_condition_of_its_own_and_one_warning() -> None:
+    world = scoring_world()
+    world.now += 3600
+    quiet(world, 601, readings=3000)
+    assert world.condition("ReadingsArriving") == ("False", "Silent")
+    assert "source.silentAfter" in world.message("ReadingsArriving")
+    assert world.condition("Ready") == ("True", "Ready")
+    assert [event.warning for event in world.events if event.reason == "Silent"] == [True]
+    assert (world.plan.arriving, world.plan.scoring, world.plan.ready) == (False, True, True)
+    world.report("pumps-detector-0", readings=3001)
     world.settle()
-    assert world.condition("Scoring") == ("False", "NoReadings")
-    assert world.condition("Ready") == ("False", "NoReadings")
-    assert world.condition("Stalled")[0] == "False"
-    assert world.condition("Reconciling")[0] == "False"
+    assert world.condition("ReadingsArriving") == ("True", "Arriving")
+    assert [event.warning for event in world.events if event.reason == "Arriving"][-1:] == [False]
+
+
+@pytest.mark.parametrize(("asked", "silent"), [("12h", "Quiet"), ("1m", "Silent"), (None, "Silent")])
+def test_how_long_a_silence_is_worth_a_word_is_the_users_to_say(asked: str | None, silent: str) -> None:
+    world = scoring_world()
+    world.edit({"source": {"silentAfter": asked}})
+    world.now += 7200
+    quiet(world, 3600, readings=3000)
+    assert world.condition("ReadingsArriving")[1] == silent
+
+
+def test_a_topic_on_which_nothing_has_ever_come_is_told_as_silent() -> None:
+    world = scoring_world()
+    world.now += 700
+    world.report("pumps-detector-0", readings=0, windows=0, last_scored=None, last_reading=None, recent_readings=0)
+    world.settle()
+    assert world.condition("ReadingsArriving") == ("False", "Silent")
+    assert world.condition("Ready") == ("True", "Ready")
+
+
+def test_a_detector_that_warms_up_pages_nobody() -> None:
+    world = scoring_world()
+    world.now += 120
+    world.report("pumps-detector-0", windows=0, last_scored=None, warming=3)
+    world.settle()
+    assert world.condition("Scoring") == ("False", "WarmingUp")
+    assert world.plan.scoring
 
 
 @pytest.mark.parametrize(
     ("readings", "since", "told"),
-    [(288, 600, "Scoring"), (288, 1000, "NoReadings"), (86_400, 46, "NoReadings"), (9, 46, "NoReadings")],
+    [(288, 600, "Arriving"), (288, 1000, "Quiet"), (288, 9100, "Silent"), (86_400, 46, "Quiet"), (9, 46, "Quiet")],
 )
 def test_silence_is_measured_by_the_streams_own_pace(readings: int, since: float, told: str) -> None:
     world = scoring_world()
@@ -51,7 +100,7 @@ def test_silence_is_measured_by_the_streams_own_pace(readings: int, since: float
     moments = {"last_scored": world.now - since, "last_reading": world.now - since}
     world.report("pumps-detector-0", readings=readings, windows=readings, recent_readings=0, **moments)
     world.settle()
-    assert world.condition("Scoring")[1] == told
+    assert world.condition("ReadingsArriving")[1] == told
 
 
 def test_a_container_that_has_just_been_restarted_is_not_called_silent() -> None:

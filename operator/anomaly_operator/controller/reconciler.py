@@ -179,6 +179,7 @@ def _measure(key: Key, snapshot: Snapshot, planned: Plan) -> None:
     telemetry.READY.labels(*key).set(planned.ready)
     telemetry.SCORING.labels(*key).set(planned.scoring)
     telemetry.ALERTING.labels(*key).set(planned.alerting)
+    telemetry.ARRIVING.labels(*key).set(planned.arriving)
 
 
 def _invalid(error: InvalidSpecError, now: float) -> dict[str, object]:

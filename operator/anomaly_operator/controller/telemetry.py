@@ -17,10 +17,15 @@ QUEUED: Final = Gauge("anomaly_operator_queue_detectors", "Detectors waiting to 
 LEADING: Final = Gauge("anomaly_operator_leader", "1 while this process acts, 0 while it waits")
 WATCH_AGE: Final = Gauge("anomaly_operator_watch_age_seconds", "Age of the watch that was renewed longest ago, in seconds")
 READY: Final = Gauge("anomaly_operator_detector_ready", "1 when the detector scores as its spec says", ["namespace", "detector"])
-SCORING: Final = Gauge("anomaly_operator_detector_scoring", "1 when windows are being scored", ["namespace", "detector"])
+SCORING: Final = Gauge("anomaly_operator_detector_scoring", "1 when what arrives is scored", ["namespace", "detector"])
 ALERTING: Final = Gauge(
     "anomaly_operator_detector_alerting",
     "1 when nothing is held back or left out that is to be written for people",
+    ["namespace", "detector"],
+)
+ARRIVING: Final = Gauge(
+    "anomaly_operator_detector_readings_arriving",
+    "0 when the stream has been silent for longer than source.silentAfter",
     ["namespace", "detector"],
 )
 TRANSITIONS: Final = Counter("anomaly_operator_transitions_total", "Events, by reason", ["reason"])
@@ -28,7 +33,7 @@ TRANSITIONS: Final = Counter("anomaly_operator_transitions_total", "Events, by r
 
 def forget(namespace: str, detector: str) -> None:
     """Of a detector that is gone or paused."""
-    for gauge in (READY, SCORING, ALERTING):
+    for gauge in (READY, SCORING, ALERTING, ARRIVING):
         try:
             gauge.remove(namespace, detector)
         except KeyError:

@@ -69,6 +69,9 @@ class Plan:
     alerting: bool = False
     """Whether nothing is known to be held back or left out."""
 
+    arriving: bool = True
+    """Whether the stream is not silent for longer than is worth a word."""
+
     @property
     def empty(self) -> bool:
         """Whether nothing is to be written."""

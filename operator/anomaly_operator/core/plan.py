@@ -17,6 +17,7 @@ from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import conditions, report
 from anomaly_operator.core.status.condition_inputs import condition_inputs
 from anomaly_operator.core.status.events import events
+from anomaly_operator.core.status.health import WARMING_UP
 
 
 def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
@@ -40,7 +41,8 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         events=events(snapshot, desired, transitions),
         requeue_after=requeue_after(drafts, desired),
         ready=drafts[conditions.READY].status == "True",
-        scoring=drafts[conditions.SCORING].status == "True",
+        scoring=drafts[conditions.SCORING].status == "True" or drafts[conditions.SCORING].reason == WARMING_UP,
+        arriving=drafts[conditions.ARRIVING].status != "False",
         alerting=drafts[conditions.ALERTING].status != "False",
     )
 

@@ -6,6 +6,7 @@ from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import health
 from anomaly_operator.core.status.conditions import ConditionInputs
 from anomaly_operator.core.status.health import ConditionDraft, Progress
+from anomaly_operator.core.status.silence import readings_arriving
 
 
 def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> ConditionInputs:
@@ -17,6 +18,7 @@ def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> C
         model=_model(snapshot, desired, scorer),
         scoring=health.scoring(snapshot, now),
         alerting=health.alerting(snapshot),
+        arriving=readings_arriving(snapshot, now),
         scorer=scorer,
         blocked=desired.blocked,
         spec_error=_spec_error(snapshot),

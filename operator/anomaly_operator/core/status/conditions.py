@@ -14,8 +14,9 @@ from anomaly_operator.core.timestamps import rfc3339
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 SOURCE, MODEL, SCORING, ALERTING = "SourceReachable", "ModelAvailable", "Scoring", "Alerting"
+ARRIVING: Final = "ReadingsArriving"
 _WORRYING: Final = (Progress.STALLED, Progress.RESTING)
-ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING)
+ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING, ARRIVING)
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class ConditionInputs:
     scoring: ConditionDraft
     alerting: ConditionDraft
     """Nothing else hangs on it: what is held back is held back because someone asked for it."""
+    arriving: ConditionDraft
+    """Nothing else hangs on it: a topic may be quiet."""
     scorer: str
     """What scores, for people."""
     blocked: ConditionDraft | None = None
@@ -52,10 +55,13 @@ class Transition:
 
 def evaluate(inputs: ConditionInputs) -> dict[str, ConditionDraft]:
     """A draft of each condition."""
-    if inputs.blocked is not None:
-        parts = {SOURCE: inputs.blocked, MODEL: inputs.model, SCORING: inputs.blocked, ALERTING: inputs.blocked}
-    else:
-        parts = {SOURCE: inputs.source, MODEL: inputs.model, SCORING: inputs.scoring, ALERTING: inputs.alerting}
+    parts = {
+        SOURCE: inputs.blocked or inputs.source,
+        MODEL: inputs.model,
+        SCORING: inputs.blocked or inputs.scoring,
+        ALERTING: inputs.blocked or inputs.alerting,
+        ARRIVING: inputs.blocked or inputs.arriving,
+    }
     obstacle = next(_obstacles(inputs), None)
     if obstacle is None:
         message = f"the stream is scored by {inputs.scorer}"

@@ -17,6 +17,7 @@ from anomaly_operator.core.status.pods import Pod, PodFailure, age
 
 SILENCE: Final = 45.0
 """Seconds without a scored window after which a detector is said not to score: with the time that asking takes, a minute."""
+WARMING_UP: Final = "WarmingUp"
 _ENOUGH_FOR_A_PACE: Final = 10
 _GRACE: Final = 60.0
 """Seconds that a pod is given to start, connect and score."""
@@ -92,13 +93,11 @@ def scoring(snapshot: Snapshot, now: float) -> ConditionDraft:
         return ConditionDraft("True", "Scoring", "windows are being scored")
     arriving = any(_recent(snapshot, each, each.last_reading, each.readings, now) for each in evidence)
     if arriving and any(each.warming for each in evidence):
-        return ConditionDraft("False", "WarmingUp", "readings arrive, but no entity has enough of them yet to be scored")
+        return ConditionDraft("False", WARMING_UP, "readings arrive, but no entity has enough of them yet to be scored")
     if max((age(pod, now) for pod in scoring_pods(snapshot)), default=0.0) < _GRACE:
         return ConditionDraft("Unknown", "Starting", "the scoring pods have just started")
     if not arriving:
-        topic = snapshot.detector.spec.source.kafka.topic
-        message = f"no readings arrive on topic {topic}: is anything being produced to it?"
-        return ConditionDraft("False", "NoReadings", message, Progress.RESTING)
+        return ConditionDraft("True", "Idle", "no readings arrive at the moment; the next ones are scored")
     message = "readings arrive, but none is being scored: see the logs of the scoring pods"
     return ConditionDraft("False", "NotScoring", message, Progress.STALLED)
 

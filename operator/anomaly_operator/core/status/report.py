@@ -18,15 +18,20 @@ from anomaly_api.status import (
 from anomaly_operator.core.resources.manifests import pod_labels
 from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.status.health import scoring_pods
-from anomaly_operator.core.timestamps import rfc3339
+from anomaly_operator.core.timestamps import rfc3339, unix
 
-STATS_EVERY: Final = 30.0
-"""Seconds between two writes that only change figures."""
+STATS_EVERY: Final = 300.0
+STATS_EVERY_AT_FIRST: Final = 30.0
+"""Seconds between two writes that only change figures: with a thousand detectors at rest they are all the writes there are, and
+metrics have the figures too. Somebody may be looking at one that is not ready, for the first minutes."""
+_AT_FIRST: Final = 600.0
 
 
 def stats_due(snapshot: Snapshot, now: float) -> bool:
     """Whether figures may be written again."""
-    return now - snapshot.stats_written >= STATS_EVERY
+    ready = next((each for each in snapshot.detector.status.conditions or [] if each.type == "Ready"), None)
+    looked_at = ready is not None and ready.status != "True" and now - unix(ready.last_transition_time) < _AT_FIRST
+    return now - snapshot.stats_written >= (STATS_EVERY_AT_FIRST if looked_at else STATS_EVERY)
 
 
 def report(
