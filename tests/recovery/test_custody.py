@@ -292,6 +292,28 @@ def test_a_pod_that_is_killed_again_and_again_has_no_more_to_replay_each_time() 
     assert third.position[0] == 20
 
 
+def test_what_is_remembered_is_written_a_partition_at_a_time_and_no_faster_than_the_policy_says() -> None:
+    policy = CheckpointPolicy(readings=10**9, seconds=60.0, bytes_per_second=1.0, longest=10**9)
+    tasks = PartitionTasks(DetectionPipeline(SOURCE, REVISIONS[0], ALLOWANCES[1]), TOPICS, policy)
+    for partition in PARTITIONS:
+        tasks.recover(partition, Changelog().recover(0, 0, 100, latest=False), 0.0)
+    tasks.process(batch([(partition, offset) for partition in PARTITIONS for offset in range(20)]), 0.0)
+
+    def written(now: float) -> list[int]:
+        """Partitions of which a checkpoint was completed."""
+        commits = [tasks.drain(now) for _ in range(3)]
+        keyed = [(partition, record.key) for each in commits for partition, commit in each.items() for record in commit.records]
+        return [partition for partition, key in keyed if key == header_key()]
+
+    assert written(59.0) == []
+    [first] = written(60.0)
+    pause = tasks.pipeline.preprocessor.entities.weight(first) / policy.bytes_per_second
+    assert pause > 100
+    assert written(60.0 + pause - 1) == []
+    [second] = written(60.0 + pause)
+    assert second != first
+
+
 def test_the_streams_of_these_tests_know_everything_that_alerts_may_say() -> None:
     said: set[str] = set()
     for loaded in REVISIONS:

@@ -79,7 +79,7 @@ def test_a_group_that_has_lost_its_position_goes_on_at_the_last_checkpoint(
 
 def test_a_position_that_was_moved_back_decides_nothing_twice_and_says_what_to_do() -> None:
     known, regime = begun(OLD), DetectionPipeline(SOURCE, REVISIONS[0]).regime
-    for place, piece in enumerate(pack(DetectionPipeline(SOURCE, REVISIONS[0]).memory.snapshot(0))):
+    for place, piece in enumerate(pack(DetectionPipeline(SOURCE, REVISIONS[0]).preprocessor.snapshot(0))):
         known.add(changelog.piece_key("a", place), piece)
     header = CheckpointHeader(offset=250, slot="a", pieces=1, number=1, regime=regime)
     known.add(changelog.header_key(), header.model_dump_json().encode())

@@ -163,6 +163,20 @@ def test_a_state_topic_that_forgets_is_told_while_all_is_scored(topics: Topics, 
         assert "set it to compact" in found.source.message
 
 
+def test_a_state_topic_that_takes_small_messages_only_is_told_before_anything_is_lost(topics: Topics, tmp_path: Path) -> None:
+    order = runtime(topics)
+    topics.create(order.state_topic, cleanup_policy="compact", max_message_bytes="100000")
+    with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:
+        found = running.until(lambda found: found.source.state is SourceState.STATE_TOPIC_UNUSABLE)
+        assert f"{order.state_topic} takes no more than 100,000 bytes at once (max.message.bytes)" in found.source.message
+        right = ConfigEntry("max.message.bytes", "1048588", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, order.state_topic, incremental_configs=[right])
+        admin = AdminClient({"bootstrap.servers": topics.bootstrap})
+        admin.incremental_alter_configs([resource])[resource].result(30)
+        topics.readings(range(1000, 1020), calm)
+        running.until(lambda found: found.readings == 20 and found.source.state is SourceState.READING)
+
+
 def test_a_state_topic_that_is_deleted_while_it_runs_is_made_again(topics: Topics, tmp_path: Path) -> None:
     order = runtime(topics)
     with pod(tmp_path / "pod", order, Assignment(stable=revision())) as running:

@@ -10,9 +10,10 @@ It knows no broker: `drain` says what one commit must hold, and what a pod needs
 """
 
 import logging
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
-from typing import Final
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
@@ -52,6 +53,11 @@ class CheckpointPolicy(Struct, frozen=True):
     """After so many readings: replaying them takes about half a second."""
     seconds: float = 60.0
     """Or after so long, if there was a reading."""
+    bytes_per_second: float = 250_000.0
+    """But then no more than so much on average: hundreds of megabytes may be remembered, of which a minute changes little, and
+    reading a few readings again is cheaper than writing all. 256 MB take 17 minutes."""
+    longest: float = 3_600.0
+    """After so long at any rate: the source does not keep readings for ever."""
     pieces: int = 2
     """Pieces in one commit, so that no commit is large."""
     leaving: int = 10_000
@@ -110,6 +116,8 @@ class PartitionTasks:
         self._topics = topics
         self._checkpoints = checkpoints or CheckpointPolicy()
         self._executor = executor
+        self._rest_until = -math.inf
+        """When the next checkpoint may begin that is due for its age only."""
         self._begun: tuple[Read, float] | None = None
         """The batch that is under way, and when it was taken in."""
         self._decided: list[Decided] = []
@@ -391,10 +399,11 @@ class PartitionTasks:
     def _begin_checkpoints(self, now: float, leaving: set[int]) -> None:
         """One at a time: a checkpoint takes a copy of what is remembered of its partition. Then those of the last commit."""
         checkpoints = self._checkpoints
+        seconds = checkpoints.seconds if now >= self._rest_until else checkpoints.longest
         due = [
             partition
             for partition, task in self._tasks.items()
-            if task.since >= checkpoints.readings or (task.since and now - task.written >= checkpoints.seconds)
+            if task.since >= checkpoints.readings or (task.since and now - task.written >= seconds)
         ]
         if due and all(task.pieces is None for task in self._tasks.values()):
             self._begin_checkpoint(max(due, key=lambda partition: self._tasks[partition].since), now)
@@ -419,16 +428,25 @@ class PartitionTasks:
 
     def _begin_checkpoint(self, partition: int, now: float) -> None:
         task = self._tasks[partition]
-        packed = pack(self.pipeline.preprocessor.snapshot(partition))
         slot = task.slot = changelog.other(task.slot)
-        header = CheckpointHeader(offset=task.next, slot=slot, pieces=len(packed), number=task.number, regime=task.regime)
-        task.pieces = chain(
-            (self._state(partition, changelog.piece_key(slot, place), piece) for place, piece in enumerate(packed)),
-            [self._state(partition, changelog.header_key(), header.model_dump_json().encode())],
-            [self._state(partition, changelog.change_key(number), None) for number in task.changes],
-        )
+        header = CheckpointHeader(offset=task.next, slot=slot, pieces=0, number=task.number, regime=task.regime)
+        state = self.pipeline.preprocessor.snapshot(partition)
+        task.pieces = self._checkpoint_records(partition, header, state, task.changes)
+        self._rest_until = now + self.pipeline.preprocessor.entities.weight(partition) / self._checkpoints.bytes_per_second
         task.changes = []
         task.since, task.written = 0, now
+
+    def _checkpoint_records(
+        self, partition: int, header: CheckpointHeader, state: Mapping[str, Any], changes: Iterable[int]
+    ) -> Iterator[Record]:
+        """The pieces, then the header that makes them count, then the deletion of what they cover."""
+        pieces = 0
+        for pieces, piece in enumerate(pack(state), 1):
+            yield self._state(partition, changelog.piece_key(header.slot, pieces - 1), piece)
+        complete = header.model_copy(update={"pieces": pieces})
+        yield self._state(partition, changelog.header_key(), complete.model_dump_json().encode())
+        for number in changes:
+            yield self._state(partition, changelog.change_key(number), None)
 
     def _state(self, partition: int, key: bytes, value: bytes | None) -> Record:
         return Record(self._topics.state, key, value, partition=partition)

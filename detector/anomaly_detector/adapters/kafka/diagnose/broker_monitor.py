@@ -23,7 +23,7 @@ from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 from anomaly_detector.adapters.kafka.diagnose.diagnosis import Diagnosis
 from anomaly_detector.adapters.kafka.diagnose.unassigned import Group, group
 from anomaly_detector.adapters.kafka.security import access
-from anomaly_detector.adapters.kafka.state.topics import StateTopic, ensure_state_topic, policy
+from anomaly_detector.adapters.kafka.state.topics import StateSettings, StateTopic, ensure_state_topic, settings
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 3.0
@@ -52,8 +52,8 @@ class BrokerMonitor:
         self._refused_at = 0.0
         self._source = SourceTopic("", 0)
         self._state = StateTopic()
-        self._policy = ""
-        """What becomes of old records of the state topic, as of the latest look; empty: nobody told."""
+        self._state_settings = StateSettings()
+        """As of the latest look; as they should be where nobody told."""
         self._group = Group()
         self._askers: tuple[AdminQueries, AdminQueries] | None = None
         """One that looks, and one for whom a broker may create what it is asked for."""
@@ -132,11 +132,13 @@ class BrokerMonitor:
             well = found.state is SourceState.READING
             if found.readable:
                 self._well.set()
-                before = self._policy
+                before = self._state_settings
                 self._look_further(found.partitions)  # nobody waits for that
-                well = well and self._group.neglected is None and self._policy == before
+                well = well and self._group.neglected is None and self._state_settings == before
             else:
                 self._well.clear()
+                if found.state is SourceState.STATE_TOPIC_UNUSABLE:
+                    self._look_at_settings()  # they may have been put right
             self._rest(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS)
 
     def _rest(self, seconds: float) -> None:
@@ -228,7 +230,7 @@ class BrokerMonitor:
             return self._finding_of(clients.error_of(failure), topic, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic")
         self._source = replace(found, ends={**self._source.ends, **ends} if self._source.identity == found.identity else ends)
         if not found.leaderless:
-            return self._forgetful(found.partitions) or Diagnosis(SourceState.READING, partitions=found.partitions)
+            return self._ill_suited(found.partitions) or Diagnosis(SourceState.READING, partitions=found.partitions)
         return diagnosis.leaderless(topic, found.leaderless, found.partitions)
 
     def _ensure_state(self, client: AdminClient, wanted: int) -> KafkaError | None:
@@ -260,15 +262,21 @@ class BrokerMonitor:
         except KafkaException as failure:  # there is none yet, or nobody may look at it
             self._group = Group()
             log.debug("the group cannot be described: %s", clients.error_of(failure).str())
-        try:
-            self._policy = policy(looking.client, self._runtime.state_topic, _ASK_SECONDS)
-        except KafkaException as failure:
-            log.debug("the state topic's policy cannot be looked at: %s", clients.error_of(failure).str())
+        self._look_at_settings()
 
-    def _forgetful(self, partitions: int) -> Diagnosis | None:
-        if self._policy in ("", "compact"):
-            return None
-        return diagnosis.forgetful(self._runtime, self._policy, partitions)
+    def _look_at_settings(self) -> None:
+        assert self._askers is not None, "they have just looked at the topics"
+        looking, _ = self._askers
+        try:
+            self._state_settings = settings(looking.client, self._runtime.state_topic, _ASK_SECONDS)
+        except KafkaException as failure:
+            log.debug("the state topic's settings cannot be looked at: %s", clients.error_of(failure).str())
+
+    def _ill_suited(self, partitions: int) -> Diagnosis | None:
+        found = self._state_settings
+        if found.message_bytes < clients.STATE_MESSAGE_BYTES:
+            return diagnosis.narrow(self._runtime, found.message_bytes)
+        return None if found.policy == "compact" else diagnosis.forgetful(self._runtime, found.policy, partitions)
 
     def _stateless(self, error: KafkaError, wanted: int) -> Diagnosis:
         if error.code() in _UNREACHABLE:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
+from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.diagnose import refusals
 
 
@@ -69,6 +70,16 @@ def stateless(runtime: Runtime, error: KafkaError, wanted: int) -> Diagnosis:
         f"the state topic {runtime.state_topic} cannot be made or read at {runtime.kafka.bootstrap_servers}: {error.str()}; "
         f"create it with {wanted} partitions and cleanup.policy=compact, or let the detector create and alter it; it is tried "
         "again all the time"
+    )
+    return Diagnosis(SourceState.STATE_TOPIC_UNUSABLE, text)
+
+
+def narrow(runtime: Runtime, most: int) -> Diagnosis:
+    """A state topic that does not take what is remembered."""
+    text = (
+        f"the state topic {runtime.state_topic} takes no more than {most:,} bytes at once (max.message.bytes), and what is "
+        f"remembered comes in records of up to {clients.STATE_MESSAGE_BYTES:,}: raise it, for instance to 1048588; until then "
+        "nothing is scored, for nothing could be committed"
     )
     return Diagnosis(SourceState.STATE_TOPIC_UNUSABLE, text)
 

@@ -11,6 +11,7 @@ from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka.clients import error_of
 
 _POLICY: Final = "cleanup.policy"
+_MESSAGE_BYTES: Final = "max.message.bytes"
 log: Final = logging.getLogger(__name__)
 _SECONDS: Final = 10.0
 _SETTINGS: Final = {
@@ -18,7 +19,7 @@ _SETTINGS: Final = {
     "segment.bytes": "33554432",  # what is compacted is what is in closed segments: a pod that starts reads all the others
     "segment.ms": "3600000",
     "min.cleanable.dirty.ratio": "0.2",
-    "max.message.bytes": "1048588",
+    _MESSAGE_BYTES: "1048588",
 }
 
 
@@ -54,7 +55,17 @@ def ensure_state_topic(admin: AdminClient, runtime: Runtime, partitions: int, th
     return False
 
 
-def policy(admin: AdminClient, topic: str, seconds: float) -> str:
-    """Returns the `cleanup.policy` of a topic. Raises KafkaException, where we may not ask, too."""
+class StateSettings(Struct, frozen=True):
+    """Settings of the state topic as somebody made it."""
+
+    policy: str = "compact"
+    """`cleanup.policy`: what becomes of old records."""
+    message_bytes: int = 1_048_588
+    """`max.message.bytes`: the largest batch of records that it takes."""
+
+
+def settings(admin: AdminClient, topic: str, seconds: float) -> StateSettings:
+    """Returns the settings of a topic. Raises KafkaException, where we may not ask, too."""
     [future] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)], request_timeout=seconds).values()
-    return str(future.result(2 * seconds)[_POLICY].value)
+    found = future.result(2 * seconds)
+    return StateSettings(str(found[_POLICY].value), int(found[_MESSAGE_BYTES].value))
