@@ -10,7 +10,7 @@ All windows are scored by every revision; exactly one decides each. State belong
 up and restored without touching the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -83,6 +83,10 @@ class _UnderWay(Struct, frozen=True):
     outcome: Outcome
 
 
+Observer = Callable[[Preprocessed, Mapping[str, ScoredWindows], Processed], None]
+"""Sees what a portion of a batch became: its readings, its windows with their scores, what they led to."""
+
+
 class DetectionPipeline:
     """Everything between a batch of messages and its alerts."""
 
@@ -96,6 +100,8 @@ class DetectionPipeline:
         """Partitions by which limits are shared."""
         self._episodes = self._new_episodes()
         self._under_way: _UnderWay | None = None
+        self.observer: Observer | None = None
+        """A backtest wants every score; a pod tells episodes only."""
 
     @property
     def most_messages(self) -> int:
@@ -322,6 +328,8 @@ class DetectionPipeline:
         kinds = [each.kind(taken.readings.rows) for each in scored.values()]
         walked = self._episodes.observe(kinds, messages.partitions)
         self._tell(walked, taken, scored, messages, outcome)
+        if self.observer is not None:
+            self.observer(taken, scored, walked)
         return outcome
 
     def _tell(

@@ -37,7 +37,7 @@ def run(order: TrainingOrder, progress: Progress) -> str:
     source = _source(order, progress)
     gathered = Gathering(order.pipeline, order.training.maximum.windows, order.training.seed, affordable(memory_limit()))
     _gather(source, gathered, order, progress)
-    archive, manifest, spent = _learn(source, gathered, order, progress)
+    archive, manifest, spent = learn_model(source, gathered, order, progress)
     progress.update(state="Storing", progress=0, message="storing the model")
     registry = Registry(connect(), order)
     digest = artifact_digest(archive)
@@ -137,7 +137,9 @@ def shortage(gathered: Gathering, order: TrainingOrder, where: str) -> tuple[str
     return "TooLittleData", counted
 
 
-def _learn(source: MessageSource, gathered: Gathering, order: TrainingOrder, progress: Progress) -> tuple[bytes, Manifest, float]:
+def learn_model(
+    source: MessageSource, gathered: Gathering, order: TrainingOrder, progress: Progress
+) -> tuple[bytes, Manifest, float]:
     """Archive, its manifest, and the seconds that fitting took."""
     progress.update(state="Training", progress=0, message="")
     from anomaly_detector.training import learning  # brings torch, 165 MB that waiting does not need
