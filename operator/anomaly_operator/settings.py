@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from anomaly_api.meta import HTTP_PORT
 from anomaly_operator.core.resources.manifests import Installation
@@ -31,7 +31,7 @@ class Settings:
     """Where pods serve /evidence."""
     watch_seconds: int = 45
     """Watches are renewed after so many seconds; one that is not is taken for dead after twice as many."""
-    workers: int = field(default=4)
+    workers: int = 4
     """Detectors that are reconciled at the same time."""
 
     @property
@@ -56,6 +56,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         log_level=environment.get("LOG_LEVEL", "INFO").upper(),
         http_port=int(_number(environment, "ANOMALY_HTTP_PORT", HTTP_PORT)),
         evidence_port=int(_number(environment, "EVIDENCE_PORT", HTTP_PORT)),
+        workers=max(1, int(_number(environment, "WORKERS", 4))),
         watch_seconds=int(_number(environment, "WATCH_SECONDS", 45)),
     )
 

@@ -11,6 +11,7 @@ from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.slots import HASHES
 from anomaly_operator.core.resources.names import (
     ANNOTATION_MANIFEST,
+    AUTOSCALERS,
     CONFIG_MAPS,
     DEPLOYMENTS,
     DETECTORS,
@@ -290,3 +291,28 @@ def test_nothing_is_left_of_what_is_gone() -> None:
     cache.pods(("no", "body"))
     kept = {name: value for name, value in vars(cache).items() if value and name != "_tombstones"}
     assert kept == {}
+
+
+def autoscaler(version: int, deployment: str) -> dict[str, Any]:
+    metadata = {"name": "hpa", "namespace": "plant", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": deployment}}}
+
+
+def test_an_autoscaler_concerns_the_detector_whose_pods_it_scales_until_it_is_gone() -> None:
+    cache = Cache()
+    cache.put(DETECTORS, detector())
+
+    def autoscaled() -> bool:
+        snapshot = cache.snapshot(KEY)
+        assert snapshot is not None
+        return snapshot.autoscaled
+
+    cache.put(AUTOSCALERS, autoscaler(1, "pumps-detector"))
+    assert cache.concerned(AUTOSCALERS, "plant", "hpa") == {KEY}
+    assert autoscaled()
+    cache.put(AUTOSCALERS, autoscaler(2, "another"))
+    assert cache.concerned(AUTOSCALERS, "plant", "hpa") == {KEY}
+    assert not autoscaled()
+    cache.put(AUTOSCALERS, autoscaler(3, "pumps-detector"))
+    assert cache.drop(AUTOSCALERS, "plant", "hpa", version=4) == {KEY}
+    assert not autoscaled()

@@ -79,7 +79,7 @@ def test_replicas_are_put_back_unless_an_autoscaler_owns_them(served: Plant) -> 
     eventually(lambda: served.get("deployment", "pumps-detector"))
     served.kubectl("scale", "deployment", "pumps-detector", "--replicas=3")
     eventually(lambda: replicas(served) == 1, 5)
-    served.edit("deployment", "pumps-detector", {"spec": {"replicas": 2}}, "--subresource=scale", "--field-manager=keda")
+    served.edit("deployment", "pumps-detector", {"spec": {"replicas": 2}}, "--subresource=scale", "--field-manager=an-autoscaler")
     served.edit("anomalydetector", "pumps", {"spec": {"pod": {"labels": {"team": "plant"}}}})
     eventually(lambda: "team" in served.get("deployment", "pumps-detector")["spec"]["template"]["metadata"]["labels"], 5)
     assert replicas(served) == 2

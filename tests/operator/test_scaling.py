@@ -67,6 +67,9 @@ def test_a_horizontal_pod_autoscaler_of_the_deployment_has_the_say(served: Plant
     edited(served, "pumps")
     assert replicas(served) == 3
     eventually(lambda: "scaling" not in served.get("anomalydetector", "pumps")["status"])
+    served.kubectl("delete", "hpa", "pumps")
+    served.edit("anomalydetector", "pumps", {"spec": {"scaling": {"maxReplicas": 2}}})
+    eventually(lambda: replicas(served) == 2)
 
 
 def test_the_lag_that_the_example_asks_for_is_a_metric_that_pods_have() -> None:

@@ -123,6 +123,7 @@ def test_replicas_that_an_autoscaler_owns_are_left_alone() -> None:
     world = scoring_world()
     live = world.children[DEPLOYMENTS, "pumps-detector"]
     live["spec"]["replicas"], live["scaledBy"] = 5, "kube-controller-manager"
+    world.autoscaled = True
     world.step()
     assert "replicas" not in world.children[DEPLOYMENTS, "pumps-detector"]["spec"]
 

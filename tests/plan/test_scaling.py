@@ -118,12 +118,22 @@ def test_an_autoscaler_that_sets_the_replicas_has_the_say() -> None:
     owned = world(minReplicas=1, maxReplicas=8)
     live = owned.children[DEPLOYMENT]
     live["spec"]["replicas"], live["scaledBy"] = 5, "keda-operator"
+    owned.autoscaled = True
     reports(owned, 5, lag=999.0, busy=1.0)
     owned.now += UP_AFTER
     todo = owned.plan
     assert todo.status["scaling"] is None
     [applied] = [action.manifest for action in todo.actions if isinstance(action, Apply)]
     assert "replicas" not in applied["spec"]
+
+
+@pytest.mark.parametrize("manager", ["keda-operator", "kube-controller-manager"])
+def test_once_the_autoscaler_is_deleted_the_spec_has_the_say_again(manager: str) -> None:
+    """What it wrote into the managed fields stays."""
+    left = world(minReplicas=1, maxReplicas=3)
+    left.children[DEPLOYMENT]["spec"]["replicas"], left.children[DEPLOYMENT]["scaledBy"] = 5, manager
+    left.step()
+    assert replicas(left) == 1
 
 
 def test_after_an_autoscaler_the_operator_goes_on_from_its_number() -> None:

@@ -85,6 +85,7 @@ class World:
     group_members: tuple[Any, ...] = ()
     apply_error: ApplyError | None = None
     spec_error: str = ""
+    autoscaled: bool = False
     pod_refusals: dict[str, str] = field(default_factory=dict)
     stats_written: float = 0.0
     events: list[Any] = field(default_factory=list)
@@ -201,6 +202,7 @@ class World:
             group_members=self.group_members,
             apply_error=self.apply_error,
             spec_error=self.spec_error,
+            autoscaled=self.autoscaled,
             pod_refusals=self.pod_refusals,
             stats_written=self.stats_written,
             evidence=Evidence(

@@ -14,7 +14,7 @@ from typing import Final
 from anomaly_api.policy import Scaling
 from anomaly_api.status import ScalingStatus
 from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
-from anomaly_operator.core.snapshot import Snapshot
+from anomaly_operator.core.snapshot import Manifest, Snapshot
 from anomaly_operator.core.status.health import scoring_pods
 from anomaly_operator.core.timestamps import rfc3339, unix
 
@@ -23,6 +23,8 @@ SCALED_BY: Final = "scaledBy"
 UP_AFTER: Final = 60.0
 DOWN_AFTER: Final = 300.0
 """Seconds since the last change."""
+_BY_HORIZONTAL_POD_AUTOSCALER: Final = ("kube-controller-manager", "keda")
+"""Field managers that write the replicas of a HorizontalPodAutoscaler: KEDA makes one of each ScaledObject."""
 _BUSY_ENOUGH: Final = 0.6
 """Share of the time that a pod may work and still be said to keep up."""
 
@@ -52,7 +54,7 @@ def scale(snapshot: Snapshot, now: float) -> Scale:
     asked = snapshot.detector.spec.scaling
     live = snapshot.children.get((DEPLOYMENTS, detector_child(snapshot.detector.name)), {})
     running = live.get("spec", {}).get("replicas", 0)
-    if live.get(SCALED_BY) and running > 0:
+    if _autoscaler_decides(snapshot, live) and running > 0:
         return Scale(None, None)
     if asked.most == asked.min_replicas:
         return Scale(asked.min_replicas, None)
@@ -68,6 +70,14 @@ def scale(snapshot: Snapshot, now: float) -> Scale:
         return Scale(before.replicas, before)
     more = min(2 * before.replicas, asked.most, load.partitions)
     return _decided(more if reason == "Lag" else before.replicas - 1, reason, now)
+
+
+def _autoscaler_decides(snapshot: Snapshot, live: Manifest) -> bool:
+    """Whether somebody else sets the replicas. What an autoscaler has written stays after it was deleted, so it must be there."""
+    manager = str(live.get(SCALED_BY, ""))
+    if manager.startswith(_BY_HORIZONTAL_POD_AUTOSCALER):
+        return snapshot.autoscaled
+    return bool(manager)
 
 
 def _reason(asked: Scaling, before: ScalingStatus, load: Load, now: float) -> str:

@@ -106,6 +106,8 @@ class Snapshot:
     """What could not be done the last time."""
     pod_refusals: Mapping[str, str] = field(default_factory=dict)
     """Why the API server refuses the pods of a Job, by the Job's name. A Deployment says so itself."""
+    autoscaled: bool = False
+    """Whether there is a HorizontalPodAutoscaler of the scoring pods' Deployment."""
     stats_written: float = 0.0
     """When figures of the stream were written to the status last. 0: not by this process."""
     evidence: Evidence = field(default_factory=Evidence)

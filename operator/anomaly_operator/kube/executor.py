@@ -6,6 +6,7 @@
     serviceaccounts, rolebindings, jobs                                   get list watch create patch delete
     services, deployments, poddisruptionbudgets                           get list watch create patch
     replicasets                                                           get list watch
+    horizontalpodautoscalers                                              get list watch
     pods                                                                  get list watch patch
     events                                                                list create
     leases (in its own namespace)                                         get create update

@@ -13,7 +13,17 @@ from pydantic import ValidationError
 
 from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_api.schedule import flaws
-from anomaly_operator.core.resources.names import DEPLOYMENTS, DETECTORS, JOBS, MODELS, PODS, REPLICA_SETS, Kind
+from anomaly_operator.core.resources.names import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    DETECTORS,
+    JOBS,
+    MODELS,
+    PODS,
+    REPLICA_SETS,
+    Kind,
+    detector_child,
+)
 from anomaly_operator.core.resources.ownership import belongs_to, controller
 from anomaly_operator.core.snapshot import Detector, Manifest, Model, Snapshot, detector, model
 from anomaly_operator.core.status.pods import Pod, pod
@@ -67,6 +77,7 @@ class Cache:
         self._children: dict[Key, dict[tuple[Kind, str], Manifest]] = {}
         self._pods: dict[Key, dict[str, Pod]] = {}
         self._models: dict[str, dict[str, Model]] = {}
+        self._autoscalers: dict[str, dict[str, str]] = {}
         self._detectors: dict[str, dict[str, _Entry]] = {}
         self._groups: dict[str, set[Key]] = {}
         self._concerned: dict[_Place, set[Key]] = defaultdict(set)
@@ -79,7 +90,9 @@ class Cache:
             return
         self._tombstones.pop(place, None)
         self._versions[place] = int(metadata.get("resourceVersion", 0))
-        put = {DETECTORS: self._put_detector, MODELS: self._put_model}.get(kind, self._put_child)
+        put = {DETECTORS: self._put_detector, MODELS: self._put_model, AUTOSCALERS: self._put_autoscaler}.get(
+            kind, self._put_child
+        )
         self._concerned[place] |= put(place, document)
 
     def concerned(self, kind: Kind, namespace: str, name: str) -> set[Key]:
@@ -106,6 +119,9 @@ class Cache:
         if kind == MODELS:
             gone = _remove(self._models, namespace, name)
             return self._users(namespace, gone) if gone else set()
+        if kind == AUTOSCALERS:
+            target = _remove(self._autoscalers, namespace, name)
+            return self._of_deployment(namespace, target or "")
         owner = self._labelled.pop(place, None)
         if owner is None:
             return set()
@@ -159,6 +175,7 @@ class Cache:
             pods=tuple(self._own_pods(key, children)),
             models=self.models(key[0]),
             detectors_here=frozenset(self._detectors[key[0]]),
+            autoscaled=detector_child(key[1]) in self._autoscalers.get(key[0], {}).values(),
             group_members=tuple(self._other_members(key, entry.group)),
         )
 
@@ -194,6 +211,18 @@ class Cache:
             return set()
         self._models.setdefault(namespace, {})[parsed.name] = parsed
         return self._users(namespace, parsed)
+
+    def _put_autoscaler(self, place: _Place, document: Manifest) -> set[Key]:
+        _, namespace, name = place
+        target = document["spec"]["scaleTargetRef"]
+        before = self._autoscalers.get(namespace, {}).get(name, "")
+        deployment = target["name"] if target["kind"] == DEPLOYMENTS.kind else ""
+        self._autoscalers.setdefault(namespace, {})[name] = deployment
+        return self._of_deployment(namespace, before) | self._of_deployment(namespace, deployment)
+
+    def _of_deployment(self, namespace: str, deployment: str) -> set[Key]:
+        """The detector whose scoring pods a Deployment of this name makes."""
+        return {(namespace, name) for name in self._detectors.get(namespace, {}) if detector_child(name) == deployment}
 
     def _put_child(self, place: _Place, document: Manifest) -> set[Key]:
         kind, namespace, name = place

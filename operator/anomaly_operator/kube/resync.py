@@ -13,12 +13,12 @@ from typing import Final
 
 from anomaly_api.meta import LABEL_COMPONENT, LABEL_DETECTOR
 from anomaly_operator.controller import telemetry
-from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, MODELS, WATCHED, Kind
+from anomaly_operator.core.resources.names import AUTOSCALERS, CONFIG_MAPS, DETECTORS, MODELS, WATCHED, Kind
 from anomaly_operator.kube.client import Api, ApiError
 from anomaly_operator.kube.informers import Cache, Key
 
 RESYNC_SECONDS: Final = 300.0
-_UNLABELLED: Final = (DETECTORS, MODELS)
+_UNLABELLED: Final = (DETECTORS, MODELS, AUTOSCALERS)
 
 logger = logging.getLogger(__name__)
 

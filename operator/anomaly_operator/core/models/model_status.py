@@ -20,9 +20,11 @@ class PatchModel:
 
 
 def entries(snapshot: Snapshot, revision: Revision, now: float) -> list[PatchModel]:
-    """What is to be changed in the registry: `usedBy` of all models here, `Verified` of the one in use."""
+    """What is to be changed in the registry: `usedBy` of models that are or were in use here, `Verified` of the one in use."""
     patches = []
     for model in snapshot.models.values():
+        if model.name != revision.model_name and snapshot.detector.name not in (model.status.used_by or []):
+            continue  # one of a thousand others
         used_by = _used_by(snapshot, model, used=model.name == revision.model_name)
         before = model.status.document()
         after = dict(before)

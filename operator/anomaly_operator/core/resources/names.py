@@ -48,13 +48,14 @@ EVENTS: Final = Kind("", "v1", "Event", "events")
 DEPLOYMENTS: Final = Kind("apps", "v1", "Deployment", "deployments")
 REPLICA_SETS: Final = Kind("apps", "v1", "ReplicaSet", "replicasets")
 JOBS: Final = Kind("batch", "v1", "Job", "jobs")
+AUTOSCALERS: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGETS: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 ROLE_BINDINGS: Final = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 LEASES: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN: Final = (SERVICE_ACCOUNTS, ROLE_BINDINGS, CONFIG_MAPS, SERVICES, DISRUPTION_BUDGETS, DEPLOYMENTS, JOBS)
 """What a detector owns, in the order in which it is made: what pods need comes before the pods."""
-WATCHED: Final = (DETECTORS, MODELS, *CHILDREN, REPLICA_SETS, PODS)
+WATCHED: Final = (DETECTORS, MODELS, *CHILDREN, REPLICA_SETS, PODS, AUTOSCALERS)
 
 
 def kind_of(manifest: dict[str, object]) -> Kind:
