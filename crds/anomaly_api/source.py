@@ -183,8 +183,8 @@ class Time(Contract):
     """How long a reading waits, in event time, for earlier ones of its entity that come after it: it is used once its entity has
     sent one that is so much newer. 0s: at once, and what comes out of order is late. What is late is counted and left out."""
     max_ahead: Duration = "1h"
-    """With `field`: a time so far after the message's own timestamp is a wrong clock. The message becomes a dead letter; were it
-    believed, everything after it would be late."""
+    """A time so far ahead is a wrong clock: with `field` it is compared with the message's own timestamp, without with the pod's
+    clock. The message becomes a dead letter; were it believed, everything after it would be late."""
     max_waiting: Annotated[int, Field(ge=1, le=1024)] = 64
     """A reading waits for at most so many further ones of its entity, whatever `lateness` asks for: memory stays bounded."""
 

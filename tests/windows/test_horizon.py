@@ -33,12 +33,12 @@ class Asked:
         return np.where(found >= 0, found * 1000, -1)
 
 
-def refused(horizon: FutureGuard, rows: list[Row]) -> tuple[list[int], Asked]:
+def refused(horizon: FutureGuard, rows: list[Row], read: int | None = None) -> tuple[list[int], Asked]:
     asked = Asked([row[2] for row in rows])
     times = np.array([row[1] * SECOND for row in rows], np.int64)
     partitions = np.array([row[0] for row in rows], np.int64)
     batch = Batch(np.arange(len(rows)), partitions, ["a"] * len(rows), times, np.zeros((len(rows), 1), np.float32))
-    believed, rejects = horizon.within(batch, asked)
+    believed, rejects = horizon.within(batch, asked, -1 if read is None else read * 1000)
     assert {reject.reason for reject in rejects} <= {DeadLetterReason.FUTURE_TIME}
     assert sorted([*believed.rows.tolist(), *(reject.row for reject in rejects)]) == list(range(len(rows)))
     assert times[believed.rows].tolist() == believed.times.tolist()
@@ -82,6 +82,21 @@ def test_where_no_message_has_a_timestamp_few_are_asked_one_by_one() -> None:
 
 def test_one_partitions_clock_says_nothing_about_another() -> None:
     assert refused(horizon(), [(3, 10**9, 10**9), (0, 10**9, 1000)])[0] == [1]
+
+
+def test_a_timestamp_that_is_the_event_time_is_refused_by_the_readers_clock() -> None:
+    rows = [(0, at, at) for at in (1000, 10**9, 1001, 1000 + HOUR, 1002 + HOUR)]
+    assert refused(FutureGuard(Time()), rows, read=1001)[0] == [1, 4]
+    assert refused(FutureGuard(Time(max_ahead="1m")), rows, read=1001)[0] == [1, 3, 4]
+
+
+def test_a_timestamp_from_the_future_vouches_for_nothing() -> None:
+    rows = [(0, 10**9, 10**9), (0, 1000, 1000), (0, 9 * HOUR, -1)]
+    assert refused(horizon(), rows, read=1001)[0] == [0, 2]
+
+
+def test_what_is_read_long_after_it_was_written_is_compared_with_its_own_timestamp() -> None:
+    assert refused(horizon(), [(0, 1000 + 2 * HOUR, 1000)], read=10**6)[0] == [0]
 
 
 rows_of = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 40), st.just(-1) | st.integers(-1, 40)), max_size=90)

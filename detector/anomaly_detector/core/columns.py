@@ -87,6 +87,8 @@ class Messages(Struct, frozen=True):
     """-1 where a message has none."""
     partitions: Int64
     headers: Headers = no_headers
+    read_ms: int = -1
+    """The reader's clock when it got them, Unix milliseconds; -1 where nobody looked at one."""
 
     def __len__(self) -> int:
         return len(self.values)

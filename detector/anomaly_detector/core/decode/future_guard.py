@@ -10,13 +10,16 @@ each one that was asked for vouches for all times up to `maxAhead` after it, in 
 So about one message an hour is asked, and each one that seems to come from the future. A partition's horizon only rises; it is
 part of what is remembered of the partition, because what is refused depends on it.
 
-A message without a timestamp (files without one, brokers before 0.10) vouches for nothing and refuses nothing: how far its time
-is ahead cannot be known, and after a pause of the whole stream a jump is right. A timestamp is believed: where producers set it
-from the same wrong clock, brokers refuse it (message.timestamp.after.max.ms, an hour by default since Kafka 4) or should be told
-to set it themselves (message.timestamp.type=LogAppendTime).
+Producers may set timestamps from the same wrong clock. So no timestamp is taken for later than the reader's clock, and where the
+message's own timestamp is the event time (no `time.field`) that clock alone is asked.
+A replay has a later clock than the one that decided. It makes a difference only to messages that were refused and whose time has
+come meanwhile: the replay believes them.
+
+Where the reader's clock is not known (a function of the messages alone is wanted), a message without a timestamp (files without
+one, brokers before 0.10) vouches for nothing and refuses nothing, and others are believed.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -48,17 +51,30 @@ class FutureGuard:
         self._message = (
             f"{time.field}: the time is more than {time.max_ahead} (time.maxAhead) after the message's own timestamp: "
             "set the clock of what sends it right, or time.format"
+            if time.field is not None
+            else f"the message's timestamp is more than {time.max_ahead} (time.maxAhead) after the pod's clock: set the "
+            "clock of what sends it right, let brokers set timestamps (message.timestamp.type=LogAppendTime), or set time.field"
         )
 
-    def within(self, batch: Batch, timestamps_ms: Numbers) -> tuple[Batch, list[Reject]]:
-        """The readings that are believed, and the others; `timestamps_ms` are those of the messages, -1 where there is none."""
-        if self._field is None or not len(batch):
+    def within(self, batch: Batch, timestamps_ms: Numbers, read_ms: int = -1) -> tuple[Batch, list[Reject]]:
+        """The readings that are believed, and the others.
+
+        `timestamps_ms` are those of the messages, `read_ms` is the reader's clock; -1 where there is none.
+        """
+        if not len(batch):
             return batch, []
+        if self._field is None:
+            refused = [] if read_ms < 0 else np.flatnonzero(batch.times > read_ms * 1000 + self._ahead).tolist()
+            return self._without(batch, refused)
         beyond = batch.times > self._upto.take(batch.partitions, mode="clip")
         if not beyond.any():
             return batch, []
         self._know(int(batch.partitions.max()))
-        refused = self._refused(np.flatnonzero(beyond), batch, timestamps_ms, _FEW)
+        stamps = timestamps_ms if read_ms < 0 else _NoLater(timestamps_ms, read_ms)
+        return self._without(batch, self._refused(np.flatnonzero(beyond), batch, stamps, _FEW))
+
+    def _without(self, batch: Batch, refused: list[int]) -> tuple[Batch, list[Reject]]:
+        """The batch without the readings at these places, and why they are refused."""
         if not refused:
             return batch, []
         rejects = [Reject(row, DeadLetterReason.FUTURE_TIME, self._message) for row in batch.rows[refused].tolist()]
@@ -104,3 +120,14 @@ class FutureGuard:
         more = partition + 2 - len(self._upto)
         if more > 0:
             self._upto = np.append(self._upto, np.full(more, NEVER))
+
+
+class _NoLater:
+    """Timestamps, none of them later than a clock; that clock, where a message has none."""
+
+    def __init__(self, timestamps_ms: Numbers, read_ms: int) -> None:
+        self._timestamps_ms, self._read_ms = timestamps_ms, read_ms
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        found = np.asarray(self._timestamps_ms[rows])
+        return np.where((found < 0) | (found > self._read_ms), self._read_ms, found)

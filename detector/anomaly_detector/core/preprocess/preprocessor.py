@@ -150,7 +150,7 @@ class Preprocessor:
 
     def believe(self, decoded: Decoded, messages: Messages) -> Decoded:
         """What `parse` made of the messages, without readings from the future."""
-        batch, early = self._future_guard.within(decoded.batch, messages.timestamps_ms)
+        batch, early = self._future_guard.within(decoded.batch, messages.timestamps_ms, messages.read_ms)
         if not early:
             return decoded
         return Decoded(batch, sorted(decoded.rejects + early, key=lambda reject: reject.row))

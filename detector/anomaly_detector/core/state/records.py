@@ -55,6 +55,7 @@ class Read(Struct, frozen=True):
             self.messages.timestamps_ms[rows],
             self.messages.partitions[rows],
             lambda row: self.messages.headers(places[row]),
+            self.messages.read_ms,
         )
         return Read(messages, self.offsets[rows])
 

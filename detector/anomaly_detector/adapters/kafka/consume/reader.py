@@ -1,6 +1,7 @@
 """Reads the source topic in batches of columns, each partition from where somebody says that it begins."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
@@ -178,7 +179,7 @@ class Reader:
         offsets, times = _Column(good, Message.offset, _offsets), _Column(good, _time, _times)
         keep = self._wanted(good, partitions, offsets)
         values, keys = list(map(Message.value, good)), list(map(Message.key, good))
-        messages = Messages(values, keys, times, partitions, _headers_of(good))
+        messages = Messages(values, keys, times, partitions, _headers_of(good), int(time.time() * 1000))
         read = Read(messages, offsets).select(keep)
         return read if len(read) else None
 
