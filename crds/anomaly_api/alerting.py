@@ -58,8 +58,11 @@ Severities = Annotated[
 ]
 
 
+_WARNING: Final = 1.0
+
+
 def _severities() -> list[Severity]:
-    return [Severity(name="warning", above=1.0), Severity(name="critical", above=3.0)]
+    return [Severity(name="warning", above=_WARNING), Severity(name="critical", above=3.0)]
 
 
 def _cron_field(number: str, names: str = "") -> str:
@@ -166,7 +169,7 @@ class AlertPolicy(Contract):
     """When an open one is reported again."""
     severities: Severities = Field(default_factory=_severities)
     """The severity of an episode is the highest one that it has reached: the one with the highest `above`, then the longest
-    `for`. It never falls while the episode is open."""
+    `for`. It never falls while the episode is open. Unset: warning above 1.0 and critical above 3.0."""
     cooldown: DurationOrZero = "10m"
     """For so long in event time after an announced episode has closed, another one of the same entity and window is recorded,
     marked as suppressed, and not announced, unless it is more severe. If it is still open then, it is announced. 0s: none."""
@@ -178,7 +181,8 @@ class AlertPolicy(Contract):
 
 @rule("self.close.below <= self.open.above", "close.below must not be above open.above: an episode would close as it opens")
 @rule(
-    "self.severities.exists(severity, severity.above <= self.open.above && !has(severity.__for__))",
+    "has(self.severities) ? self.severities.exists(severity, severity.above <= self.open.above && !has(severity.__for__)) "
+    f": self.open.above >= {_WARNING}",
     "one severity must begin at or below open.above, without for: an episode could open without any",
 )
 class Alerts(AlertPolicy):

@@ -40,8 +40,8 @@ class Runtime(Contract):
 
     @property
     def digest(self) -> str:
-        """sha256 of the content, in hexadecimal."""
-        return digest(self.document())
+        """sha256 of the content without defaults, in hexadecimal."""
+        return digest(self.essentials())
 
 
 def state_topic(source: str, group: str) -> str:
@@ -72,8 +72,8 @@ class Revision(Contract):
 
     @property
     def digest(self) -> str:
-        """sha256 of the content, in hexadecimal; its first 8 characters name the revision."""
-        return digest(self.document())
+        """sha256 of the content without defaults, in hexadecimal; its first 8 characters name the revision."""
+        return digest(self.essentials())
 
     @property
     def name(self) -> str:
@@ -102,8 +102,8 @@ class Assignment(Contract):
 
     @property
     def digest(self) -> str:
-        """sha256 of the content, in hexadecimal."""
-        return digest(self.document())
+        """sha256 of the content without defaults, in hexadecimal."""
+        return digest(self.essentials())
 
 
 class TrainingOrder(Contract):
@@ -123,16 +123,16 @@ class TrainingOrder(Contract):
     @property
     def key(self) -> str:
         """Digest of what decides the outcome; 12 characters. Pods' resources and the like do not count."""
-        asked = self.training.document()
+        asked = self.training.essentials()
         for operational in ("image", "resources", "backoffLimit"):
             asked.pop(operational, None)
         deciding: dict[str, Any] = {
             "topic": self.kafka.topic,
             "bootstrap": self.kafka.bootstrap_servers,
             "pipeline": self.pipeline.learned,
-            "autoencoder": self.autoencoder.document(),
+            "autoencoder": self.autoencoder.essentials(),
             "training": asked,
-            "store": self.model_store.document(),
+            "store": self.model_store.essentials(),
             "request": self.request,
         }
         return digest(deciding)[:12]

@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 from anomaly_api.detector import AnomalyDetector
 from anomaly_api.meta import GROUP, VERSION
 from anomaly_api.model import AnomalyModel
+from anomaly_api.schema import AT_MOST_ONE, EXACTLY_ONE
 
 _KEPT: Final = (
     "type",
@@ -159,9 +160,33 @@ def _resolve(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
         out["additionalProperties"] = _resolve(node["additionalProperties"], definitions)
     if "items" in node:
         out["items"] = _resolve(node["items"], definitions)
-    if node.get("default") is not None:
-        out["default"] = node["default"]
+    if node.get("default") is not None and not absence_is_default(out):
+        out["default"] = _stored(node["default"], out)
     return out
+
+
+def is_union(schema: dict[str, Any]) -> bool:
+    """Whether it is a choice of members, of which one is set."""
+    messages = (rule["message"] for rule in schema.get("x-kubernetes-validations", []))
+    return any(message.startswith((EXACTLY_ONE, AT_MOST_ONE)) for message in messages)
+
+
+def absence_is_default(schema: dict[str, Any]) -> bool:
+    """Whether the API server fills nothing in: unions, and lists that several may own.
+
+    A default that is stored has no owner. A union could not be changed to another member by apply, and the default items of a
+    list that is a map by name would stay beside those that somebody applies. The models fill these defaults in when they read.
+    """
+    return is_union(schema) or schema.get("x-kubernetes-list-type") == "map"
+
+
+def _stored(default: Any, schema: dict[str, Any]) -> Any:
+    """The part of a default that the API server fills in."""
+    if not isinstance(default, dict):
+        return default
+    properties = schema.get("properties", {})
+    kept = {name: value for name, value in default.items() if not absence_is_default(properties.get(name, {}))}
+    return {name: _stored(value, properties.get(name, {})) for name, value in kept.items()}
 
 
 def _merge_reference(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

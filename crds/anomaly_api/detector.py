@@ -24,7 +24,7 @@ _DEAD_LETTERS: Final = (
 
 
 def _by_key() -> WatchedEntity:
-    return WatchedEntity(key=Empty())
+    return WatchedEntity()
 
 
 def _one_window() -> list[Window]:
@@ -64,17 +64,18 @@ def _config_maps() -> ModelStore:
     "the source topic's name is too long to add .alerts or .dead-letters: set alerts.topic and alerts.deadLetterTopic",
 )
 @rule(
-    f"self.windows.all(window, window.size * self.features.size() <= {MAX_WINDOW_VALUES})",
+    f"!has(self.windows) || self.windows.all(window, window.size * self.features.size() <= {MAX_WINDOW_VALUES})",
     f"a window's size times the number of features must not be greater than {MAX_WINDOW_VALUES}: "
     "choose a smaller window or fewer features",
 )
 @rule(
-    "!has(self.threshold.value) || self.windows.size() == 1",
+    "!has(self.threshold) || !has(self.threshold.value) || !has(self.windows) || self.windows.size() == 1",
     "threshold.value is one number and cannot serve several windows: use budget, quantile or standardDeviations",
 )
 @rule(
-    "!has(self.training.data.files) || !self.training.data.files.exists(file, file.startsWith('file://')) "
-    "|| (has(self.modelStore.uri) && has(self.modelStore.uri.claimName))",
+    "!has(self.training.data) || !has(self.training.data.files) "
+    "|| !self.training.data.files.exists(file, file.startsWith('file://')) "
+    "|| (has(self.modelStore) && has(self.modelStore.uri) && has(self.modelStore.uri.claimName))",
     "training.data.files with file:// needs modelStore.uri.claimName: the volume that holds the files",
 )
 @rule(
@@ -91,19 +92,21 @@ class DetectorSpec(Contract):
     source: Source
     """Where the readings come from."""
     entity: WatchedEntity = Field(default_factory=_by_key)
-    """What the readings are of: the message key, unless said otherwise."""
+    """What the readings are of: a pump, a server, an account. Each has windows and alerts of its own. Unset: the message key."""
     time: Time = Field(default_factory=Time)
     """When a reading was taken: the message's timestamp, unless said otherwise."""
     features: Features
     """The numbers that are watched together."""
     windows: Windows = Field(default_factory=_one_window)
-    """How many readings are looked at together. Each window is scored by a model of its own."""
+    """How many readings are looked at together. Each window is scored by a model of its own. Unset: one window, named short, of
+    12 readings."""
     model: ModelKind = Field(default_factory=_autoencoder)
-    """What decides."""
+    """The scorer that decides whether a window is unusual. Unset: an autoencoder that is trained on the source topic."""
     training: Training = Field(default_factory=Training)
     """How the model is made."""
     threshold: Threshold = Field(default_factory=_budget)
-    """The score at which a window is unusual."""
+    """The score at which a window is unusual. Unset: a budget of one false episode an entity and week. It can be changed at any
+    time without a new training."""
     fallback: Fallback = Field(default_factory=Fallback)
     """What decides until there is a model."""
     alerts: Alerts = Field(default_factory=Alerts)
@@ -125,7 +128,7 @@ class DetectorSpec(Contract):
     pod: PodSettings = Field(default_factory=PodSettings)
     """The scoring pods."""
     model_store: ModelStore = Field(default_factory=_config_maps)
-    """Where model artifacts are kept."""
+    """Where the archives of trained models are kept. Unset: in ConfigMaps, which hold up to 900 KiB. Set uri for larger ones."""
     paused: bool = False
     """Neither score nor train; the consumer group keeps its place."""
 
@@ -134,6 +137,10 @@ class DetectorSpec(Contract):
         """What training and scoring must agree on."""
         known_by = Entity(key=self.entity.key, field=self.entity.field, constant=self.entity.constant)
         return Pipeline(entity=known_by, time=self.time, features=self.features, windows=self.windows)
+
+    def group_id(self, namespace: str, name: str) -> str:
+        """Consumer group of the detector with this name."""
+        return self.source.kafka.group_id or f"anomaly-operator.{namespace}.{name}"
 
     @property
     def alerts_topic(self) -> str:

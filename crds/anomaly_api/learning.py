@@ -103,7 +103,7 @@ class Training(Contract):
     """How the model is made."""
 
     data: TrainingData = Field(default_factory=_topic_data)
-    """What to learn from."""
+    """The readings to learn from. Unset: those of the last seven days in the source topic."""
     minimum: TrainingMinimum = Field(default_factory=TrainingMinimum)
     """What must be there first; until then the Job waits and the status says how much is missing."""
     maximum: TrainingMaximum = Field(default_factory=TrainingMaximum)

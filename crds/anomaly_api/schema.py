@@ -80,6 +80,14 @@ class Contract(BaseModel):
         """The plain JSON value, without what is unset."""
         return self.model_dump(mode="json", exclude_none=True)
 
+    def essentials(self) -> dict[str, Any]:
+        """The plain JSON value of what differs from the defaults, which digests are made of.
+
+        A later version may add a field with a default, and no digest changes: an upgrade trains nothing anew and replaces no pod.
+        The price is that the default of a field never changes once it has been released.
+        """
+        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         from anomaly_api.docstrings import descriptions  # a pod writes no schema, and starts sooner without it
@@ -115,10 +123,26 @@ def rule(cel: str, message: str) -> Callable[[ContractType], ContractType]:
     return decorate
 
 
+EXACTLY_ONE: Final = "set exactly one of: "
+AT_MOST_ONE: Final = "set at most one of: "
+
+
 def exactly_one(*fields: str) -> Callable[[ContractType], ContractType]:
-    """A union: exactly one of `fields` (camelCase) is set."""
-    count = " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
-    return rule(f"{count} == 1", f"set exactly one of: {', '.join(fields)}")
+    """A union: exactly one of `fields` (camelCase) is set.
+
+    A field whose type is a union has no default in the CRD: a member that the API server had filled in would belong to nobody, so
+    that `kubectl apply` of another member would leave both. Absence means the default, which the models fill in when they read.
+    """
+    return rule(f"{_members(fields)} == 1", f"{EXACTLY_ONE}{', '.join(fields)}")
+
+
+def at_most_one(*fields: str) -> Callable[[ContractType], ContractType]:
+    """A union that has further fields beside its members, so that none of them may be set; the class says which is meant then."""
+    return rule(f"{_members(fields)} <= 1", f"{AT_MOST_ONE}{', '.join(fields)}")
+
+
+def _members(fields: tuple[str, ...]) -> str:
+    return " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
 
 
 def list_map(*keys: str) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from anomaly_api.schema import Contract, Duration, DurationOrZero, Empty, exactly_one, list_map, matching, rule
+from anomaly_api.schema import Contract, Duration, DurationOrZero, Empty, at_most_one, list_map, matching, rule
 from anomaly_api.security import Sasl, Tls
 
 OWNED_PROPERTIES: Final = (
@@ -137,7 +137,7 @@ class Source(Contract):
     a silence sooner."""
 
 
-@exactly_one("key", "field", "constant")
+@at_most_one("key", "field", "constant")
 class Entity(Contract):
     """What a reading is of: every entity has windows and episodes of its own.
 
@@ -146,12 +146,20 @@ class Entity(Contract):
     """
 
     key: Empty | None = None
-    """The message key, as UTF-8 text."""
+    """The message key, as UTF-8 text. It is what counts where none of key, field and constant is set."""
     field: FieldPath | None = None
     """A field of the reading; text or a whole number."""
     constant: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """One entity for the whole topic, with this name. The topic has one partition, or all its messages have one key: otherwise
     each partition is scored by itself, under the same name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_key(cls, given: Any) -> Any:
+        """Without any of the three it is the message key."""
+        if isinstance(given, dict) and all(given.get(member) is None for member in ("key", "field", "constant")):
+            return {**given, "key": Empty()}
+        return given
 
 
 class WatchedEntity(Entity):
@@ -243,8 +251,8 @@ class Pipeline(Contract):
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What a model depends on: all of it but how readings are waited for."""
-        document = self.document()
+        """What a model depends on, without defaults: all of it but how readings are waited for."""
+        document = self.essentials()
         for arrival in ("lateness", "maxAhead", "maxWaiting"):
-            del document["time"][arrival]
+            document["time"].pop(arrival, None)
         return document

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from anomaly_api.crd import detector_crd, model_crd
+from anomaly_api.crd import absence_is_default, detector_crd, is_union, model_crd
 
 Schema = dict[str, Any]
 Step = str | int
 Path = tuple[Step, ...]
-UNION = "set exactly one of: "
 MISSING = object()
 """Instead of a value: take the key away."""
 ANY_KEY = "any"
@@ -45,10 +44,6 @@ def written(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def is_union(schema: Schema) -> bool:
-    return any(rule["message"].startswith(UNION) for rule in schema.get("x-kubernetes-validations", []))
-
-
 def defaulted(schema: Schema, value: Any) -> Any:
     """`value` with the schema's defaults, as the API server fills them in: from the root down."""
     if isinstance(value, dict):
@@ -60,6 +55,20 @@ def defaulted(schema: Schema, value: Any) -> Any:
     if isinstance(value, list):
         return [defaulted(schema.get("items", {}), item) for item in value]
     return value
+
+
+def stored(schema: Schema, read: Any, kept: Any) -> Any:
+    """What a model read, without the defaults that only the models fill in: `kept` is what the API server keeps."""
+    if isinstance(read, dict) and isinstance(kept, dict):
+        properties = schema.get("properties", {})
+        only_read = {
+            name for name in read if name not in kept and (is_union(schema) or absence_is_default(properties.get(name, {})))
+        }
+        children = {name: properties.get(name, schema.get("additionalProperties", {})) for name in read}
+        return {name: stored(children[name], child, kept.get(name)) for name, child in read.items() if name not in only_read}
+    if isinstance(read, list) and isinstance(kept, list) and len(read) == len(kept):
+        return [stored(schema.get("items", {}), *pair) for pair in zip(read, kept, strict=True)]
+    return read
 
 
 def placed(document: Any, schema: Schema, path: Path, value: Any) -> Any:

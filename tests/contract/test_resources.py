@@ -11,6 +11,7 @@ import yaml
 from anomaly_api.detector import AnomalyDetector
 from anomaly_api.status import Condition, DetectorStatus, SourceStatus, StableStatus
 from tests.contract.documents import EXAMPLES, Document, changed, example, examples, trained_model
+from tests.contract.schemas import schema_of, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,11 +62,15 @@ def _admitted(admission: Admission, document: Document) -> Any:
 
 def test_the_shortest_detector_is_admitted_with_the_defaults_that_the_models_have(admission: Admission) -> None:
     shortest = example("shortest.yaml")
-    assert _admitted(admission, shortest) == AnomalyDetector.model_validate(shortest).document()["spec"]
+    kept = _admitted(admission, shortest)
+    read = AnomalyDetector.model_validate(shortest).document()["spec"]
+    assert stored(schema_of("AnomalyDetector")["properties"]["spec"], read, kept) == kept
 
 
-def test_the_example_with_its_defaults_is_what_the_shortest_becomes(admission: Admission) -> None:
-    assert _admitted(admission, example("shortest.yaml")) == example("shortest-with-its-defaults.yaml")["spec"]
+def test_the_example_with_its_defaults_is_what_the_shortest_means(admission: Admission) -> None:
+    complete = example("shortest-with-its-defaults.yaml")
+    assert AnomalyDetector.model_validate(example("shortest.yaml")).document() == complete | {"metadata": {"name": "pumps"}}
+    assert _admitted(admission, complete) == complete["spec"]
 
 
 @pytest.mark.parametrize("file", examples())

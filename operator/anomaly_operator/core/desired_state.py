@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder, state_topic
-from anomaly_api.quantity import amount
+from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder
+from anomaly_api.revision import runtime
 from anomaly_operator.core import scaling
 from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.selection import RevisionSelection, select
 from anomaly_operator.core.models.slots import SlotPlan, plan_slots
-from anomaly_operator.core.snapshot import Detector, Snapshot
+from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status.health import ConditionDraft, Progress
 from anomaly_operator.core.training.order import training_order
 from anomaly_operator.core.training.outcome import TrainingOutcome, training_outcome
@@ -42,25 +42,11 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
         training_order=order,
         selection=selection,
         training_outcome=training_outcome(snapshot, order, now) if order and selection.awaited else None,
-        runtime=_runtime(detector),
+        runtime=runtime(detector.spec, Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid)),
         assignment=Assignment(stable=selection.revision, artifacts=slots.artifacts),
         slots=slots,
         scale=scaling.scale(snapshot, now),
         blocked=_blocked(snapshot),
-    )
-
-
-def _runtime(detector: Detector) -> Runtime:
-    return Runtime(
-        detector=Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid),
-        kafka=detector.spec.source.kafka,
-        group_id=detector.group_id,
-        alerts_topic=detector.spec.alerts_topic,
-        dead_letter_topic=detector.spec.dead_letter_topic,
-        state_topic=detector.spec.state_topic or state_topic(detector.spec.source.kafka.topic, detector.group_id),
-        delivery=detector.spec.delivery,
-        memory_budget=int(amount(detector.spec.memory_budget)),
-        expire_after=detector.spec.entity.expire_after,
     )
 
 

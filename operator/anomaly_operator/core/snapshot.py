@@ -10,7 +10,7 @@ from anomaly_api.evidence import DetectorEvidence, TrainingEvidence
 from anomaly_api.meta import LABEL_TRAINING
 from anomaly_api.model import ModelSpec, ModelStatus
 from anomaly_api.status import DetectorStatus
-from anomaly_operator.core.resources.names import Kind, group_id
+from anomaly_operator.core.resources.names import Kind
 from anomaly_operator.core.status.pods import Pod
 from anomaly_operator.core.timestamps import unix
 
@@ -35,7 +35,7 @@ class Detector:
     @property
     def group_id(self) -> str:
         """Its consumer group."""
-        return group_id(self.namespace, self.name, self.spec.source.kafka.group_id)
+        return self.spec.group_id(self.namespace, self.name)
 
     @property
     def age_order(self) -> tuple[float, str, str]:

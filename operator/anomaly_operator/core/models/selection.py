@@ -5,14 +5,12 @@ pipeline it was trained for; without one the fallback scorer decides on the new 
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from anomaly_api.alerting import AlertPolicy
+from anomaly_api import revision
 from anomaly_api.assignment import Assignment, Revision
-from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
 from anomaly_api.meta import ASSIGNMENT_FILE
 from anomaly_api.source import Pipeline
 from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
@@ -39,7 +37,7 @@ def select(snapshot: Snapshot, key: str | None) -> RevisionSelection:
     if detector.spec.model.model_ref is not None:
         return _referenced(snapshot, detector.spec.model.model_ref.name, current)
     if key is None:
-        return RevisionSelection(_fallback(detector))
+        return RevisionSelection(revision.without_model(detector.spec))
     model = newest(snapshot, key)
     if model is not None:
         return _with_model(detector, model, detector.spec.pipeline)
@@ -94,7 +92,7 @@ def _referenced(snapshot: Snapshot, name: str, current: Revision | None) -> Revi
             f"there is no AnomalyModel {name} in namespace {snapshot.detector.namespace}: create it, or correct model.modelRef"
         )
         return _kept(snapshot, current, reason="ModelNotFound", message=message)
-    mismatch = _mismatch(snapshot.detector.spec.pipeline, model)
+    mismatch = revision.mismatch(snapshot.detector.spec.pipeline, model.spec.interface)
     if mismatch:
         message = f"AnomalyModel {name} does not fit the spec: {mismatch}"
         return _kept(snapshot, current, reason="InterfaceMismatch", message=message)
@@ -107,67 +105,17 @@ def _kept(
     """The model that decides now, under today's thresholds and alert policy; the fallback scorer when there is none."""
     detector = snapshot.detector
     if current is None or current.model is None:
-        return RevisionSelection(_fallback(detector), reason=reason, message=message, awaited=awaited)
+        return RevisionSelection(revision.without_model(detector.spec), reason=reason, message=message, awaited=awaited)
     model = next((each for each in snapshot.models.values() if each.spec.digest == current.model), None)
-    if model is not None and not _mismatch(current.pipeline, model):
+    if model is not None and not revision.mismatch(current.pipeline, model.spec.interface):
         selection = _with_model(detector, model, current.pipeline)
         return RevisionSelection(selection.revision, model, reason or selection.reason, message or selection.message, awaited)
-    kept = current.model_copy(update={"fallback": detector.spec.fallback, "alerts": _policy(detector)})
+    kept = revision.with_policies_of(detector.spec, current)
     return RevisionSelection(kept, reason=reason, message=message, awaited=awaited)
 
 
 def _with_model(detector: Detector, model: Model, pipeline: Pipeline) -> RevisionSelection:
-    calibrations = {calibration.window: calibration for calibration in model.spec.calibration}
     try:
-        thresholds = [window_threshold(detector.spec.threshold, calibrations[window.name]) for window in pipeline.windows]
-    except (KeyError, ValueError) as error:
-        message = f"AnomalyModel {model.name} has no usable calibration ({error}): train it again, or import it with one"
-        return RevisionSelection(_fallback(detector), reason="ModelNotCalibrated", message=message)
-    revision = Revision(
-        model=model.spec.digest,
-        model_name=model.name,
-        pipeline=pipeline,
-        thresholds=thresholds,
-        fallback=detector.spec.fallback,
-        alerts=_policy(detector),
-    )
-    return RevisionSelection(revision, model)
-
-
-def _fallback(detector: Detector) -> Revision:
-    pipeline, asked = detector.spec.pipeline, f"{detector.spec.fallback.standard_deviations:g}"
-    value = detector.spec.fallback.standard_deviations
-    thresholds = [
-        WindowThreshold(window=window.name, value=value, source=ThresholdSource.FALLBACK, asked=asked)
-        for window in pipeline.windows
-    ]
-    return Revision(
-        model=None,
-        model_name=None,
-        pipeline=pipeline,
-        thresholds=thresholds,
-        fallback=detector.spec.fallback,
-        alerts=_policy(detector),
-    )
-
-
-def _policy(detector: Detector) -> AlertPolicy:
-    """The part of `alerts` that belongs to a revision; topics belong to the runtime."""
-    alerts = detector.spec.alerts
-    return AlertPolicy(**{name: getattr(alerts, name) for name in AlertPolicy.model_fields})
-
-
-def _mismatch(pipeline: Pipeline, model: Model) -> str:
-    """In what the model's interface differs from the pipeline, for people; empty when it fits."""
-    wanted = [feature.name for feature in pipeline.features]
-    if model.spec.interface.features != wanted:
-        return f"it was trained on the features {_list(model.spec.interface.features)}, the spec has {_list(wanted)}"
-    sizes = {window.name: window.size for window in model.spec.interface.windows}
-    for window in pipeline.windows:
-        if sizes.get(window.name) != window.size:
-            return f"the spec's window {window.name} of {window.size} readings is not among its windows ({sizes})"
-    return ""
-
-
-def _list(words: Iterable[str]) -> str:
-    return ", ".join(words)
+        return RevisionSelection(revision.with_model(detector.spec, pipeline, model.name, model.spec), model)
+    except revision.NotCalibratedError as error:
+        return RevisionSelection(revision.without_model(detector.spec), reason="ModelNotCalibrated", message=str(error))

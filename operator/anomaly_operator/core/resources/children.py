@@ -90,7 +90,7 @@ def _outdated(job: Manifest, desired: DesiredState) -> bool:
     It is the same training all the same, and one that has succeeded is not repeated for it.
     """
     told = job["metadata"].get("annotations", {}).get(ANNOTATION_RUNTIME)
-    if desired.training_order is None or told in (None, digest(desired.training_order.kafka.document())):
+    if desired.training_order is None or told in (None, digest(desired.training_order.kafka.essentials())):
         return False
     return not ended(job, "Complete")
 

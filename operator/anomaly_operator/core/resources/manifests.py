@@ -124,7 +124,7 @@ def job(detector: Detector, installation: Installation, order: TrainingOrder) ->
     pod = podspec.training(detector.name, spec, spec.training.image or installation.trainer_image, order)
     manifest = _child(detector, JOBS, job_name(detector.name, order.key), TRAINER)
     manifest["metadata"]["labels"][LABEL_TRAINING] = order.key
-    manifest["metadata"]["annotations"] = {ANNOTATION_RUNTIME: digest(order.kafka.document())}
+    manifest["metadata"]["annotations"] = {ANNOTATION_RUNTIME: digest(order.kafka.essentials())}
     labels = {**(spec.pod.labels or {}), **_labels(detector.name, TRAINER), LABEL_TRAINING: order.key}
     return {
         **manifest,

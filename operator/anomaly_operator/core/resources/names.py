@@ -86,11 +86,6 @@ def job_name(detector: str, key: str) -> str:
     return f"{detector}-train-{key}"
 
 
-def group_id(namespace: str, name: str, asked: str | None) -> str:
-    """The consumer group of a detector."""
-    return asked or f"anomaly-operator.{namespace}.{name}"
-
-
 def brokers(bootstrap_servers: str) -> frozenset[str]:
     """The broker addresses, comparable: two detectors that share one read the same cluster."""
     return frozenset(part.strip().lower() for part in bootstrap_servers.split(",") if part.strip())
