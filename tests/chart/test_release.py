@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from anomaly_api.meta import LABEL_DETECTOR
 from tests.chart.conftest import CHART
 from tests.contract.documents import example
 
@@ -71,6 +72,16 @@ def test_an_install_brings_the_operator_and_says_what_to_type_next(namespace: Cl
     assert f"kubectl --namespace {SPACE} rollout status deployment/{RELEASE}" in said
     (snippet,) = re.findall(r"<<'YAML'\n(.*?)\n  YAML", said, re.DOTALL)
     namespace.kubectl("apply", "--dry-run=server", "-f", "-", stdin=re.sub(r"(?m)^  ", "", snippet))
+
+
+def test_a_second_release_for_the_same_detectors_is_refused_with_what_to_change(namespace: Cluster) -> None:
+    _apply(namespace, "install", "--set", "watchNamespaces={default}")
+    second = ("install", "second", str(CHART), "--namespace", "default", "--set", "crds.install=false")
+    for scope in ("watchNamespaces=null", "watchNamespaces={default,kube-public}"):
+        with pytest.raises(RuntimeError, match="two operators would undo each other's work"):
+            namespace.helm(*second, "--set", scope)
+    namespace.helm(*second, "--set", "watchNamespaces={kube-public}")
+    namespace.helm("uninstall", "second", "--namespace", "default", "--wait", "--timeout=60s")
 
 
 def test_the_operators_pod_is_admitted_at_the_restricted_level(namespace: Cluster) -> None:
@@ -154,8 +165,15 @@ def test_an_operator_for_one_namespace_may_there_what_it_needs(
 
 @pytest.mark.parametrize(("role", "allowed"), [(f"{RELEASE}-trainer", True), ("edit", False), ("cluster-admin", False)])
 def test_the_operator_can_bind_the_trainers_role_and_no_other(in_one_namespace: Cluster, role: str, allowed: bool) -> None:
-    command = ["create", "rolebinding", f"try-{role}", f"--clusterrole={role}", "--serviceaccount=plant:pumps-trainer"]
-    done = in_one_namespace.run(*command, "--namespace=plant", "--dry-run=server", "--as", ACCOUNT)
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": f"try-{role}", "labels": {LABEL_DETECTOR: "pumps"}},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "pumps-trainer", "namespace": "plant"}],
+    }
+    said = ["create", "-f", "-", "--namespace=plant", "--dry-run=server", "--as", ACCOUNT]
+    done = in_one_namespace.run(*said, stdin=yaml.safe_dump(binding))
     assert (done.returncode == 0) == allowed, done.stderr
 
 

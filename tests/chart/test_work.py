@@ -14,13 +14,14 @@ import pytest
 import yaml
 
 from anomaly_api.assignment import TrainingOrder
-from anomaly_api.meta import LABEL_COMPONENT, TRAINING_ENV
+from anomaly_api.meta import LABEL_COMPONENT, LABEL_DETECTOR, TRAINING_ENV
 from anomaly_api.model import ModelSpec
 from tests.chart.conftest import CHART, of_kind
 from tests.contract.documents import changed, example, trained_model
+from tests.operator.running import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from dev.environment.cluster.access import Cluster
@@ -125,6 +126,33 @@ def test_operator_and_trainer_need_no_other_rights_and_their_pods_are_admitted_a
         _wait(bare, "delete", "serviceaccount/pumps-trainer")
     said = log.read_text(encoding="utf-8")
     assert "forbidden" not in said.lower(), said
+
+
+@pytest.mark.parametrize("released", ["the whole cluster"], indirect=True)
+def test_the_operator_can_neither_delete_nor_change_what_is_of_no_detector(
+    bare: Cluster, released: Values, tmp_path: Path
+) -> None:
+    """Its roles would allow it; the chart's admission policy does not."""
+    from kubernetes import client, config
+
+    bare.kubectl("create", "serviceaccount", "somebody", "--namespace", PLANT)
+    bare.kubectl("create", "configmap", "of-nobody", "--namespace", PLANT)
+    account = _as_account(bare, SPACE, RELEASE, tmp_path)
+    core = client.CoreV1Api(config.new_client_from_config(config_file=account))
+
+    def refused(call: Callable[[], object]) -> bool:
+        """Whether the policy refuses the call: the API server takes a moment to learn it. A missing right has other words."""
+        try:
+            call()
+        except client.ApiException as error:
+            return "may touch objects with the label" in str(error.body)
+        return False
+
+    eventually(lambda: refused(lambda: core.delete_namespaced_service_account("somebody", PLANT, dry_run="All")))
+    assert refused(lambda: core.patch_namespaced_config_map("of-nobody", PLANT, {"data": {"a": "b"}}))
+    assert refused(lambda: core.create_namespaced_config_map(PLANT, {"metadata": {"name": "new"}}))
+    labelled = {"metadata": {"name": "of-pumps", "labels": {LABEL_DETECTOR: "pumps"}}}
+    core.create_namespaced_config_map(PLANT, labelled)
 
 
 _STATISTICAL = json.dumps([{"op": "replace", "path": "/spec/model", "value": {"statistical": {}}}])
