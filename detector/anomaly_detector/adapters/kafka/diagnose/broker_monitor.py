@@ -10,23 +10,21 @@ from collections.abc import Callable
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 from msgspec.structs import replace
 
 from anomaly_api.assignment import Runtime
 from anomaly_api.evidence import SourceState
 from anomaly_detector.adapters.kafka import clients
-from anomaly_detector.adapters.kafka.consume import source_topic
 from anomaly_detector.adapters.kafka.consume.source_topic import SourceTopic
-from anomaly_detector.adapters.kafka.diagnose import diagnosis, refusals, rights
+from anomaly_detector.adapters.kafka.diagnose import diagnosis, refusals
 from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
 from anomaly_detector.adapters.kafka.diagnose.diagnosis import Diagnosis
-from anomaly_detector.adapters.kafka.diagnose.unassigned import Group, group
+from anomaly_detector.adapters.kafka.diagnose.inspection import Inspection
+from anomaly_detector.adapters.kafka.diagnose.unassigned import Group
 from anomaly_detector.adapters.kafka.security import access
-from anomaly_detector.adapters.kafka.state.topics import StateSettings, StateTopic, ensure_state_topic, settings
+from anomaly_detector.adapters.kafka.state.topics import StateTopic
 
 log: Final = logging.getLogger(__name__)
-_ASK_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 1.0
 _AGAIN_WHEN_WELL_SECONDS: Final = 10.0
 _REFUSAL_SECONDS: Final = 15.0
@@ -34,8 +32,6 @@ _SILENT_SECONDS: Final = 10.0
 """So long no broker may answer before other connections are tried: nobody is told of one whose other end has vanished."""
 _SWARM_SECONDS: Final = 0.2
 """Errors come in swarms: one look for all of them."""
-_UNREACHABLE: Final = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
-_MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.TOPIC_EXCEPTION)
 
 
 class BrokerMonitor:
@@ -50,11 +46,7 @@ class BrokerMonitor:
         """What librdkafka says of settings that it makes no client of."""
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
-        self._source = SourceTopic("", 0)
-        self._state = StateTopic()
-        self._state_settings = StateSettings()
-        """As of the latest look; as they should be where nobody told."""
-        self._group = Group()
+        self._inspection = Inspection(runtime, lambda: self._denied, lambda: self._last_error)
         self._askers: tuple[AdminQueries, AdminQueries] | None = None
         """One that looks, and one for whom a broker may create what it is asked for."""
         self._asked_in_vain: float | None = None
@@ -74,17 +66,17 @@ class BrokerMonitor:
     @property
     def source(self) -> SourceTopic:
         """The source topic as of the latest look that met it."""
-        return self._source
+        return self._inspection.source
 
     @property
     def state_topic(self) -> StateTopic:
         """As of the latest look that met it."""
-        return self._state
+        return self._inspection.state
 
     @property
     def group(self) -> Group:
         """As of the latest look."""
-        return self._group
+        return self._inspection.group
 
     def wait_until_well(self, seconds: float) -> bool:
         """Waits for everything to be there, so long at most; whether it is."""
@@ -92,7 +84,7 @@ class BrokerMonitor:
 
     def start(self) -> None:
         """Begins."""
-        self._thread = threading.Thread(target=self._watch, name="surroundings", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="broker-monitor", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -132,13 +124,13 @@ class BrokerMonitor:
             well = found.state is SourceState.READING
             if found.readable:
                 self._well.set()
-                before = self._state_settings
-                self._look_further(found.partitions)  # nobody waits for that
-                well = well and self._group.neglected is None and self._state_settings == before
+                before = self._inspection.state_settings
+                self._inspection.further(self._looking, found.partitions)  # nobody waits for that
+                well = well and self._inspection.group.neglected is None and self._inspection.state_settings == before
             else:
                 self._well.clear()
                 if found.state is SourceState.STATE_TOPIC_UNUSABLE:
-                    self._look_at_settings()  # they may have been put right
+                    self._inspection.settings(self._looking)  # they may have been put right
             self._rest(_AGAIN_WHEN_WELL_SECONDS if well else _AGAIN_SECONDS)
 
     def _rest(self, seconds: float) -> None:
@@ -158,7 +150,7 @@ class BrokerMonitor:
             if self._senseless is not None:
                 return diagnosis.senseless(self._senseless)
             assert self._askers is not None, "they were made just now"
-            found = replace(self._look(*self._askers), access=self._access)
+            found = replace(self._inspection.topics(*self._askers), access=self._access)
             self._look_at_silence(found)
             return found
         except access.AccessError as error:
@@ -193,114 +185,11 @@ class BrokerMonitor:
             self._askers = self._asked_in_vain = None
 
     @property
+    def _looking(self) -> AdminQueries:
+        assert self._askers is not None, "they have just looked at the topics"
+        return self._askers[0]
+
+    @property
     def _denied(self) -> KafkaError | None:
         """A refusal that is still news; it is met again for as long as it lasts."""
         return self._refusal if time.monotonic() - self._refused_at < _REFUSAL_SECONDS else None
-
-    def _look(self, looking: AdminQueries, creating: AdminQueries) -> Diagnosis:
-        source = self._runtime.kafka.topic
-        places = [
-            (looking, source, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic"),
-            (creating, self._runtime.alerts_topic, SourceState.ALERTS_TOPIC_NOT_FOUND, "spec.alerts.topic"),
-            (creating, self._runtime.dead_letter_topic, SourceState.DEAD_LETTER_TOPIC_NOT_FOUND, "spec.alerts.deadLetterTopic"),
-        ]
-        wanted = 0
-        for queries, topic, missing, field in places:
-            error, partitions = _ask(queries.client, topic)
-            if error is not None:
-                return self._finding_of(error, topic, missing, field)
-            if topic == source:
-                wanted = partitions
-        error = self._ensure_state(looking.client, wanted)
-        if error is not None:
-            return self._stateless(error, wanted)
-        if self._denied is not None and not refusals.passing(self._denied):
-            return diagnosis.refused(self._runtime, self._denied, source)
-        self._look_at_state(looking.client)
-        lacking = rights.lacking(looking, self._runtime)
-        return Diagnosis(lacking.state, lacking.message) if lacking else self._read_whole(looking.client)
-
-    def _read_whole(self, client: AdminClient) -> Diagnosis:
-        """All topics are there: whether every partition of the source can be read."""
-        topic = self._runtime.kafka.topic
-        try:
-            found = source_topic.described(client, topic, _ASK_SECONDS)
-            ends = source_topic.ends(client, topic, found, _ASK_SECONDS)
-        except KafkaException as failure:
-            return self._finding_of(clients.error_of(failure), topic, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic")
-        self._source = replace(found, ends={**self._source.ends, **ends} if self._source.identity == found.identity else ends)
-        if not found.leaderless:
-            return self._ill_suited(found.partitions) or Diagnosis(SourceState.READING, partitions=found.partitions)
-        return diagnosis.leaderless(topic, found.leaderless, found.partitions)
-
-    def _ensure_state(self, client: AdminClient, wanted: int) -> KafkaError | None:
-        """Sees to it that there is a state topic."""
-        error, there = _ask(client, self._runtime.state_topic)
-        if error is not None and error.code() not in _MISSING:
-            return error
-        if there >= wanted:
-            return None
-        try:
-            if ensure_state_topic(client, self._runtime, wanted, there):
-                self._state = replace(self._state, made=self._state.made + 1)
-        except KafkaException as failure:
-            return clients.error_of(failure)
-        return None
-
-    def _look_at_state(self, client: AdminClient) -> None:
-        try:
-            found = source_topic.described(client, self._runtime.state_topic, _ASK_SECONDS)
-            self._state = replace(self._state, identity=found.identity or self._state.identity)
-        except KafkaException as failure:  # it was there a moment ago: the next look will tell
-            log.info("the state topic cannot be described: %s", clients.error_of(failure).str())
-
-    def _look_further(self, partitions: int) -> None:
-        assert self._askers is not None, "they have just looked at the topics"
-        looking, _ = self._askers
-        try:
-            self._group = group(looking, self._runtime, partitions, self._group, _ASK_SECONDS)
-        except KafkaException as failure:  # there is none yet, or nobody may look at it
-            self._group = Group()
-            log.debug("the group cannot be described: %s", clients.error_of(failure).str())
-        self._look_at_settings()
-
-    def _look_at_settings(self) -> None:
-        assert self._askers is not None, "they have just looked at the topics"
-        looking, _ = self._askers
-        try:
-            self._state_settings = settings(looking.client, self._runtime.state_topic, _ASK_SECONDS)
-        except KafkaException as failure:
-            log.debug("the state topic's settings cannot be looked at: %s", clients.error_of(failure).str())
-
-    def _ill_suited(self, partitions: int) -> Diagnosis | None:
-        found = self._state_settings
-        if found.message_bytes < clients.STATE_MESSAGE_BYTES:
-            return diagnosis.narrow(self._runtime, found.message_bytes)
-        return None if found.policy == "compact" else diagnosis.forgetful(self._runtime, found.policy, partitions)
-
-    def _stateless(self, error: KafkaError, wanted: int) -> Diagnosis:
-        if error.code() in _UNREACHABLE:
-            return self._finding_of(error, self._runtime.state_topic, SourceState.FAILED, "spec.stateTopic")
-        return diagnosis.stateless(self._runtime, error, wanted)
-
-    def _finding_of(self, error: KafkaError, topic: str, missing: SourceState, field: str) -> Diagnosis:
-        runtime = self._runtime
-        if self._denied is not None or refusals.refusing(error):
-            return diagnosis.refused(runtime, self._denied or error, topic)
-        if error.code() in _UNREACHABLE:
-            said = refusals.suspicion(runtime.kafka, self._last_error) or self._last_error or error.str()
-            return diagnosis.unreachable(runtime, said)
-        if error.code() in _MISSING:
-            return diagnosis.missing(runtime, topic, missing, field)
-        return diagnosis.failed(runtime, topic, error)
-
-
-def _ask(client: AdminClient, topic: str) -> tuple[KafkaError | None, int]:
-    """Returns the diagnosis of a topic and its number of partitions."""
-    try:
-        found = client.list_topics(topic, timeout=_ASK_SECONDS).topics[topic]
-    except KafkaException as failure:
-        client.poll(0)  # reports why, to `on_error`
-        return clients.error_of(failure), 0
-    assert not isinstance(found.error, str), "librdkafka's errors are typed"
-    return found.error, len(found.partitions)
