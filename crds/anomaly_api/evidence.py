@@ -166,9 +166,9 @@ class DetectorEvidence(Contract):
     """Readings left out, because their entity was further on."""
     duplicates: int = 0
     """Readings left out, because their entity had one of the same time."""
-    hurried: int = 0
+    released_early: int = 0
     """Readings that waited less than `time.lateness`, because too many others waited."""
-    abandoned: int = 0
+    dropped_pending: int = 0
     """Readings left out, because they waited (`time.lateness`, `missing: Interpolate`) when their entity was forgotten."""
     missing: dict[str, int] = {}
     """Values that readings lacked, by feature."""
