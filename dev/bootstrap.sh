@@ -1,13 +1,18 @@
 #!/bin/sh
 # Makes .venv from uv.lock, and uv itself where it is missing. Quiet and quick when nothing has changed.
+# `bootstrap.sh demo` makes one that is enough for `make up`, `make demo` and `make down`, in a tenth of the time.
 # Touches nothing outside the clone and the cache folder: no system package, no pip of the user's own Python.
 set -eu
 cd "$(dirname "$0")/.."
 
 stamp=.venv/.made-from
-wanted=$(cat uv.lock pyproject.toml | cksum)
-if [ -x .venv/bin/python ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
-    exit 0
+group=${1:-dev}
+files=$(cat uv.lock pyproject.toml | cksum)
+if [ -x .venv/bin/python ] && [ -f "$stamp" ]; then
+    case $(cat "$stamp") in
+        "dev $files" | "$group $files") exit 0 ;; # what tests need is enough for the demo, too
+        "dev "*) group=dev ;; # nobody who runs tests wants to lose torch to a demo
+    esac
 fi
 
 find_uv() {
@@ -37,6 +42,6 @@ if [ -z "$uv" ]; then
 fi
 
 echo "... installing the Python packages of uv.lock into .venv"
-"$uv" sync --frozen --quiet
-echo "$wanted" >"$stamp"
+"$uv" sync --frozen --quiet --no-default-groups --group "$group"
+echo "$group $files" >"$stamp"
 echo "ok  Python packages are there"

@@ -25,9 +25,14 @@ def up(tell: Tell, name: str = cluster.DEFAULT) -> Surroundings:
     """Everything that a detector needs; what is there already is taken. Writes `.run/env`."""
     around = prerequisites.up(name, tell)
     install_operator(around, tell)
-    prerequisites.write_env(around)
-    _write_topic_command(RUN / "bin" / "topic")
+    write_commands(around, RUN)
     return around
+
+
+def write_commands(around: Surroundings, folder: Path) -> None:
+    """Where everything is, as `env`, and in `bin` the commands that people are told to type."""
+    prerequisites.write_env(around, folder)
+    _write_topic_command(folder / "bin" / "topic")
 
 
 def install_operator(around: Surroundings, tell: Tell) -> None:

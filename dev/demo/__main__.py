@@ -8,9 +8,9 @@ import sys
 import time
 
 from dev.demo.outcome import PROMISES
-from dev.demo.scenario import ROOT, SCENARIOS, Scenario
+from dev.demo.scenario import ROOT, SCENARIOS
 from dev.demo.screen import Screen, suitable
-from dev.demo.story import NAMESPACE, DemoFailed, Story
+from dev.demo.story import DemoFailed, Story, next_steps
 from dev.progress import telling
 from dev.up import up
 
@@ -41,20 +41,8 @@ def _demo(data: str, screen: Screen) -> int:
         scenario = SCENARIOS[data](began)
     outcome = Story(around, scenario, screen, began).run()
     screen.end(outcome, PROMISES[data])
-    print(_next_steps(scenario))
+    print(next_steps(scenario))
     return int(bool(outcome.failures(PROMISES[data])))
-
-
-def _next_steps(scenario: Scenario) -> str:
-    return f"""
-The stream has ended; the detector waits for more. To look around:
-
-  set -a; . .run/env; set +a; PATH=$PWD/.run/bin:$PATH
-  kubectl get adet --namespace {NAMESPACE} -o wide
-  kubectl describe adet {scenario.name} --namespace {NAMESPACE}
-  kubectl get amodel --namespace {NAMESPACE}
-  topic read {scenario.topic}.alerts --no-follow
-  make down"""
 
 
 if __name__ == "__main__":

@@ -150,3 +150,16 @@ class Story:
             self._scenario.recording.step,
             self._scenario.judged_rate,
         )
+
+
+def next_steps(scenario: Scenario) -> str:
+    """What to type when it has ended."""
+    return f"""
+The stream has ended; the detector waits for more. To look around:
+
+  set -a; . .run/env; set +a; PATH=$PWD/.run/bin:$PATH
+  kubectl get adet --namespace {NAMESPACE} -o wide
+  kubectl describe adet {scenario.name} --namespace {NAMESPACE}
+  kubectl get amodel --namespace {NAMESPACE}
+  topic read {scenario.topic}.alerts --no-follow
+  make down"""

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev.environment import cluster, images
 from dev.environment.cluster import Cluster
-from dev.environment.kafka import in_cluster
+from dev.environment.kafka import in_cluster, jars
 from dev.environment.supervision.plan import CLONE
 from dev.progress import Tell
 
@@ -39,7 +40,11 @@ class Surroundings:
 def up(name: str, tell: Tell, *, leashed: bool = False) -> Surroundings:
     """Starts what is not there; `leashed`: it goes down when this process ends, however it ends."""
     wanted = [images.image(target) for target in images.TARGETS]
-    there = cluster.up(name, tell, images=wanted, leashed=leashed)
+    with ThreadPoolExecutor(1) as beside:  # the first time, for half a minute, most of which it waits for Maven Central
+        fetched = None if cluster.uses_kind() else beside.submit(jars.fetched, tell)
+        there = cluster.up(name, tell, images=wanted, leashed=leashed)
+        if fetched is not None:
+            fetched.result()
     bootstrap = in_cluster.up(there, name, tell)
     names = {image.target: image.name for image in wanted}
     return Surroundings(name, there, bootstrap, in_cluster.BOOTSTRAP, names)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
 import tarfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from dev.environment import cache
 from dev.environment.supervision.plan import CLONE
@@ -20,6 +22,7 @@ _API = CLONE / "crds" / "anomaly_api"
 _OPERATOR = CLONE / "operator" / "anomaly_operator"
 _DETECTOR = CLONE / "detector" / "anomaly_detector"
 SOURCES = {"operator": (_API, _OPERATOR), "detector": (_API, _DETECTOR), "trainer": (_API, _DETECTOR)}
+_EXTRAS = {"operator": "operator", "detector": "detector", "trainer": "training"}
 _NOT_SOURCE = shutil.ignore_patterns("__pycache__")
 
 
@@ -42,8 +45,27 @@ class Image:
 
 
 def image(target: str) -> Image:
-    recipe = cache.digest(HERE / "Dockerfile", HERE / "packages", CLONE / "uv.lock", _project())
+    recipe = cache.digest(HERE / "Dockerfile", HERE / "packages", _packages(_EXTRAS[target]), _project())
     return Image(target, recipe, cache.digest(*SOURCES[target]))
+
+
+def _packages(extra: str) -> str:
+    """What uv.lock has of the packages that an extra needs: another version of a test's tool makes no new image."""
+    locked: dict[str, list[dict[str, Any]]] = {}
+    for package in tomllib.loads((CLONE / "uv.lock").read_text())["package"]:
+        locked.setdefault(package["name"], []).append(package)
+    [project] = locked["anomaly-operator"]
+    found: set[str] = set()
+    left = [*project["dependencies"], *project["optional-dependencies"][extra]]
+    while left:
+        needed = left.pop()
+        if needed["name"] not in found and needed["name"] != "anomaly-operator":
+            found.add(needed["name"])
+            for package in locked[needed["name"]]:
+                left += package.get("dependencies", [])
+                left += [each for name in needed.get("extra", ()) for each in package["optional-dependencies"].get(name, [])]
+    files = [(package["version"], package.get("wheels", [])) for name in sorted(found) for package in locked[name]]
+    return json.dumps([sorted(found), files])
 
 
 def _project() -> str:

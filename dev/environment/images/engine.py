@@ -29,6 +29,14 @@ LAYERS_KEPT = 200  # about 10 GB
 _BASE_NAME = f"docker.io/library/{BASE}"
 LAYOUT = "images"  # an OCI layout: one folder for all images, whose common layers are kept once
 PACKAGES = ("buildah", "debootstrap")
+_QUICK = ("--compression-format", "zstd", "--compression-level", "1")
+"""Of the layers, which never leave the machine: a third less of CPU than gzip when they are packed, and again when unpacked."""
+_DPKG = """force-unsafe-io
+path-exclude /usr/share/doc/*
+path-exclude /usr/share/man/*
+path-exclude /usr/share/locale/*
+"""
+"""As in Docker's own slim images. Without it, dpkg waits for the disk after each of torch's thousands of files."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -68,7 +76,7 @@ def buildah_build(image: Image, tell: Tell) -> None:
 def _build_recipe(image: Image, tell: Tell) -> None:
     with telling(tell, f"installing the packages of the {image.target}'s image"), _context(sources=False) as context:
         _bud(context, image.target, "--tag", image.without_source)
-        _buildah("push", image.without_source, f"oci:{layout_folder()}:{layout.full_name(image.without_source)}")
+        _buildah("push", *_QUICK, image.without_source, f"oci:{layout_folder()}:{layout.full_name(image.without_source)}")
         if len(_buildah("images", "--all", "--quiet").split()) > LAYERS_KEPT:
             _buildah("rmi", "--all", "--force")  # the next change of a package takes minutes again, once
 
@@ -91,8 +99,10 @@ def _have_base(tell: Tell) -> None:
         return
     with telling(tell, f"making {BASE} with debootstrap (under a minute, once)"), tempfile.TemporaryDirectory() as work:
         root = Path(work) / "root"
+        (root / "etc/dpkg/dpkg.cfg.d").mkdir(parents=True)
+        (root / "etc/dpkg/dpkg.cfg.d/docker").write_text(_DPKG)  # obeyed by debootstrap's own dpkg, too
         _checked(["debootstrap", "--variant=minbase", "trixie", str(root), "http://deb.debian.org/debian"])
-        for emptied in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+        for emptied in ("var/cache/apt", "var/lib/apt/lists"):
             shutil.rmtree(root / emptied, ignore_errors=True)
         container = _buildah("from", "scratch").strip()
         _buildah("copy", container, str(root), "/")
