@@ -32,7 +32,7 @@ ROWS = story(length=90)
 
 
 class Pod:
-    """A custody of both partitions, and what it has written."""
+    """The tasks of both partitions, and what it has written."""
 
     def __init__(self, loaded: LoadedRevision, executor: Executor = inline) -> None:
         self.tasks = PartitionTasks(DetectionPipeline(SOURCE, loaded), TOPICS, executor=executor)

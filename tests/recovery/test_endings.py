@@ -12,7 +12,8 @@ from confluent_kafka.admin import AdminClient
 from anomaly_api.assignment import Assignment, Revision, Runtime
 from anomaly_api.policy import Delivery
 from anomaly_api.source import Window
-from tests.stream.pods import PIPELINE, Pod, Topics, broken, calm, pod, revision, runtime
+from dev.harness.scoring_pod import ScoringPod
+from tests.stream.pods import PIPELINE, Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
 BOTH = PIPELINE.model_copy(update={"windows": [Window(name="short", size=4), Window(name="other", size=4)]})
@@ -28,7 +29,7 @@ def told(topics: Topics, count: int) -> list[dict[str, Any]]:
     return [json.loads(alert) for alert in found]
 
 
-def read_and_open(topics: Topics, order: Runtime, running: Pod) -> None:
+def read_and_open(topics: Topics, order: Runtime, running: ScoringPod) -> None:
     """Until it is committed: at least once, what was not would be decided afresh by the revision that comes."""
     topics.readings(range(1000, 1050), calm)
     topics.readings(range(1050, 1053), broken)

@@ -5,26 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupType, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupType, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from anomaly_api.alert import Alert, EpisodeEvent
-from anomaly_api.assignment import Assignment, Runtime
+from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import SourceState
 from anomaly_api.source import GroupProtocol
-from anomaly_detector.adapters.kafka.consume.reader import Reader
-from anomaly_detector.adapters.kafka.diagnose import unassigned
 from anomaly_detector.adapters.kafka.diagnose.admin import AdminQueries
-from anomaly_detector.adapters.kafka.produce.connections import Connections
+from tests.recovery.groups import eventually, group, hasty, known, speaking
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 if TYPE_CHECKING:
     from dev.environment.kafka.broker import Broker
+
 
 pytestmark = pytest.mark.integration
 ORDER = Assignment(stable=revision())
@@ -32,41 +30,10 @@ SESSION = 10.0
 """Seconds that the group waits for a member that says nothing."""
 
 
-@pytest.fixture(scope="module")
-def impatient() -> Iterator[Broker]:
-    """A broker that waits for silent members of the consumer protocol for two seconds instead of 45, for others as they ask."""
-    from dev.environment.kafka import broker
-
-    overrides = {
-        "group.min.session.timeout.ms": "500",
-        "group.consumer.min.session.timeout.ms": "2000",
-        "group.consumer.session.timeout.ms": "2000",
-        "group.consumer.min.heartbeat.interval.ms": "300",
-        "group.consumer.heartbeat.interval.ms": "300",
-    }
-    with broker.running(f"tests-{os.getpid()}-group", overrides=overrides) as running:
-        yield running
-
-
-def speaking(topics: Topics, protocol: GroupProtocol) -> Runtime:
-    order = runtime(topics)
-    return order.model_copy(update={"kafka": order.kafka.model_copy(update={"group_protocol": protocol})})
-
-
-def group(topics: Topics) -> tuple[ConsumerGroupType, list[str], int]:
-    """Its type, the names of its members, and how many partitions they have in all."""
-    admin = AdminClient({"bootstrap.servers": topics.bootstrap})
-    name = runtime(topics).group_id
-    found = admin.describe_consumer_groups([name])[name].result(30)
-    assert found.state is not ConsumerGroupState.DEAD, "there is no such group"
-    members = sorted(member.client_id for member in found.members)
-    return found.type, members, sum(len(member.assignment.topic_partitions) for member in found.members)
-
-
 def seen(topics: Topics, count: int) -> list[tuple[EpisodeEvent, str]]:
-    """Alerts, as who reads committed records sees them; more than `count` if there are."""
+    """Alerts, once there are so many, as who reads committed records sees them; more than `count` if there are."""
     topics.received(topics.alerts, count)
-    records = topics.received(topics.alerts, count + 1, seconds=2.0)
+    records = topics.everything(topics.alerts)
     return [(alert.type, alert.time) for alert in (Alert.model_validate_json(record.value() or b"") for record in records)]
 
 
@@ -217,7 +184,8 @@ def test_a_pod_that_is_told_nothing_by_the_group_asks_anew(tmp_path: Path) -> No
         topics = Topics(silent.bootstrap)
         topics.create()
         asker = AdminQueries({"bootstrap.servers": topics.bootstrap})
-        with pod(tmp_path / "pod", runtime(topics), ORDER) as waiting:
+        order = hasty(topics, max_poll_interval_ms="8000")  # it asks anew when it could not have polled for so long
+        with pod(tmp_path / "pod", order, ORDER) as waiting:
             waiting.until(lambda _: ids())
             first = ids()
             eventually(lambda: ids() not in ([], first), 60)
@@ -235,92 +203,3 @@ def test_a_broker_that_does_not_know_the_protocol_is_said_so(tmp_path: Path) -> 
         with pod(tmp_path / "pod", speaking(topics, GroupProtocol.CONSUMER), ORDER) as running:
             evidence = running.until(lambda found: found.source.state is SourceState.FAILED)
             assert "source.kafka.groupProtocol" in evidence.source.message
-
-
-class Hesitant:
-    """A consumer that is expelled from its group in the instant before it assigns a partition."""
-
-    def __init__(self, consumer: Consumer) -> None:
-        self._consumer = consumer
-        self.expelled: Callable[[], object] = lambda: None
-
-    def incremental_assign(self, places: list[TopicPartition]) -> None:
-        self.expelled()
-        self._consumer.incremental_assign(places)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._consumer, name)
-
-
-@pytest.mark.parametrize("instant", ["before", "while"])
-def test_partitions_that_were_lost_are_told_as_lost_though_one_of_them_begins(impatient: Broker, instant: str) -> None:
-    topics = Topics(impatient.bootstrap)
-    topics.create()
-    topics.readings(range(1000, 1010), calm)
-    order = runtime(topics)
-    hasty = {"session.timeout.ms": "1000", "max.poll.interval.ms": "1000", "heartbeat.interval.ms": "300"}
-    order = order.model_copy(update={"kafka": order.kafka.model_copy(update={"properties": hasty})})
-    told: list[tuple[list[int], bool]] = []
-    connections = Connections(order, "pod", lambda _: lambda _: None)
-    hesitant = Hesitant(connections.member)
-    connections.member = cast("Consumer", hesitant)
-    reader = Reader(order, connections, lambda _: None, lambda partitions, ours: told.append((partitions, ours)))
-
-    def expelled() -> None:
-        """Nobody has polled for too long: the client has given up, and waits to say so."""
-        eventually(lambda: group(topics)[1] == [])
-
-    try:
-        reader.join()
-        eventually(lambda: reader.read(1, 0.1) is None and reader.partitions == 2)
-        reader.begin({0: 5})
-        eventually(lambda: (found := reader.read(1, 0.1)) is not None and found.offsets[:].tolist() == [5])
-        if instant == "before":
-            expelled()
-        else:
-            hesitant.expelled = expelled
-        reader.begin({1: 0})
-        hesitant.expelled = lambda: None
-        eventually(lambda: reader.read(1, 0.1) is None and told)
-        assert told == [([0, 1], False)], "what was decided of them is not ours to commit"
-    finally:
-        reader.close()
-
-
-def known(asker: AdminQueries, order: Runtime) -> frozenset[str] | None:
-    """The members, as a pod sees them."""
-    return unassigned.group(asker, order, 1, unassigned.Group(), 10.0).members
-
-
-def eventually(holds: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come so"
-        time.sleep(0.02)
-
-
-@pytest.fixture
-def own() -> Iterator[Broker]:
-    """A broker that may be killed."""
-    from dev.environment.kafka import broker
-
-    with broker.running(f"tests-{os.getpid()}-half-way") as running:
-        yield running
-
-
-def test_partitions_that_a_rebalance_left_half_way_are_shared_anew(own: Broker, tmp_path: Path) -> None:
-    topics = Topics(own.bootstrap)
-    topics.create()
-    with pod(tmp_path / "giver", runtime(topics), ORDER) as giver:
-        giver.until(lambda found: found.source.partitions == 2 and not found.source.recovering)
-        with pod(tmp_path / "taker", runtime(topics), ORDER) as taker:
-            eventually(lambda: "partitions given up" in giver.log.read_text())
-            for process in (giver.process, taker.process):
-                process.kill()
-            own.kill()
-            own.start()
-    with pod(tmp_path / "giver", runtime(topics), ORDER) as giver, pod(tmp_path / "taker", runtime(topics), ORDER) as taker:
-        pods = (giver, taker)
-        for each in pods:
-            each.until(lambda found: found.source.state is SourceState.READING)
-        eventually(lambda: sum(each.evidence().source.partitions for each in pods) == 2, 90)

@@ -10,10 +10,11 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from anomaly_api.policy import Delivery
 from dev.environment.kafka import several
+from dev.harness.scoring_pod import ScoringPod
 from dev.verify.torture import orders, verdict
+from dev.verify.torture.acting import OFTEN
 from dev.verify.torture.feed import Feed
 from dev.verify.torture.ground import OVERRIDES
-from dev.verify.torture.members import Member
 
 pytestmark = pytest.mark.integration
 PATIENCE_SECONDS = 180.0
@@ -28,7 +29,7 @@ def test_leaders_and_coordinators_that_move_and_replicas_that_lack_lose_nothing(
         feed = Feed(order, 1, PATIENCE_SECONDS, RATE)
         feed.create(replicas=several.COUNT)
         demand_all_replicas(kafka.bootstrap, order.alerts_topic)
-        member = Member("pod", tmp_path / "pod")
+        member = ScoringPod(tmp_path / "pod", dict(OFTEN))
         member.start(order, assignments[0])
         try:
             member.await_ready(PATIENCE_SECONDS)

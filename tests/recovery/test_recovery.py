@@ -24,7 +24,7 @@ from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state import changelog
 from anomaly_detector.core.state.changelog import Change
 from anomaly_detector.core.state.records import PartitionCommit
-from tests.recovery.test_custody import REVISIONS, SOURCE
+from tests.recovery.crash_model import REVISIONS, SOURCE
 from tests.stream.pods import Topics, runtime
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state import changelog
 from anomaly_detector.core.state.changelog import Change, Changelog, CheckpointHeader, SourceIdentity
 from anomaly_detector.core.state.checkpoint import pack
-from tests.recovery.test_custody import REVISIONS, SOURCE
+from tests.recovery.crash_model import REVISIONS, SOURCE
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
 OLD, NEW = SourceIdentity(topic="old", partitions=2), SourceIdentity(topic="new", partitions=2)

@@ -28,9 +28,10 @@ from anomaly_api.security import (
     ServiceAccountToken,
     Tls,
 )
+from dev.harness.scoring_pod import ScoringPod
 from tests.security.conftest import CA, PLAIN_PASSWORD, PLAIN_USER, Mounted, Plant, by_password, trusting
 from tests.security.issuer import Issuer
-from tests.stream.pods import Pod, broken, calm, pod, revision
+from tests.stream.pods import broken, calm, pod, revision
 
 if TYPE_CHECKING:
     from dev.environment.kafka.authority import Pair
@@ -38,11 +39,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-def running(tmp_path: Path, order: Runtime, secrets: Mounted) -> AbstractContextManager[Pod]:
+def running(tmp_path: Path, order: Runtime, secrets: Mounted) -> AbstractContextManager[ScoringPod]:
     return pod(tmp_path / "pod", order, Assignment(stable=revision()), **secrets.environment)
 
 
-def works(plant: Plant, member: Pod) -> None:
+def works(plant: Plant, member: ScoringPod) -> None:
     """From readings to an alert, in a transaction."""
     plant.topics.readings(range(1000, 1100), calm)
     plant.topics.readings(range(1100, 1103), broken)
@@ -50,7 +51,7 @@ def works(plant: Plant, member: Pod) -> None:
     member.until(lambda found: found.readings == 103 and found.source.state is SourceState.READING)
 
 
-def said(member: Pod, state: SourceState, *words: str) -> DetectorEvidence:
+def said(member: ScoringPod, state: SourceState, *words: str) -> DetectorEvidence:
     """Waits until the pod says so, with these words."""
     return member.until(lambda found: found.source.state is state and all(word in found.source.message for word in words))
 

@@ -21,16 +21,17 @@ from anomaly_api.security import (
     OAuth,
     Sasl,
 )
+from dev.harness.scoring_pod import ScoringPod
 from tests.security.conftest import Mounted, Plant, by_password, trusting
 from tests.security.issuer import Issuer
 from tests.security.test_pods import mutual, running, said
-from tests.stream.pods import Pod, broken, calm
+from tests.stream.pods import broken, calm
 
 pytestmark = pytest.mark.integration
 RENEWED = "the credentials have changed"
 
 
-def settled(plant: Plant, member: Pod, readings: int) -> None:
+def settled(plant: Plant, member: ScoringPod, readings: int) -> None:
     """Everything has been read and committed, and nothing was decided twice."""
     places = [TopicPartition(plant.topics.name, number) for number in range(2)]
     administrator = Consumer({"bootstrap.servers": plant.topics.bootstrap, "group.id": plant.group})
@@ -45,7 +46,7 @@ def settled(plant: Plant, member: Pod, readings: int) -> None:
         administrator.close()
 
 
-def renewed(member: Pod) -> None:
+def renewed(member: ScoringPod) -> None:
     """Waits for the next stay in the group, with the new credentials."""
     member.until(lambda _: RENEWED in member.log.read_text())
 

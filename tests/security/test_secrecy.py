@@ -21,10 +21,11 @@ from anomaly_api.security import (
     OAuth,
     Sasl,
 )
+from dev.harness.scoring_pod import ScoringPod
 from tests.security.conftest import PLAIN_PASSWORD, PLAIN_USER, Mounted, Plant, by_password, trusting
 from tests.security.issuer import Issuer
 from tests.security.test_pods import mutual, running, said
-from tests.stream.pods import Pod, broken, calm
+from tests.stream.pods import broken, calm
 from tests.training.conftest import Trainer, order, start
 
 pytestmark = pytest.mark.integration
@@ -75,7 +76,7 @@ def beside(process: int) -> Iterator[str]:
         yield Path(f"/proc/{process}/{name}").read_text(errors="replace")
 
 
-def told(member: Pod) -> Iterator[str]:
+def told(member: ScoringPod) -> Iterator[str]:
     for path in ("/evidence", "/metrics", "/readyz", "/healthz"):
         yield member.get(path)[1]
     yield from beside(member.process.pid)

@@ -1,15 +1,9 @@
-"""A scoring pod as a process, its orders, and topics to read and write: what every test of the service needs."""
+"""Orders for scoring pods, and topics to read and write: what every test of the service needs."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,18 +12,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
-from anomaly_api.evidence import DetectorEvidence
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, StartFrom, Time, TimeFormat, Window
-from dev.environment import ports
-from dev.environment.supervision.leash import LEASHED
+from dev.harness import scoring_pod
+from dev.harness.scoring_pod import ScoringPod
 
 FEATURES = ["temperature", "pressure"]
 PIPELINE = Pipeline(
@@ -135,57 +128,27 @@ class Topics:
         finally:
             consumer.close()
 
-
-@dataclass
-class Pod:
-    """A running scoring pod."""
-
-    process: subprocess.Popen[bytes]
-    folder: Path
-    port: int
-    log: Path
-
-    def get(self, path: str) -> tuple[int, str]:
+    def everything(self, topic: str) -> list[Message]:
+        """All committed records that a topic holds now."""
+        settings = {"bootstrap.servers": self.bootstrap, "group.id": uuid4().hex, "enable.auto.commit": False}
+        consumer = Consumer({**settings, "enable.partition.eof": True})
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def evidence(self) -> DetectorEvidence:
-        return DetectorEvidence.model_validate_json(self.get("/evidence")[1])
-
-    def until(self, holds: Callable[[DetectorEvidence], Any], seconds: float = 30.0) -> DetectorEvidence:
-        """Waits until the evidence is so."""
-        deadline = time.monotonic() + seconds
-        last: object = "no answer"
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"the pod ended: {self.log.read_text()}"
-            try:
-                evidence = self.evidence()
-            except (OSError, ValueError) as error:
-                last = error
-            else:
-                if holds(evidence):
-                    return evidence
-                last = evidence
-            time.sleep(0.02)
-        raise AssertionError(f"it did not come so within {seconds} s: {last}\n{self.log.read_text()}")
-
-    def assign(self, assignment: Assignment) -> None:
-        """As kubelet does it: the file is replaced at once."""
-        write(self.folder / "assignment.json", assignment)
-
-    def freeze(self) -> None:
-        """It stands still, and does not know."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def wake(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-    def terminate(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+            left = set(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+            consumer.assign([TopicPartition(topic, number, 0) for number in left])
+            found: list[Message] = []
+            deadline = time.monotonic() + 60
+            while left:
+                assert time.monotonic() < deadline, f"the end of partitions {left} of {topic} does not come"
+                message = consumer.poll(0.2)
+                if message is None:
+                    continue
+                if message.error() is None:
+                    found.append(message)
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+            return found
+        finally:
+            consumer.close()
 
 
 def runtime(topics: Topics, group: str = "") -> Runtime:
@@ -200,36 +163,8 @@ def runtime(topics: Topics, group: str = "") -> Runtime:
     )
 
 
-def write(path: Path, document: Runtime | Assignment) -> None:
-    unfinished = path.with_suffix(".new")
-    unfinished.write_text(document.model_dump_json())
-    unfinished.replace(path)
-
-
 @contextmanager
-def pod(folder: Path, order: Runtime, assignment: Assignment, **further: str) -> Iterator[Pod]:
+def pod(folder: Path, order: Runtime, assignment: Assignment, **further: str) -> Iterator[ScoringPod]:
     """A scoring pod for as long as the context lives, with further environment variables."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "runtime.json", order)
-    write(folder / "assignment.json", assignment)
-    [port] = ports.free(1)
-    environment = {
-        **os.environ,
-        "ANOMALY_CONFIG_FOLDER": str(folder),
-        "ANOMALY_HTTP_HOST": "127.0.0.1",
-        "ANOMALY_HTTP_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-        "POD_NAME": folder.name,
-        **further,
-    }
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*LEASHED, sys.executable, "-m", "anomaly_detector"], env=environment, stdout=output, stderr=output
-        )
-    try:
-        yield Pod(process, folder, port, log)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(30)
+    with scoring_pod.running(ScoringPod(folder, further), order, assignment) as running:
+        yield running

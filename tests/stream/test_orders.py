@@ -13,13 +13,14 @@ from anomaly_api.evidence import RevisionFailure
 from anomaly_detector.adapters.assignment_files import AssignmentError
 from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher, LoadedAssignment
 from anomaly_detector.adapters.model_store import ArtifactUnavailableError, fetch
+from dev.harness.scoring_pod import ScoringPod
 from tests.scoring.graphs import archive
-from tests.stream.pods import PIPELINE, Topics, pod, revision, runtime, write
+from tests.stream.pods import PIPELINE, Topics, pod, revision, runtime
 
 
 @pytest.fixture
 def orders(tmp_path: Path) -> Iterator[AssignmentWatcher]:
-    write(tmp_path / "assignment.json", Assignment(stable=revision()))
+    ScoringPod(tmp_path).assign(Assignment(stable=revision()))
     watched = AssignmentWatcher(tmp_path)
     yield watched
     watched.stop()
@@ -53,7 +54,7 @@ def test_an_assignment_is_taken_once(orders: AssignmentWatcher) -> None:
 def test_a_changed_assignment_is_taken_over(orders: AssignmentWatcher, tmp_path: Path) -> None:
     orders.start()
     changed = Assignment(stable=revision(threshold=9.0))
-    write(tmp_path / "assignment.json", changed)
+    ScoringPod(tmp_path).assign(changed)
     assert next_taken(orders).digest == changed.digest
 
 
@@ -61,7 +62,7 @@ def test_a_file_that_makes_no_sense_leaves_the_last_assignment_in_force(orders: 
     orders.start()
     (tmp_path / "assignment.json").write_text("{")
     changed = Assignment(stable=revision(threshold=9.0))
-    write(tmp_path / "assignment.json", changed)
+    ScoringPod(tmp_path).assign(changed)
     assert next_taken(orders).digest == changed.digest
 
 
@@ -74,7 +75,7 @@ def test_a_first_model_that_is_missing_is_waited_for_by_the_fallback_scorer(tmp_
     digest, packed = archive(PIPELINE)
     place = tmp_path / "a" / "model.tar"
     assignment = Assignment(stable=revision(model=digest), artifacts={digest: str(place)})
-    write(tmp_path / "assignment.json", assignment)
+    ScoringPod(tmp_path).assign(assignment)
     orders = AssignmentWatcher(tmp_path)
     first = orders.start()
     try:
@@ -95,7 +96,7 @@ def test_a_later_model_that_is_no_good_leaves_the_revision_before_it_at_work(ord
     place = tmp_path / "model.tar"
     place.write_bytes(archive(PIPELINE, center=1.0)[1])
     ordered = revision(model=digest)
-    write(tmp_path / "assignment.json", Assignment(stable=ordered, artifacts={digest: str(place)}))
+    ScoringPod(tmp_path).assign(Assignment(stable=ordered, artifacts={digest: str(place)}))
     until(lambda: orders.pending)
     assert orders.take() is None
     pending = orders.pending
@@ -109,10 +110,10 @@ def test_a_new_threshold_does_not_load_the_model_again(orders: AssignmentWatcher
     place = tmp_path / "model.tar"
     place.write_bytes(packed)
     orders.start()
-    write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest), artifacts={digest: str(place)}))
+    ScoringPod(tmp_path).assign(Assignment(stable=revision(model=digest), artifacts={digest: str(place)}))
     first = next_taken(orders)
     place.unlink()
-    write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest, threshold=3.0), artifacts={}))
+    ScoringPod(tmp_path).assign(Assignment(stable=revision(model=digest, threshold=3.0), artifacts={}))
     assert next_taken(orders).loaded.model is first.loaded.model
 
 
@@ -152,7 +153,7 @@ def test_a_store_that_cannot_be_reached_is_said_so_and_asked_again_later(tmp_pat
     s3_at(monkeypatch, 1)
     digest, _ = archive(PIPELINE)
     location = f"s3://models/{uuid4().hex}.tar"
-    write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest), artifacts={digest: location}))
+    ScoringPod(tmp_path).assign(Assignment(stable=revision(model=digest), artifacts={digest: location}))
     orders = AssignmentWatcher(tmp_path)
     try:
         loaded = orders.start().loaded
@@ -161,7 +162,7 @@ def test_a_store_that_cannot_be_reached_is_said_so_and_asked_again_later(tmp_pat
         _, packed = archive(PIPELINE)
         place = tmp_path / "model.tar"
         place.write_bytes(packed)
-        write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest), artifacts={digest: str(place)}))
+        ScoringPod(tmp_path).assign(Assignment(stable=revision(model=digest), artifacts={digest: str(place)}))
         assert next_taken(orders).loaded.model is not None
     finally:
         orders.stop()
@@ -174,7 +175,7 @@ def test_a_store_that_cannot_be_reached_while_running_leaves_the_revision_before
     orders.start()
     digest, _ = archive(PIPELINE)
     ordered = Assignment(stable=revision(model=digest), artifacts={digest: f"s3://models/{uuid4().hex}.tar"})
-    write(tmp_path / "assignment.json", ordered)
+    ScoringPod(tmp_path).assign(ordered)
     until(lambda: orders.pending)
     assert orders.pending is not None
     assert orders.pending.failure is RevisionFailure.MODEL_STORE_UNREACHABLE
@@ -183,7 +184,7 @@ def test_a_store_that_cannot_be_reached_while_running_leaves_the_revision_before
 
 def test_a_start_does_not_wait_for_a_store_that_hangs(tmp_path: Path, hanging_store: str) -> None:
     digest, _ = archive(PIPELINE)
-    write(tmp_path / "assignment.json", Assignment(stable=revision(model=digest), artifacts={digest: hanging_store}))
+    ScoringPod(tmp_path).assign(Assignment(stable=revision(model=digest), artifacts={digest: hanging_store}))
     orders = AssignmentWatcher(tmp_path, first_model_seconds=0.2)
     try:
         loaded = orders.start().loaded

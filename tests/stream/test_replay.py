@@ -14,7 +14,8 @@ import pytest
 from anomaly_api.assignment import Assignment
 from anomaly_detector.adapters.kafka.consume.dead_letters import Correction, LettersError, Replay
 from anomaly_detector.core.decode.dead_letters import Origin
-from tests.stream.pods import Pod, Topics, pod, revision, runtime
+from dev.harness.scoring_pod import ScoringPod
+from tests.stream.pods import Topics, pod, revision, runtime
 
 if TYPE_CHECKING:
     from dev.environment.kafka.broker import Broker
@@ -26,11 +27,11 @@ Line = dict[str, Any]
 @pytest.fixture
 def topics(kafka: Broker) -> Topics:
     found = Topics(kafka.bootstrap)
-    found.create()
+    found.create(retention_ms="-1")  # readings of 2020: the broker deletes them half a minute after its start otherwise
     return found
 
 
-def command(running: Pod, *arguments: str, stdin: bytes = b"", status: int = 0) -> tuple[list[Line], str]:
+def command(running: ScoringPod, *arguments: str, stdin: bytes = b"", status: int = 0) -> tuple[list[Line], str]:
     """As `kubectl exec` runs it: lines of standard output, and what is said beside them."""
     environment = {**os.environ, "ANOMALY_CONFIG_FOLDER": str(running.folder)}
     whole = [sys.executable, "-m", "anomaly_detector.cli.dead_letters", *arguments]
@@ -125,7 +126,7 @@ def test_of_two_at_once_the_first_ends(topics: Topics) -> None:
 
 
 def test_a_folder_without_orders_and_a_topic_that_is_missing_are_said(topics: Topics, tmp_path: Path) -> None:
-    nowhere = Pod(process=None, folder=tmp_path, port=0, log=tmp_path)  # type: ignore[arg-type]  # nothing is asked of it
+    nowhere = ScoringPod(tmp_path)  # nothing is asked of it
     assert "runtime.json" in command(nowhere, "list", status=1)[1]
     order = runtime(topics).model_copy(update={"dead_letter_topic": "missing"})
     (tmp_path / "runtime.json").write_text(order.model_dump_json())

@@ -19,8 +19,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from anomaly_api.alerting import AlertPolicy, Closing, Opening, Severity
 from anomaly_api.evidence import DetectorEvidence
 from anomaly_api.policy import Delivery
+from dev.harness.scoring_pod import ScoringPod
 from dev.verify.bench import pod, relay
-from dev.verify.bench.pod import Pod, Trained
+from dev.verify.bench.pod import PATIENCE_SECONDS, Trained
 from dev.verify.bench.readings import PARTITIONS, SIZE, Readings
 
 READINGS_A_SECOND: Final = 20_000
@@ -44,7 +45,7 @@ class Stand:
     trained: Trained
 
     @contextmanager
-    def pod(self, topic: str, delivery: Delivery, policy: AlertPolicy | None = None) -> Iterator[Pod]:
+    def pod(self, topic: str, delivery: Delivery, policy: AlertPolicy | None = None) -> Iterator[ScoringPod]:
         folder = self.folder / f"pod-{next(_names)}"
         order = pod.revision(self.trained, policy)
         with pod.running(folder, self.bootstrap, topic, delivery, order, self.trained) as started:
@@ -80,9 +81,9 @@ class _Look:
     """Bytes of memory."""
 
 
-def _look(started: Pod, readings: int) -> _Look:
+def _look(started: ScoringPod, readings: int) -> _Look:
     """When it has read at least so many."""
-    found = started.until(lambda found: found.readings >= readings, _LOOK_SECONDS)
+    found = started.until(lambda found: found.readings >= readings, PATIENCE_SECONDS, _LOOK_SECONDS)
     return _Look(found, started.cpu_seconds(), started.memory()["RssAnon"])
 
 
@@ -95,7 +96,7 @@ def first_score(stand: Stand, topic: str, delivery: Delivery) -> float:
     """
     with stand.pod(topic, delivery) as started:
         time.sleep(_START_SECONDS)
-        scored = started.until(lambda found: found.last_scored is not None, 0.05).last_scored
+        scored = started.until(lambda found: found.last_scored is not None, PATIENCE_SECONDS, 0.05).last_scored
         assert scored is not None, "it was waited for"
         return scored - started.began
 
@@ -110,7 +111,7 @@ def latency(stand: Stand, topic: str, delivery: Delivery, seconds: float) -> dic
         open=Opening(windows=1), close=Closing(windows=1), severities=[Severity(name="warning", above=1.0)]
     )  # fmt: skip
     with stand.pod(topic, delivery, lively) as started:
-        started.until(lambda found: found.source.partitions == PARTITIONS)
+        started.until(lambda found: found.source.partitions == PARTITIONS, PATIENCE_SECONDS)
         return _latency(stand, topic, seconds, _moment)
 
 

@@ -27,6 +27,7 @@ from dev import progress
 from dev.environment.kafka import broker, jars
 from dev.progress import telling
 from dev.verify.bench import readings, surroundings
+from dev.verify.bench.pod import PATIENCE_SECONDS
 from dev.verify.bench.readings import Readings
 from dev.verify.scale import stand
 from dev.verify.scale.rebalances import Stream
@@ -118,9 +119,11 @@ def _happen(made: Stand, victim: str, heir: str, number: int) -> Kill:
     before = log.stat().st_size if log.exists() else 0
     made.start(heir)
     pod = made.pods()[heir]
-    scored = pod.until(lambda found: found.last_scored is not None, _LOOK_SECONDS).last_scored
+    scored = pod.until(lambda found: found.last_scored is not None, PATIENCE_SECONDS, _LOOK_SECONDS).last_scored
     assert scored is not None, "it was waited for"
-    done = pod.until(lambda found: found.source.partitions == PARTITIONS and not found.source.recovering, _LOOK_SECONDS)
+    done = pod.until(
+        lambda found: found.source.partitions == PARTITIONS and not found.source.recovering, PATIENCE_SECONDS, _LOOK_SECONDS
+    )
     replayed = sum(map(int, _REPLAYED.findall(log.read_text()[before:])))
     kill = Kill(scored - killed, done.now - killed, replayed)
     said = f"{kill.first:.2f} s, all partitions after {kill.all:.2f} s, {replayed:,} readings replayed"

@@ -17,10 +17,10 @@ from anomaly_api.assignment import Assignment, Identity, Runtime
 from anomaly_api.policy import Delivery
 from anomaly_api.source import GroupProtocol, KafkaSource, StartFrom
 from dev.environment.backends import compiled_in
+from dev.harness.scoring_pod import ScoringPod
 from dev.verify.bench import pod
-from dev.verify.bench.pod import Pod, Trained
+from dev.verify.bench.pod import Trained
 from dev.verify.bench.readings import SIZE, Readings
-from dev.verify.torture.members import PORT, Member
 
 PARTITIONS: Final = 24
 OVERRIDES: Final = {
@@ -44,7 +44,7 @@ class Stand:
     protocol: GroupProtocol = GroupProtocol.CLASSIC
     delivery: Delivery = Delivery.EXACTLY_ONCE
     name: str = field(default_factory=lambda: f"scale-{next(_names)}")
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[str, ScoringPod] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
@@ -67,16 +67,12 @@ class Stand:
         """Pods that are new, or come back under their names."""
         for name in names:
             compiled = compiled_in(self.folder / "compiled")
-            member = self.members.setdefault(name, Member(name, self.folder / self.name / name, environment=compiled))
+            member = self.members.setdefault(name, ScoringPod(self.folder / self.name / name, compiled))
             member.start(self.runtime, self.order)
 
-    def pods(self) -> dict[str, Pod]:
+    def pods(self) -> dict[str, ScoringPod]:
         """The running ones, to be asked over HTTP."""
-        return {
-            name: Pod(member.process, int(PORT), 0.0, member.folder / "log", member.address)
-            for name, member in self.members.items()
-            if member.process is not None and member.running
-        }
+        return {name: member for name, member in self.members.items() if member.running}
 
     def owners(self) -> dict[int, str]:
         """Which pod has each partition, as the group says."""

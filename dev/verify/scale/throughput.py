@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from dev.verify.bench.pod import Pod
+from dev.harness.scoring_pod import ScoringPod
 from dev.verify.scale.stand import Stand
 
 _LOOK_SECONDS = 0.1
@@ -59,7 +59,7 @@ def measure(stand: Stand, members: int, readings: int) -> Rate:
     )
 
 
-def _look(pods: list[Pod]) -> _Look:
+def _look(pods: list[ScoringPod]) -> _Look:
     """Asked one after the other within milliseconds."""
     readings, cpu = 0, 0.0
     for each in pods:

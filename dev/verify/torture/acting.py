@@ -9,10 +9,14 @@ from pathlib import Path
 
 from anomaly_api.assignment import Assignment, Runtime
 from dev.environment.kafka.network import Weather
+from dev.harness.scoring_pod import ScoringPod
 from dev.verify.torture.ground import Ground
-from dev.verify.torture.members import OFTEN, SMALL_BATCHES, Member
 from dev.verify.torture.schedule import MOST_MEMBERS, Act, Event
 
+OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
+"""A checkpoint after so many readings, so that there are some in a stream of thousands."""
+_SMALL_BATCHES = OFTEN | {"ANOMALY_BATCH_MESSAGES": "40"}
+"""For pods that often have the next batch to read while the one before is scored; a stream of thousands has few large ones."""
 _LOOK_SECONDS = 0.05
 _NETWORK = {Act.SLOW: Weather.SLOW, Act.STILL: Weather.STILL, Act.LOST: Weather.LOSSY}
 
@@ -25,7 +29,7 @@ class Acting:
         self._order = orders[0]
         self._started = 0
         self._later: list[tuple[float, Callable[[], None]]] = []
-        self.members: list[Member] = []
+        self.members: list[ScoringPod] = []
 
     @property
     def deserted(self) -> bool:
@@ -36,8 +40,8 @@ class Acting:
         """Another pod, on the next link. Every second one decides in small batches."""
         self._started += 1
         name = f"pod-{self._started}"
-        environment = SMALL_BATCHES if self._started % 2 else OFTEN
-        member = Member(name, self._folder / name, environment=dict(environment))
+        environment = _SMALL_BATCHES if self._started % 2 else OFTEN
+        member = ScoringPod(self._folder / name, dict(environment))
         links = self._ground.links
         address = links[self._started % len(links)].address
         kafka = self._runtime.kafka.model_copy(update={"bootstrap_servers": address})
@@ -109,7 +113,7 @@ class Acting:
     def _after(self, seconds: float, do: Callable[[], None]) -> None:
         self._later.append((time.monotonic() + seconds, do))
 
-    def _do_to_member(self, event: Event, member: Member) -> None:
+    def _do_to_member(self, event: Event, member: ScoringPod) -> None:
         match event.act:
             case Act.KILL:
                 member.kill()

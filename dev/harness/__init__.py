@@ -1,0 +1,1 @@
+"""The product's processes as tests and measurements run them."""
