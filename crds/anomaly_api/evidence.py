@@ -148,6 +148,25 @@ class PresenceEvidence(Contract):
     """Those that were lacking."""
 
 
+class LossEvidence(Contract):
+    """Readings that came and did not count, within some time."""
+
+    readings: int = 0
+    """Messages read, good and bad."""
+    late: int = 0
+    """Left out, because a newer one of their entity was in the windows."""
+    duplicates: int = 0
+    """Left out, because there is one of the same entity and time."""
+    dropped_pending: int = 0
+    """Left out, because they waited when their entity was forgotten."""
+    released_early: int = 0
+    """Used, though they waited less than `time.lateness`, because too many others waited."""
+    skipped: int = 0
+    """Messages that Kafka had deleted before they were read."""
+    delays: dict[str, int] = {}
+    """Readings that came after a newer one of their entity, by the least `time.lateness`, in seconds, that keeps them."""
+
+
 class DetectorEvidence(Contract):
     """A scoring pod. Counts are since its start; times are Unix seconds."""
 
@@ -207,6 +226,10 @@ class DetectorEvidence(Contract):
     """Messages read within the last minute, good and bad."""
     recent_dead_letters: int = 0
     """Of them, those that could not be read."""
+    recent_losses: LossEvidence = LossEvidence()
+    """Of the last minute."""
+    lasting_losses: LossEvidence = LossEvidence()
+    """Of the last ten minutes."""
     last_reading: float | None = None
     last_scored: float | None = None
     last_alert: float | None = None

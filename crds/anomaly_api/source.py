@@ -135,6 +135,10 @@ class Source(Contract):
     as it is, for a quiet topic is no fault of the detector. Unset: after 30 times the usual time between two readings of the
     stream, and not before ten minutes. Set it where a topic uses to be silent for longer, at night or at weekends, or to hear of
     a silence sooner."""
+    max_loss_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """When a larger share of the readings does not count (late, there twice, deleted before they were read), the condition
+    ReadingsUsed becomes False (ReadingsLeftOut) within a minute and says what helps; Ready stays as it is. Raise it where
+    producers are known to repeat themselves; 1 says nothing, ever."""
 
 
 @at_most_one("key", "field", "constant")

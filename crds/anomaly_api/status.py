@@ -140,7 +140,7 @@ class DetectorStatus(Contract):
     observed_generation: int | None = None
     """Generation of the spec that this status speaks of."""
     conditions: Conditions | None = None
-    """Ready, Reconciling, Stalled, SourceReachable, ModelAvailable, Scoring, Alerting, ReadingsArriving."""
+    """Ready, Reconciling, Stalled, SourceReachable, ModelAvailable, Scoring, Alerting, ReadingsArriving, ReadingsUsed."""
     stable: StableStatus | None = None
     """The revision that decides."""
     candidate: CandidateStatus | None = None

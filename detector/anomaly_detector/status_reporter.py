@@ -13,6 +13,7 @@ from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
 from anomaly_detector.adapters.kafka.diagnose.broker_monitor import BrokerMonitor
 from anomaly_detector.core.columns import numbers_in
 from anomaly_detector.core.health.lag import Lag
+from anomaly_detector.core.health.losses import LASTING_SECONDS, RECENT_SECONDS
 from anomaly_detector.core.health.progress import ProgressTracker
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state.tasks import Decided
@@ -153,6 +154,8 @@ class StatusReporter:
             recent_dead_letter=telemetry.recent_dead_letter,
             recent_readings=recent,
             recent_dead_letters=recent_dead,
+            recent_losses=telemetry.losses.evidence(time.time(), RECENT_SECONDS),
+            lasting_losses=telemetry.losses.evidence(time.time(), LASTING_SECONDS),
             last_reading=telemetry.last_reading,
             last_scored=telemetry.last_scored,
             last_alert=telemetry.last_alert,

@@ -11,9 +11,10 @@ from prometheus_client.core import GaugeMetricFamily
 
 from anomaly_api.alert import UndeliverableReason
 from anomaly_detector.core.health.lag import Lag
+from anomaly_detector.core.health.losses import RecentLosses
 from anomaly_detector.core.health.progress import ProgressTracker
 from anomaly_detector.core.pipeline import Outcome
-from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
+from anomaly_detector.core.preprocess.counts import ReadingCounts
 
 _RECENT_SECONDS: Final = 60
 
@@ -88,6 +89,7 @@ class Telemetry:
         """Dead letters that their topic did not take; messages that were gone before they were read."""
         self.busy = 1.0
         """Until it has waited for something, a pod may well be needed."""
+        self.losses = RecentLosses()
         self._shown: set[int] = set()
         """Partitions whose lag is shown."""
         self._metrics()
@@ -104,6 +106,7 @@ class Telemetry:
             self.dead_letters[reason] = self.dead_letters.get(reason, 0) + count
             self._dead_letters.labels(reason).inc(count)
         self._remember(int(now), messages, len(outcome.rejects))
+        self.losses.add(now, messages, outcome.tally)
         self._readings.inc(messages)
         self._count(outcome.tally)
         self._count_held(outcome)
@@ -128,6 +131,7 @@ class Telemetry:
 
     def skip(self, messages: int) -> None:
         """So many messages were gone before they were read."""
+        self.losses.skip(time.time(), messages)
         if messages:
             self.skipped.add(messages)
             self._skipped.inc(messages)

@@ -13,7 +13,7 @@ from anomaly_api.source import Missing
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.pipeline import DetectionPipeline
-from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
+from anomaly_detector.core.preprocess.counts import ReadingCounts
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from tests.effort import examples
 from tests.stream.pods import PIPELINE, revision

@@ -17,7 +17,7 @@ from anomaly_api.evidence import RevisionFailure
 from anomaly_api.source import Window
 from anomaly_detector.core.alerts import pending_traces
 from anomaly_detector.core.pipeline import DetectionPipeline, Messages, Outcome
-from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
+from anomaly_detector.core.preprocess.counts import ReadingCounts
 from anomaly_detector.core.scoring.artifact import unpack
 from anomaly_detector.core.scoring.onnx import Model
 from anomaly_detector.core.scoring.revisions import LoadedRevision

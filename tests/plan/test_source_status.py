@@ -3,6 +3,7 @@
 import pytest
 
 from anomaly_api.evidence import (
+    LossEvidence,
     PartitionEvidence,
     SeenEntity,
     SourceState,
@@ -206,3 +207,66 @@ def test_entities_whose_readings_come_in_several_partitions_are_told_whichever_p
     assert "readings of entity pump-2 come in partitions 1 and 3 of topic pump-readings" in world.message("Scoring")
     assert "1 of 3 entities" in world.message("Scoring")
     assert world.condition("Stalled")[0] == "False"
+
+
+def left_out(**counts: object) -> dict[str, object]:
+    """Evidence of such losses in the last minute, and so in the last ten."""
+    losses = LossEvidence.model_validate(counts)
+    return {"recent_losses": losses, "lasting_losses": losses}
+
+
+def test_readings_that_are_left_out_are_told_with_the_lateness_that_would_have_kept_them() -> None:
+    world = scoring_world()
+    world.events.clear()
+    world.report("pumps-detector-0", **left_out(readings=600, late=300, delays={"0.5": 290, "1": 6, "500": 4}))
+    world.settle()
+    assert world.condition("ReadingsUsed") == ("False", "ReadingsLeftOut")
+    message = world.message("ReadingsUsed")
+    assert "300 of the 600 readings of the last minute (50.0%) did not count" in message
+    assert "time.lateness: 1s would have kept 99 % of all; it is 0s" in message
+    assert world.condition("Ready") == ("True", "Ready"), "those that count are scored"
+    assert [event.warning for event in world.events if event.reason == "ReadingsLeftOut"] == [True]
+
+
+def test_a_burst_that_was_left_out_is_still_told_minutes_later() -> None:
+    world = scoring_world()
+    losses = LossEvidence(readings=600, duplicates=300)
+    world.report("pumps-detector-0", lasting_losses=losses)
+    world.settle()
+    assert world.condition("ReadingsUsed") == ("False", "ReadingsLeftOut")
+    assert "300 had the entity and the time of another one" in world.message("ReadingsUsed")
+    world.report("pumps-detector-0")
+    world.settle()
+    assert world.condition("ReadingsUsed") == ("True", "Used")
+
+
+@pytest.mark.parametrize(
+    ("bound", "losses", "told"),
+    [
+        (None, {"readings": 1000, "late": 10}, False),
+        (None, {"readings": 1000, "late": 6, "duplicates": 5}, True),
+        (None, {"readings": 19, "late": 9}, False),  # too few for a share
+        (None, {"readings": 980, "skipped": 20}, True),
+        (0.6, {"readings": 600, "duplicates": 300}, False),
+        (0, {"readings": 600, "dropped_pending": 1}, True),
+        (None, {"readings": 600, "released_early": 600}, False),  # they count all the same
+    ],
+)
+def test_what_share_of_the_readings_may_be_left_out_is_the_users_to_say(
+    bound: float | None, losses: dict[str, int], told: bool
+) -> None:
+    world = scoring_world()
+    if bound is not None:
+        world.edit({"source": {"maxLossRatio": bound}})
+    world.report("pumps-detector-0", **left_out(**losses))
+    world.settle()
+    assert world.condition("ReadingsUsed")[1] == ("ReadingsLeftOut" if told else "Used")
+
+
+def test_losses_of_all_pods_are_one_share() -> None:
+    world = scoring_world()
+    world.run_pods(2)
+    world.report("pumps-detector-0", **left_out(readings=1900))
+    world.report("pumps-detector-1", **left_out(readings=100, late=15, delays={"2": 15}))
+    world.settle()
+    assert world.condition("ReadingsUsed")[1] == "Used"

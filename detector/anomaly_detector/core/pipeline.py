@@ -34,7 +34,8 @@ from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.episodes.table import Episodes
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity
-from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor, ReadingCounts, Regime
+from anomaly_detector.core.preprocess.counts import ReadingCounts
+from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor, Regime
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.revisions import LoadedRevision, RunningRevision, Scores

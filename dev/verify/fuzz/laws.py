@@ -23,7 +23,7 @@ from anomaly_detector.core.decode import dead_letter_lines
 from anomaly_detector.core.decode.dead_letters import dead_letters, shortened, split, weight
 from anomaly_detector.core.decode.json import Decoder
 from anomaly_detector.core.pipeline import DetectionPipeline
-from anomaly_detector.core.preprocess.preprocessor import ReadingCounts
+from anomaly_detector.core.preprocess.counts import ReadingCounts
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.records import Read
 

@@ -7,7 +7,6 @@ What is remembered, and of whom, depends on the readings of a partition, their o
 taken in. That is why it can be built again by reading them again.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +24,7 @@ from anomaly_detector.core.decode.json import Decoded, Decoder
 from anomaly_detector.core.entities.micro_batch import MicroBatch
 from anomaly_detector.core.entities.quota import Bounds
 from anomaly_detector.core.entities.table import Columns, Entities
+from anomaly_detector.core.preprocess.counts import ReadingCounts
 from anomaly_detector.core.preprocess.imputation import Imputation
 from anomaly_detector.core.preprocess.reorder import Ordered, ReorderBuffer
 from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
@@ -56,36 +56,6 @@ class Regime(Contract):
         time = self.pipeline.time
         features = [(feature.name, feature.path) for feature in self.pipeline.features]
         return self.pipeline.entity, (time.field, time.format), features
-
-
-class ReadingCounts(Struct, frozen=True):
-    """What is counted of readings on their way into windows."""
-
-    late: int = 0
-    """Left out, because a newer one of their entity was in the windows."""
-    duplicates: int = 0
-    """Left out, because there is one of the same entity and time."""
-    released_early: int = 0
-    """Waited less than they should have, because too many others waited."""
-    dropped_pending: int = 0
-    """Left out, because they waited when their entity was forgotten."""
-    missing: Mapping[str, int] = {}
-    """Values that were not there, by feature."""
-    imputed: int = 0
-    """Values that were filled in."""
-
-    def __add__(self, other: "ReadingCounts") -> "ReadingCounts":
-        """Of both together."""
-        missing = Counter(self.missing)
-        missing.update(other.missing)
-        return ReadingCounts(
-            self.late + other.late,
-            self.duplicates + other.duplicates,
-            self.released_early + other.released_early,
-            self.dropped_pending + other.dropped_pending,
-            dict(missing),
-            self.imputed + other.imputed,
-        )
 
 
 class Preprocessed(Struct, frozen=True):
@@ -227,7 +197,9 @@ class Preprocessor:
             counts = np.count_nonzero(lacks, axis=0).tolist()
             missing = {name: count for name, count in zip(names, counts, strict=True) if count}
         imputed = 0 if readings.filled is None else int(np.count_nonzero(readings.filled))
-        return ReadingCounts(ordered.late, ordered.duplicates, ordered.released_early, dropped_pending, missing, imputed)
+        return ReadingCounts(
+            ordered.late, ordered.duplicates, ordered.released_early, dropped_pending, missing, imputed, ordered.delays
+        )
 
     def _levels(self) -> Statistical:
         return Statistical(self.regime.fallback, len(self.regime.pipeline.features), self.entities)

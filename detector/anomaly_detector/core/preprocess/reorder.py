@@ -29,6 +29,7 @@ from anomaly_api.schema import seconds
 from anomaly_api.source import Time
 from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Float32, Int64, Mask, Readings
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
+from anomaly_detector.core.preprocess.delays import by_lateness
 from anomaly_detector.core.preprocess.pending import PendingReadings, Queued
 from anomaly_detector.core.preprocess.segments import first_of
 
@@ -47,6 +48,8 @@ class Ordered(Struct, frozen=True):
     """Readings left out, because one of the same entity and time waits or was the last to be given on."""
     released_early: int = 0
     """Readings that were given on before their time, because too many of their entity waited."""
+    delays: Mapping[int, int] = {}
+    """Readings that came after a newer one of their entity, by how much (`losses.by_lateness`)."""
 
 
 class ReorderBuffer:
@@ -136,7 +139,7 @@ class ReorderBuffer:
         readings = Readings(
             rows_of[tape.source[released[goes]]], given, tape.times[gone], came[tape.source[gone]], first_of(given)
         )
-        return Ordered(readings, late, duplicates, int(released_early))
+        return Ordered(readings, late, duplicates, int(released_early), by_lateness(tape.delays()))
 
 
 class _Tape:
@@ -193,6 +196,13 @@ class _Tape:
         """[entities] The newest time that has been given on."""
         keys = self._given_on(due)[self.end - 1]
         found: Int64 = self._moments[keys - np.arange(len(self.end)) * self._span]
+        return found
+
+    def delays(self) -> Int64:
+        """Of what has come after a newer reading of its entity: how much newer that was, microseconds."""
+        newest = self._moments[self.newest - self.owner * self._span]
+        behind = (newest > self.times) & (self._places >= self._news[self.owner])
+        found: Int64 = newest[behind] - self.times[behind]
         return found
 
     def after(self, places: Int64) -> Int64:

@@ -6,6 +6,7 @@ from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import health
 from anomaly_operator.core.status.conditions import ConditionInputs
 from anomaly_operator.core.status.health import ConditionDraft, Progress
+from anomaly_operator.core.status.losses import readings_used
 from anomaly_operator.core.status.silence import readings_arriving
 
 
@@ -19,6 +20,7 @@ def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> C
         scoring=health.scoring(snapshot, now),
         alerting=health.alerting(snapshot),
         arriving=readings_arriving(snapshot, now),
+        used=readings_used(snapshot),
         scorer=scorer,
         blocked=desired.blocked,
         spec_error=_spec_error(snapshot),

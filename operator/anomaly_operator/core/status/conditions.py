@@ -15,8 +15,9 @@ from anomaly_operator.core.timestamps import rfc3339
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 SOURCE, MODEL, SCORING, ALERTING = "SourceReachable", "ModelAvailable", "Scoring", "Alerting"
 ARRIVING: Final = "ReadingsArriving"
+USED: Final = "ReadingsUsed"
 _WORRYING: Final = (Progress.STALLED, Progress.RESTING)
-ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING, ARRIVING)
+ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING, ARRIVING, USED)
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class ConditionInputs:
     """Nothing else hangs on it: what is held back is held back because someone asked for it."""
     arriving: ConditionDraft
     """Nothing else hangs on it: a topic may be quiet."""
+    used: ConditionDraft
+    """Nothing else hangs on it: the readings that count are scored."""
     scorer: str
     """What scores, for people."""
     blocked: ConditionDraft | None = None
@@ -61,6 +64,7 @@ def evaluate(inputs: ConditionInputs) -> dict[str, ConditionDraft]:
         SCORING: inputs.blocked or inputs.scoring,
         ALERTING: inputs.blocked or inputs.alerting,
         ARRIVING: inputs.blocked or inputs.arriving,
+        USED: inputs.blocked or inputs.used,
     }
     obstacle = next(_obstacles(inputs), None)
     if obstacle is None:

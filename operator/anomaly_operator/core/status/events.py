@@ -17,12 +17,13 @@ def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transiti
         key = digest([detector.uid, "stable", stable.since if stable else "", revision.name])
         found.append(Event(key, "RevisionStable", f"revision {revision.name} decides now, with {scorer}"))
     found += _scaled(snapshot, desired)
-    order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, conditions.ALERTING, conditions.ARRIVING, conditions.READY)
+    of_input = (conditions.ARRIVING, conditions.USED)
+    order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, conditions.ALERTING, *of_input, conditions.READY)
     for transition in sorted(
         transitions, key=lambda each: order.index(each.condition.type) if each.condition.type in order else 9
     ):
         now, before = transition.condition, transition.before
-        resting = now.type == conditions.ARRIVING and "False" not in (now.status, before.status if before else "")
+        resting = now.type in of_input and "False" not in (now.status, before.status if before else "")
         if resting:  # a stream with pauses is Quiet and Arriving in turns
             continue
         if now.type not in order or now.status == "Unknown" or now.reason in {event.reason for event in found}:
