@@ -46,6 +46,12 @@ class ScorerKind(StrEnum):
     """What computed a score."""
 
     AUTOENCODER = "Autoencoder"
+    PCA = "Pca"
+    ISOLATION_FOREST = "IsolationForest"
+    LOCAL_OUTLIER_FACTOR = "LocalOutlierFactor"
+    SEASONAL = "Seasonal"
+    BOUNDS = "Bounds"
+    ENSEMBLE = "Ensemble"
     STATISTICAL = "Statistical"
     IMPORTED = "Imported"
 
@@ -58,8 +64,8 @@ class Contributor(Contract):
     """Of the window's error, 0 to 1."""
     actual: float
     """Newest value in the window, in the reading's own unit."""
-    expected: float
-    """What the model would have found normal for it, in the same unit."""
+    expected: float | None = None
+    """What the model would have found normal for it, in the same unit; unset where its kind has no such value."""
     imputed: bool = False
     """Whether the reading lacked the value, and `actual` was filled in."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.calibration import WindowThreshold
-from anomaly_api.learning import Autoencoder, ModelStore, Training
+from anomaly_api.learning import ModelKind, ModelStore, Training
 from anomaly_api.policy import Delivery, Fallback
 from anomaly_api.schema import Contract, Duration, digest
 from anomaly_api.source import KafkaSource, Pipeline
@@ -114,7 +114,7 @@ class TrainingOrder(Contract):
     """Name of the Job."""
     kafka: KafkaSource
     pipeline: Pipeline
-    autoencoder: Autoencoder
+    model: ModelKind
     training: Training
     model_store: ModelStore
     request: str = ""
@@ -130,7 +130,7 @@ class TrainingOrder(Contract):
             "topic": self.kafka.topic,
             "bootstrap": self.kafka.bootstrap_servers,
             "pipeline": self.pipeline.learned,
-            "autoencoder": self.autoencoder.essentials(),
+            "model": self.model.essentials(),
             "training": asked,
             "store": self.model_store.essentials(),
             "request": self.request,

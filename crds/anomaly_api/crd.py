@@ -56,7 +56,7 @@ def model_crd() -> dict[str, Any]:
     """The CRD of AnomalyModel."""
     columns = [
         _column("Detector", ".spec.trained.detector", "Detector it was trained for"),
-        _column("Architecture", ".spec.trained.architecture", "Shape of the network"),
+        _column("Kind", ".spec.trained.kind", "Kind of the model"),
         _column("Readings", ".spec.trained.readings", "Readings it was trained on", "integer"),
         _column("Held-Out-P99", ".spec.trained.heldOut[0].p99", "99th percentile of held-out scores", "number"),
         _column("Verified", '.status.conditions[?(@.type=="Verified")].status', "Whether pods loaded it with the right digest"),

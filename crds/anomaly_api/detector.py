@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from anomaly_api.alerting import Alerts
-from anomaly_api.learning import Autoencoder, ModelKind, ModelStore, Training
+from anomaly_api.learning import ModelKind, ModelStore, Training, default_model
 from anomaly_api.meta import API_VERSION
 from anomaly_api.policy import Budget, Delivery, Fallback, PodSettings, Scaling, Threshold
 from anomaly_api.quantity import Memory
@@ -29,10 +29,6 @@ def _by_key() -> WatchedEntity:
 
 def _one_window() -> list[Window]:
     return [Window(name="short", size=12, every=1, max_gap="5m")]
-
-
-def _autoencoder() -> ModelKind:
-    return ModelKind(autoencoder=Autoencoder())
 
 
 def _budget() -> Threshold:
@@ -100,7 +96,7 @@ class DetectorSpec(Contract):
     windows: Windows = Field(default_factory=_one_window)
     """How many readings are looked at together. Each window is scored by a model of its own. Unset: one window, named short, of
     12 readings."""
-    model: ModelKind = Field(default_factory=_autoencoder)
+    model: ModelKind = Field(default_factory=default_model)
     """The scorer that decides whether a window is unusual. Unset: an autoencoder that is trained on the source topic."""
     training: Training = Field(default_factory=Training)
     """How the model is made."""

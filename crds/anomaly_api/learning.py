@@ -1,10 +1,19 @@
 """What is learned and from what: the kind of model, its training, and where artifacts are kept."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from anomaly_api.kinds import (
+    Autoencoder,
+    Bounds,
+    Ensemble,
+    IsolationForest,
+    LocalOutlierFactor,
+    Pca,
+    Seasonal,
+    TrainedKind,
+)
 from anomaly_api.policy import LocalReference, Resources
 from anomaly_api.schema import Contract, Duration, Empty, exactly_one, matching, rule
 
@@ -21,32 +30,40 @@ FileUri = Annotated[
 ]
 
 
-class Architecture(StrEnum):
-    """Shape of the autoencoder."""
-
-    DENSE = "Dense"
-
-
-class Autoencoder(Contract):
-    """A network that learns to reproduce normal windows; what it reproduces badly is unusual."""
-
-    architecture: Architecture = Architecture.DENSE
-    """Dense: fully connected layers over the flattened window."""
-    layers: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1, max_length=8)] | None = None
-    """Widths from the first hidden layer to the bottleneck; the decoder mirrors them. Unset: derived from the window
-    (a window of 12 readings of 6 features gets 64, 32, 8)."""
-
-
-@exactly_one("autoencoder", "statistical", "modelRef")
-class ModelKind(Contract):
+@exactly_one(
+    *("autoencoder", "pca", "isolationForest", "localOutlierFactor", "seasonal", "bounds", "ensemble", "statistical", "modelRef")
+)
+class ModelKind(TrainedKind):
     """What decides."""
 
     autoencoder: Autoencoder | None = None
     """An autoencoder, trained on the stream."""
+    pca: Pca | None = None
+    """A principal component analysis of windows, trained on the stream."""
+    isolation_forest: IsolationForest | None = None
+    """An isolation forest, trained on the stream."""
+    local_outlier_factor: LocalOutlierFactor | None = None
+    """A local outlier factor, trained on the stream."""
+    seasonal: Seasonal | None = None
+    """What is usual at each time of the day, trained on the stream."""
+    bounds: Bounds | None = None
+    """Static bounds of features."""
+    ensemble: Ensemble | None = None
+    """Several models together, trained on the stream."""
     statistical: Empty | None = None
     """The robust statistical scorer of `fallback` alone; nothing is trained."""
     model_ref: LocalReference | None = None
     """An AnomalyModel of this namespace that exists already; nothing is trained."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether a training Job makes it."""
+        return self.statistical is None and self.model_ref is None
+
+
+def default_model() -> ModelKind:
+    """What decides where the spec does not say."""
+    return ModelKind(autoencoder=Autoencoder())
 
 
 class TopicData(Contract):

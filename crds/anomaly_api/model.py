@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from anomaly_api.alert import ScorerKind
 from anomaly_api.calibration import Calibrations
-from anomaly_api.learning import Architecture, Uri
+from anomaly_api.learning import Uri
 from anomaly_api.meta import API_VERSION
 from anomaly_api.policy import LocalReference, Opaque
 from anomaly_api.schema import Contract, exactly_one, list_map, matching, rule
@@ -98,10 +99,10 @@ class Trained(Contract):
     """Entities they are of."""
     rejected: int = 0
     """Messages that could not be read."""
-    architecture: Architecture
-    """Shape of the network."""
-    layers: list[int]
-    """Widths from the first hidden layer to the bottleneck."""
+    kind: ScorerKind
+    """Kind of the model."""
+    settings: Opaque
+    """The kind's settings as they were used: what the spec says, and what training settled where it was left open."""
     seed: int
     """Seed of everything random."""
     epochs: int

@@ -79,7 +79,9 @@ _BROKER_DECIDES = (
     "properties must not set session.timeout.ms, heartbeat.interval.ms or group.protocol.type with groupProtocol Consumer: "
     "the broker decides them, for example by its group.consumer.session.timeout.ms"
 )
-_EXACTLY_ONE_MODEL = "set exactly one of: autoencoder, statistical, modelRef"
+_EXACTLY_ONE_MODEL = (
+    "set exactly one of: autoencoder, pca, isolationForest, localOutlierFactor, seasonal, bounds, ensemble, statistical, modelRef"
+)
 _EXACTLY_ONE_THRESHOLD = "set exactly one of: budget, quantile, standardDeviations, value"
 _ONE_VALUE = "threshold.value is one number and cannot serve several windows: use budget, quantile or standardDeviations"
 _FILE_CLAIM = "training.data.files with file:// needs modelStore.uri.claimName: the volume that holds the files"
@@ -158,7 +160,9 @@ DETECTORS = [
     ),
     _detector("spec", _WIDE, windows=[{"name": "huge", "size": 1024}], features=[{"name": f"f{n}"} for n in range(17)]),
     _detector(
-        "spec.model", "set exactly one of: autoencoder, statistical, modelRef", model={"autoencoder": {}, "statistical": {}}
+        "spec.model",
+        _EXACTLY_ONE_MODEL,
+        model={"autoencoder": {}, "statistical": {}},
     ),
     _detector("spec.training.data", "set exactly one of: topic, files", training={"data": {}}),
     _detector("spec.training.data.topic.last", DURATION, training={"data": {"topic": {"last": "0d"}}}),

@@ -64,7 +64,15 @@ def calibration(window: str = "short") -> dict[str, Any]:
 
 def trained(spec: Mapping[str, Any]) -> dict[str, Any]:
     pipeline = DetectorSpec.model_validate(spec).pipeline.document()
-    figures = {"readings": 1000, "entities": 3, "architecture": "Dense", "layers": [8], "seed": 1, "epochs": 5, "seconds": 1.0}
+    figures = {
+        "readings": 1000,
+        "entities": 3,
+        "kind": "Autoencoder",
+        "settings": {"layers": [8]},
+        "seed": 1,
+        "epochs": 5,
+        "seconds": 1.0,
+    }
     times = {"dataFrom": seen_time(START), "dataTo": seen_time(START)}
     return {"detector": "pumps", "job": "a-job", "heldOut": [], "versions": {}, "pipeline": pipeline, **figures, **times}
 

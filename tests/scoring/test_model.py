@@ -36,7 +36,7 @@ def test_a_window_is_scored_and_explained() -> None:
     values[1, :, 1] = 5.0
     running = model(pipeline())
     assert running.score(windows(values)).tolist() == pytest.approx([0.0, 4.5])
-    errors, expected = running.explain("short", values[1:].astype(np.float32))
+    errors, expected = running.explain("short", values[1:].astype(np.float32), np.zeros(1, np.int64))
     assert errors.tolist() == [[0.0, 9.0]]
     assert expected.tolist() == [[2.0, 2.0]]
     assert running.kind is ScorerKind.IMPORTED, "nobody says how it was trained"
@@ -93,7 +93,7 @@ def test_an_error_beyond_float32_is_the_largest_score() -> None:
     scores = running.score(windows(values))
     assert scores[1] == np.finfo(np.float32).max
     assert np.array_equal(scores[[0, 2]], running.score(windows(values[[0, 2]])))
-    errors, expected = running.explain("short", values[1:2].astype(np.float32))
+    errors, expected = running.explain("short", values[1:2].astype(np.float32), np.zeros(1, np.int64))
     assert np.isfinite(errors).all()
     assert errors[0].argmax() == 0
     assert np.isfinite(expected).all()

@@ -19,7 +19,8 @@ import pytest
 
 from anomaly_api.assignment import Identity, TrainingOrder
 from anomaly_api.evidence import TrainingEvidence
-from anomaly_api.learning import Autoencoder, ModelStore, TopicData, Training, TrainingData, TrainingMinimum
+from anomaly_api.kinds import Autoencoder
+from anomaly_api.learning import ModelKind, ModelStore, TopicData, Training, TrainingData, TrainingMinimum
 from anomaly_api.meta import API_VERSION, LABEL_DETECTOR, TRAINING_ENV
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, KafkaSource, Pipeline, Time, TimeFormat, Window
@@ -159,7 +160,7 @@ def order(**changes: Any) -> TrainingOrder:
             "job": "pumps-train-1",
             "kafka": KafkaSource(bootstrap_servers="127.0.0.1:1", topic="readings"),
             "pipeline": pipeline(),
-            "autoencoder": Autoencoder(),
+            "model": ModelKind(autoencoder=Autoencoder()),
             "training": training(),
             "model_store": ModelStore(config_map=Empty()),
             **changes,

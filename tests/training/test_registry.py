@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from anomaly_api.alert import ScorerKind
 from anomaly_api.calibration import Calibration, Quantile
-from anomaly_api.learning import Architecture, ModelStore, UriStore
+from anomaly_api.learning import ModelStore, UriStore
 from anomaly_api.meta import LABEL_TRAINING
 from anomaly_api.model import HeldOut, Interface, InterfaceWindow, ModelSpec, Trained
 from anomaly_detector.training import registry
@@ -64,8 +65,8 @@ def spec(digest: str, artifact: Any) -> ModelSpec:
         data_to="2026-01-02T00:00:00Z",
         readings=10,
         entities=1,
-        architecture=Architecture.DENSE,
-        layers=[8, 2],
+        kind=ScorerKind.AUTOENCODER,
+        settings={"layers": [8, 2]},
         seed=1,
         epochs=1,
         seconds=0.1,

@@ -129,7 +129,7 @@ def test_the_newest_part_is_held_out_and_no_reading_is_on_two_sides(percent):
     times = (10 * MICROSECONDS * np.arange(count)).astype(np.int64)
     sample = Sample(np.zeros((count, 8, 1), np.float32), np.zeros(count, np.int64), times, complete=True)
     parts = split(sample, window, 10.0, percent)
-    train, validation, held_out = parts.train(sample), parts.validation(sample), parts.held_out(sample)
+    train, validation, held_out = (sample.at(find(sample)) for find in (parts.train, parts.validation, parts.held_out))
     span = 7 * 10 * MICROSECONDS
     assert train.times.max() < validation.times.min() - span
     assert validation.times.max() < held_out.times.min() - span

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import TrainingOrder
 from anomaly_api.calibration import Calibration
 from anomaly_api.model import HeldOut, Interface, InterfaceWindow, ModelSpec, Trained
@@ -151,10 +152,11 @@ def learn_model(
         def tell(share: float, place: int = place) -> None:
             progress.update(progress=min(99, round(100 * (place + share) / len(windows))))
 
-        settings = (order.autoencoder, order.training)
+        settings = (order.model, order.training)
         learned.append(learning.learn(window, samples[window.name], order.pipeline, settings, gathered.interval, tell))
         log.info(
-            "window %s: layers %s, %d epochs in %.1f s", window.name, learned[-1].layers, learned[-1].epochs, learned[-1].seconds
+            "window %s: %s %s, %d epochs in %.1f s",
+            *(window.name, order.model.kind, learned[-1].settings, learned[-1].epochs, learned[-1].seconds),
         )
         gc.collect()
     found = learning.calibrations(learned, samples, order.pipeline, source.again)
@@ -173,7 +175,6 @@ def learn_model(
 
 def _provenance(order: TrainingOrder, gathered: Gathering, learned: "Iterable[Learned]", found: list[Calibration]) -> Provenance:
     models = list(learned)
-    constant = [feature.name for feature, still in zip(order.pipeline.features, models[0].constant, strict=True) if still]
     levels = [{point.level: point.score for point in calibration.quantiles} for calibration in found]
     assert gathered.first_time is not None and gathered.last_time is not None, "there were readings"  # noqa: PT018
     return Provenance(
@@ -182,11 +183,11 @@ def _provenance(order: TrainingOrder, gathered: Gathering, learned: "Iterable[Le
         readings=gathered.readings,
         entities=gathered.entities,
         rejected=gathered.rejected,
-        architecture=order.autoencoder.architecture,
-        layers=models[0].layers,
+        kind=ScorerKind(order.model.kind[0].upper() + order.model.kind[1:]),
+        settings=order.model.settings.document() | models[0].settings,
         seed=order.training.seed,
         epochs=max(model.epochs for model in models),
-        constant_features=constant or None,
+        constant_features=models[0].constant or None,
         held_out=[
             HeldOut(window=calibration.window, windows=calibration.windows, loss=calibration.mean, p99=points[0.99])
             for calibration, points in zip(found, levels, strict=True)

@@ -1,15 +1,16 @@
 """From windows to graphs and calibrations: fits, exports, scores what was held out. This module brings torch in."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from anomaly_api.calibration import Calibration
-from anomaly_api.learning import Autoencoder, Training
+from anomaly_api.learning import ModelKind, Training
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import MICROSECONDS
@@ -18,8 +19,8 @@ from anomaly_detector.training.data.messages import Messages
 from anomaly_detector.training.data.samples import Sample, Split, memory_for, split
 from anomaly_detector.training.export import Graph, export
 from anomaly_detector.training.failures import TrainingError
-from anomaly_detector.training.models.autoencoder import derived_layers
-from anomaly_detector.training.models.fitting import FittingError, Plan, fit
+from anomaly_detector.training.models.kind import Data, Effort, Fitted, FittingError
+from anomaly_detector.training.models.kinds import fit_model
 
 _CHECKED: Final = 2000
 """Windows on which the graph is compared with the network."""
@@ -33,34 +34,43 @@ class Learned:
     window: Window
     graph: Graph
     split: Split
-    layers: list[int]
+    settings: dict[str, Any]
+    """What the kind settled where the user left it open."""
     epochs: int
     seconds: float
-    constant: NDArray[np.bool_]
+    constant: list[str]
+    """Features that never changed."""
 
 
 def learn(
-    window: Window, sample: Sample, pipeline: Pipeline, settings: tuple[Autoencoder, Training], interval: float,
+    window: Window, sample: Sample, pipeline: Pipeline, settings: tuple[ModelKind, Training], interval: float,
     progress: Callable[[float], None],
 ) -> Learned:  # fmt: skip
     """Fits and exports. Raises TrainingError."""
     torch.set_num_threads(1)  # two collapse when the other core is busy
-    autoencoder, training = settings
+    model, training = settings
     parts = split(sample, window, interval, training.holdout_percent)
-    train, validation = parts.train(sample), parts.validation(sample)
-    if min(len(train), len(validation)) < 2:
+    names = tuple(feature.name for feature in pipeline.features)
+    data = Data(sample.values, parts.train(sample), parts.validation(sample), sample.times, names)
+    if min(len(data.train), len(data.validation)) < 2:
         raise TrainingError(
             f"window {window.name}: {len(sample)} windows cannot be divided by time: too many have the same time; "
             "check spec.time, or give more data"
         )
-    layers = autoencoder.layers or derived_layers(window.size, len(pipeline.features), len(pipeline.windows))
-    plan = Plan(layers=layers, epochs=training.epochs, seed=training.seed)
+    started = time.monotonic()
+    fitted = _fitted(window, model, data, Effort(training.epochs, training.seed, len(pipeline.windows), progress))
+    spent = time.monotonic() - started
+    newest = data.train[-_CHECKED:]
+    graph = export(fitted.scorer, sample.values[newest], sample.times[newest])
+    constant = [name for name, still in zip(names, data.scaling().constant, strict=True) if still]
+    return Learned(window, graph, parts, fitted.settings, fitted.epochs, spent, constant)
+
+
+def _fitted(window: Window, model: ModelKind, data: Data, effort: Effort) -> Fitted:
     try:
-        fitted = fit(train.values, validation.values, plan, progress)
+        return fit_model(model, data, effort)
     except FittingError as error:
         raise TrainingError(f"window {window.name}: {error}") from error
-    graph = export(fitted.scorer, train.values[-_CHECKED:])
-    return Learned(window, graph, parts, layers, fitted.epochs, fitted.seconds, fitted.constant)
 
 
 @dataclass
@@ -70,7 +80,7 @@ class _Scores:
     times: list[NDArray[np.int64]]
 
     def add(self, learned: Learned, sample: Sample) -> None:
-        self.scores.append(learned.graph.scores(sample.values))
+        self.scores.append(learned.graph.scores(sample.values, sample.times))
         self.slots.append(sample.slots)
         self.times.append(sample.times)
 
@@ -94,7 +104,8 @@ def calibrations(
     thinned = [model for model in learned if not samples[model.window.name].complete]
     for model in learned:
         if model not in thinned:
-            found[model.window.name].add(model, model.split.held_out(samples[model.window.name]))
+            sample = samples[model.window.name]
+            found[model.window.name].add(model, sample.at(model.split.held_out(sample)))
     if thinned:
         _score_again(thinned, found, pipeline, again())
     return [found[model.window.name].calibration(model.window) for model in learned]
@@ -109,7 +120,8 @@ def _score_again(learned: list[Learned], found: dict[str, _Scores], pipeline: Pi
                 windows = memory.process(portion).windows
                 for model in learned:
                     batch = windows[places[model.window.name]]
-                    held_out = model.split.held_out(Sample(batch.values, batch.slots, batch.times, complete=True))
+                    found_here = Sample(batch.values, batch.slots, batch.times, complete=True)
+                    held_out = found_here.at(model.split.held_out(found_here))
                     if len(held_out):
                         found[model.window.name].add(model, held_out)
         if sum(len(scores) for collected in found.values() for scores in collected.scores) > _MOST_HELD_OUT:

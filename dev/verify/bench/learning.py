@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,15 +16,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly_api.learning import Autoencoder, Training
+from anomaly_api.kinds import Autoencoder
+from anomaly_api.learning import ModelKind, Training
 from anomaly_api.model import Interface, InterfaceWindow
 from anomaly_detector.core.scoring.artifact import Manifest, artifact_digest, pack
 from anomaly_detector.training import learning
 from anomaly_detector.training.data.messages import Messages
 from anomaly_detector.training.data.samples import Gathering, Sample
-from anomaly_detector.training.models.autoencoder import derived_layers
-from anomaly_detector.training.models.fitting import Plan, fit
-from dev.verify.bench.readings import PIPELINE, SIZE, STEP, Readings
+from anomaly_detector.training.models.kind import Data, Effort
+from anomaly_detector.training.models.kinds import fit_model
+from dev.verify.bench.readings import PIPELINE, STEP, Readings
 
 _TICKS: Final = 17_280
 """The day of the pumps there and back: a model that had seen a part of it would find every hundredth window unusual."""
@@ -31,13 +33,14 @@ _ENTITIES: Final = 20
 _WINDOWS: Final = 30_000
 _AT_ONCE: Final = 2_000
 _EPOCHS: Final = 8
+_MODEL: Final = ModelKind(autoencoder=Autoencoder())
 TIMED_WINDOWS: Final = 8_640
 TIMED_EPOCHS: Final = 50
 
 
 def main(folder: Path) -> None:
     sample = _sample()
-    settings = (Autoencoder(), Training(epochs=_EPOCHS))
+    settings = (_MODEL, Training(epochs=_EPOCHS))
     [window] = PIPELINE.windows
     learned = learning.learn(window, sample, PIPELINE, settings, float(STEP), lambda _: None)
     [calibration] = learning.calibrations([learned], {window.name: sample}, PIPELINE, _healthy)
@@ -72,10 +75,12 @@ def _healthy() -> Iterator[Messages]:
 
 def _timed(windows: NDArray[np.float32]) -> float:
     """Seconds for 50 epochs over 8,640 windows, at the pace of the epochs that were needed: training may stop before."""
-    plan = Plan(layers=derived_layers(SIZE, windows.shape[2]), epochs=TIMED_EPOCHS, seed=1)
-    chosen = windows[np.random.default_rng(1).permutation(len(windows))]
-    fitted = fit(chosen[:TIMED_WINDOWS], chosen[TIMED_WINDOWS : TIMED_WINDOWS + 960], plan, lambda _: None)
-    return fitted.seconds / fitted.epochs * TIMED_EPOCHS
+    chosen = windows[np.random.default_rng(1).permutation(len(windows))[: TIMED_WINDOWS + 960]]
+    places = np.arange(len(chosen))
+    data = Data(chosen, places[:TIMED_WINDOWS], places[TIMED_WINDOWS:], np.zeros(len(chosen), np.int64))
+    started = time.monotonic()
+    fitted = fit_model(_MODEL, data, Effort(epochs=TIMED_EPOCHS, seed=1))
+    return (time.monotonic() - started) / fitted.epochs * TIMED_EPOCHS
 
 
 if __name__ == "__main__":

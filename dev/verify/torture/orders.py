@@ -105,8 +105,10 @@ def model(pipeline_windows: tuple[str, ...]) -> tuple[str, bytes]:
 def _make(path: Path, pipeline_windows: tuple[str, ...]) -> None:
     import torch  # takes seconds to import
 
+    from anomaly_api.kinds import FeatureErrors
     from anomaly_detector.training.export import OPSET, export
-    from anomaly_detector.training.models.autoencoder import WindowScorer, derived_layers
+    from anomaly_detector.training.models.dense import Dense, derived_layers
+    from anomaly_detector.training.models.reconstruction import WindowScorer
     from anomaly_detector.training.models.scaling import Scaling
 
     torch.manual_seed(7)
@@ -116,7 +118,10 @@ def _make(path: Path, pipeline_windows: tuple[str, ...]) -> None:
     sample = np.random.default_rng(7).normal(50, 20, (64, max(window.size for window in windows), width)).astype(np.float32)
     graphs = {
         window.name: export(
-            WindowScorer(window.size, scaling, derived_layers(window.size, width)).eval(), sample[:, : window.size]
+            WindowScorer(
+                window.size, scaling, Dense(window.size * width, derived_layers(window.size, width)), FeatureErrors()
+            ).eval(),
+            sample[:, : window.size],
         ).content
         for window in windows
     }

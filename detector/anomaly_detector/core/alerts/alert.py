@@ -1,6 +1,7 @@
 """What happened to episodes and limits, as CloudEvents in structured mode, with ids that follow from it. It sends nothing."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -59,7 +60,7 @@ class Explanation(Struct, frozen=True):
     actual: Float32
     """[features] Newest values."""
     expected: Float32
-    """[features] What would have been normal."""
+    """[features] What would have been normal; not a number where the scorer has no such value."""
     filled: Mask | None = None
     """[features] Whether the newest values were filled in, as they were missing; None: none of them."""
     imputed: int = 0
@@ -158,7 +159,7 @@ def contributors(features: Sequence[str], why: Explanation) -> list[dict[str, An
             "feature": features[place],
             "share": rounded(float(why.errors[place]) / total) if total > 0 else 0.0,
             "actual": rounded(float(why.actual[place])),
-            "expected": rounded(float(why.expected[place])),
+            "expected": rounded(float(why.expected[place])) if math.isfinite(why.expected[place]) else None,
             "imputed": why.filled is not None and bool(why.filled[place]),
         }
         for place in order.tolist()

@@ -4,9 +4,10 @@ Training packs it, scoring unpacks it. Nothing here reads a file, runs a graph o
 in an archive is ever executed or written to disk. The graph of a window of `size` readings of `f` features has
 
     input  windows         float32 [n, size, f]  readings in their own units, oldest first
-    output score           float32 [n]           mean squared error of the scaled window
-    output feature_errors  float32 [n, f]        the same by feature, averaged over the window's readings
-    output expected        float32 [n, f]        what the newest reading should have been, in its own units
+    input  times           int64   [n]           event time of the newest reading, microseconds since 1970 UTC; may be absent
+    output score           float32 [n]           how unusual the window is: more is more unusual
+    output feature_errors  float32 [n, f]        how much of it is each feature's, not negative
+    output expected        float32 [n, f]        what the newest reading should have been, in its own units; may be absent
 
 with `n` dynamic; the outputs are finite for finite input.
 """
@@ -21,15 +22,17 @@ from typing import Annotated, Final, Literal
 from msgspec import Struct
 from pydantic import Field, ValidationError
 
+from anomaly_api.alert import ScorerKind
 from anomaly_api.calibration import Calibrations
 from anomaly_api.evidence import RevisionFailure
-from anomaly_api.learning import Architecture
 from anomaly_api.model import HeldOut, Interface
+from anomaly_api.policy import Opaque
 from anomaly_api.schema import Contract
 
 MAX_ARCHIVE_BYTES: Final = 256 * 1024 * 1024
 """Larger archives are refused; whoever fetches one need not read further."""
 GRAPH_INPUT: Final = "windows"
+GRAPH_TIMES: Final = "times"
 GRAPH_OUTPUTS: Final = ("score", "feature_errors", "expected")
 _MANIFEST: Final = "manifest.json"
 _MAX_MANIFEST_BYTES: Final = 1024 * 1024
@@ -63,8 +66,9 @@ class Provenance(Contract):
     readings: int
     entities: int
     rejected: int = 0
-    architecture: Architecture
-    layers: list[int]
+    kind: ScorerKind
+    settings: Opaque
+    """The kind's settings, with what the training settled where they were left open."""
     seed: int
     epochs: int
     constant_features: list[str] | None = None

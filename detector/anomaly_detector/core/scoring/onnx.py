@@ -12,9 +12,16 @@ import onnxruntime
 from anomaly_api.alert import ScorerKind
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.source import Pipeline
-from anomaly_detector.core.columns import Float32
+from anomaly_detector.core.columns import Float32, Int64
 from anomaly_detector.core.preprocess.windows import WindowBatch
-from anomaly_detector.core.scoring.artifact import GRAPH_INPUT, GRAPH_OUTPUTS, ArtifactError, InvalidArtifactError, ModelArtifact
+from anomaly_detector.core.scoring.artifact import (
+    GRAPH_INPUT,
+    GRAPH_OUTPUTS,
+    GRAPH_TIMES,
+    ArtifactError,
+    InvalidArtifactError,
+    ModelArtifact,
+)
 
 _NUMBERS_AT_ONCE: Final = 150_000
 """Numbers of windows in one run. Runs beside something else (`adapters/beside.py`) should be few: after each the thread waits for
@@ -22,7 +29,8 @@ Python's lock. Larger ones do not fit into the processor's second cache, and tak
 _LEAST_AT_ONCE: Final = 512
 """Windows in one run, however wide they are."""
 _SCORE: Final = GRAPH_OUTPUTS[0]
-_REASONS: Final = list(GRAPH_OUTPUTS[1:])
+_ERRORS: Final = GRAPH_OUTPUTS[1]
+_EXPECTED: Final = GRAPH_OUTPUTS[2]
 _RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
     ValueError,
     RuntimeError,
@@ -57,40 +65,50 @@ class Model:
         """Raises InterfaceMismatchError when it is made for another pipeline, InvalidArtifactError when a graph does not run."""
         _match(artifact, pipeline)
         self.digest = artifact.digest
-        self.kind = ScorerKind.AUTOENCODER if artifact.manifest.trained else ScorerKind.IMPORTED
+        self.kind = artifact.manifest.trained.kind if artifact.manifest.trained else ScorerKind.IMPORTED
         self._sessions = {window.name: _session(window.name, artifact.graphs[window.name]) for window in pipeline.windows}
         for window in pipeline.windows:
             self._try(window.name, window.size, len(pipeline.features))
 
     def score(self, window: WindowBatch) -> Float32:
-        """[n] Mean squared error of each window, in the model's own scale.
+        """[n] How unusual each window is, in the model's own scale.
 
         An error beyond float32 is the largest float32. A score that is no number is of that window alone: it stays NaN.
         Raises ScoringError where the graph fails as a whole.
         """
-        values = window.values
+        values, times = window.values, window.times
         at_once = max(_LEAST_AT_ONCE, _NUMBERS_AT_ONCE // (values.shape[1] * values.shape[2]))
         if len(values) % at_once == 1:
-            values = np.concatenate([values, values[-1:]])  # a lone window goes other ways in ONNX Runtime, to other last bits
+            # a lone window goes other ways in ONNX Runtime, to other last bits
+            values, times = np.concatenate([values, values[-1:]]), np.concatenate([times, times[-1:]])
         starts = range(0, len(values), at_once)
-        parts = [self._run(window.name, [_SCORE], values[start : start + at_once])[0] for start in starts]
+        parts = [
+            self._run(window.name, [_SCORE], values[start : start + at_once], times[start : start + at_once])[0]
+            for start in starts
+        ]
         scores: Float32 = np.concatenate(parts)[: len(window.slots)] if parts else np.empty(0, np.float32)
         return np.clip(scores, -_LARGEST, _LARGEST)
 
-    def explain(self, window: str, values: Float32) -> tuple[Float32, Float32]:
+    def explain(self, window: str, values: Float32, times: Int64) -> tuple[Float32, Float32]:
         """[n, features] Errors of single features and [n, features] what was expected of the newest reading, for a few windows.
 
-        One by one, so that no last bit depends on the windows beside it. Raises ScoringError.
+        Of a model that has no expected readings these are not numbers. One by one, so that no last bit depends on the windows
+        beside it. Raises ScoringError.
         """
-        found = [self._run(window, _REASONS, values[place : place + 1]) for place in range(len(values))]
-        errors, expected = np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
+        wanted = _reasons(self._sessions[window])
+        found = [self._run(window, wanted, values[at : at + 1], times[at : at + 1]) for at in range(len(values))]
+        errors = np.nan_to_num(np.concatenate([each[0] for each in found]), posinf=_LARGEST, neginf=0.0)
+        if len(wanted) == 1:
+            return errors, np.full_like(errors, np.nan)
+        expected = np.concatenate([each[1] for each in found])
         known = np.isfinite(expected)  # alerts are JSON, which has finite numbers only
-        return np.nan_to_num(errors, posinf=_LARGEST, neginf=0.0), np.where(known, expected, values[:, -1])
+        return errors, np.where(known, expected, values[:, -1])
 
-    def _run(self, window: str, outputs: list[str], values: Float32) -> list[Float32]:
+    def _run(self, window: str, outputs: list[str], values: Float32, times: Int64) -> list[Float32]:
         """One run of a graph; its outputs have the shapes and the type of the interface. Raises ScoringError."""
         try:
-            found = self._sessions[window].run(outputs, {GRAPH_INPUT: values})
+            session = self._sessions[window]
+            found = session.run(outputs, _given(session, values, times))
         except _RUNTIME_ERRORS as error:
             raise ScoringError(f"window {window}: the graph failed: {_first_line(error)}") from error
         for name, output in zip(outputs, found, strict=True):
@@ -112,7 +130,8 @@ class Model:
         most = max(_TRIAL_BATCHES)
         values = np.sin(np.arange(most * size * features, dtype=np.float32)).reshape(most, size, features)
         try:
-            scores = [self._run(window, list(GRAPH_OUTPUTS), values[:count])[0] for count in _TRIAL_BATCHES]
+            wanted, times = [_SCORE, *_reasons(self._sessions[window])], np.zeros(most, np.int64)
+            scores = [self._run(window, wanted, values[:count], times[:count])[0] for count in _TRIAL_BATCHES]
         except ScoringError as error:
             raise InvalidArtifactError(f"the graph does not run: {error}") from error
         for alone in scores[:-1]:
@@ -121,6 +140,18 @@ class Model:
                     f"the graph of window {window} gives a window another score when other windows are beside it: export it for "
                     "inference, without random numbers and without normalizing over the batch"
                 )
+
+
+def _reasons(session: onnxruntime.InferenceSession) -> list[str]:
+    """Outputs that explain a score: feature errors, and the expected reading where the model has it."""
+    return [_ERRORS, *(output.name for output in session.get_outputs() if output.name == _EXPECTED)]
+
+
+def _given(session: onnxruntime.InferenceSession, values: Float32, times: Int64) -> dict[str, Float32 | Int64]:
+    """What the graph is run with: it may want the windows' times."""
+    if len(session.get_inputs()) == 1:
+        return {GRAPH_INPUT: values}
+    return {GRAPH_INPUT: values, GRAPH_TIMES: times}
 
 
 def _session(window: str, graph: bytes) -> onnxruntime.InferenceSession:

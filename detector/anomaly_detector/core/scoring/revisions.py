@@ -108,7 +108,7 @@ class RunningRevision:
         if scores.by_model:
             assert self.loaded.model is not None, "it gave the scores"
             try:
-                errors, expected = self.loaded.model.explain(window.name, window.values[places])
+                errors, expected = self.loaded.model.explain(window.name, window.values[places], window.times[places])
             except ScoringError as error:  # an alert without contributors is better than none
                 self.failure, self.message = RevisionFailure.SCORING_FAILED, str(error)
                 errors, expected = np.zeros_like(actual), actual

@@ -51,9 +51,9 @@ class Sample:
     def __len__(self) -> int:
         return len(self.times)
 
-    def where(self, mask: NDArray[np.bool_]) -> "Sample":
-        """Those windows alone."""
-        return Sample(self.values[mask], self.slots[mask], self.times[mask], self.complete)
+    def at(self, places: NDArray[np.int64]) -> "Sample":
+        """The windows at these places."""
+        return Sample(self.values[places], self.slots[places], self.times[places], self.complete)
 
 
 class _Thinned:
@@ -232,17 +232,17 @@ class Split:
     overlap: int
     """Time that a window covers; windows that reach over a border belong to neither side."""
 
-    def train(self, sample: Sample) -> Sample:
-        """What the network learns from."""
-        return sample.where(sample.times <= self.validate_after)
+    def train(self, sample: Sample) -> NDArray[np.int64]:
+        """Places of the windows that a model learns from."""
+        return np.flatnonzero(sample.times <= self.validate_after)
 
-    def validation(self, sample: Sample) -> Sample:
-        """What says when to stop."""
-        return sample.where((sample.times > self.validate_after + self.overlap) & (sample.times <= self.hold_out_after))
+    def validation(self, sample: Sample) -> NDArray[np.int64]:
+        """Places of those that say when to stop."""
+        return np.flatnonzero((sample.times > self.validate_after + self.overlap) & (sample.times <= self.hold_out_after))
 
-    def held_out(self, sample: Sample) -> Sample:
-        """What thresholds and figures come from."""
-        return sample.where(sample.times > self.hold_out_after + self.overlap)
+    def held_out(self, sample: Sample) -> NDArray[np.int64]:
+        """Places of those that thresholds and figures come from."""
+        return np.flatnonzero(sample.times > self.hold_out_after + self.overlap)
 
 
 _VALIDATION_SHARE: Final = 0.1

@@ -8,14 +8,14 @@ from anomaly_operator.core.snapshot import Detector
 def training_order(detector: Detector) -> TrainingOrder | None:
     """The order; None where the spec has nothing trained. The Job's name is part of it, so it is made in two steps."""
     spec = detector.spec
-    if spec.model.autoencoder is None:
+    if not spec.model.trained:
         return None
     order = TrainingOrder(
         detector=Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid),
         job="",
         kafka=spec.source.kafka,
         pipeline=spec.pipeline,
-        autoencoder=spec.model.autoencoder,
+        model=spec.model,
         training=spec.training,
         model_store=spec.model_store,
     )

@@ -1,0 +1,169 @@
+"""The kinds of model that can be trained, and their settings. How they are fitted is the trainer's `training/models`."""
+
+from enum import StrEnum
+from typing import Annotated, Any, cast
+
+from pydantic import Field
+from pydantic.alias_generators import to_snake
+
+from anomaly_api.schema import Contract, Duration, exactly_one, list_map, rule
+from anomaly_api.source import FeatureName
+
+
+class Architecture(StrEnum):
+    """Shape of an autoencoder."""
+
+    DENSE = "Dense"
+    DENOISING = "Denoising"
+    SPARSE = "Sparse"
+    VARIATIONAL = "Variational"
+    CONVOLUTIONAL = "Convolutional"
+    LSTM = "Lstm"
+    TCN = "Tcn"
+    TRANSFORMER = "Transformer"
+
+
+class Combination(StrEnum):
+    """How the errors of features are added up to a score."""
+
+    SQUARE_ROOT = "SquareRoot"
+    LOGARITHM = "Logarithm"
+    MEAN = "Mean"
+
+
+class FeatureErrors(Contract):
+    """From the errors of features to the score of a window. Each error is divided by its own 99 % quantile in training first."""
+
+    combine: Combination = Combination.SQUARE_ROOT
+    """SquareRoot: the mean of the roots, so that several features that deviate a little count beside one that deviates much.
+    Logarithm: the mean of log(1 + error), where one feature alone counts even less. Mean: the mean, where it counts most."""
+    floor: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """The least that an error is divided by, in squared standard deviations of the feature. Raise it, say to 1, when features
+    that hardly ever deviate give alerts that nobody needs."""
+
+
+class Autoencoder(Contract):
+    """A network that learns to reproduce normal windows; what it reproduces badly is unusual."""
+
+    architecture: Architecture = Architecture.DENSE
+    """Dense: fully connected layers over the flat window. Denoising, Sparse, Variational: the same, learned with values left
+    out, with a penalty on the code, or with a code that is a distribution. Convolutional, Lstm, Tcn, Transformer: know that a
+    window is a sequence; slower, for long windows whose shape matters. Tcn foretells each reading from those before it."""
+    layers: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1, max_length=8)] | None = None
+    """Widths from the first hidden layer to the bottleneck; the decoder mirrors them. Unset: derived from the window
+    (a window of 12 readings of 6 features gets 64, 32, 8)."""
+    errors: FeatureErrors = Field(default_factory=FeatureErrors)
+    """From errors to the score."""
+
+
+class Pca(Contract):
+    """Principal component analysis of the window: what its first components cannot reproduce is unusual. Fitted in a moment."""
+
+    variance_percent: Annotated[float, Field(gt=0, lt=100)] = 95.0
+    """The components kept carry so much of the variance."""
+    errors: FeatureErrors = Field(default_factory=FeatureErrors)
+    """From errors to the score."""
+
+
+class IsolationForest(Contract):
+    """Random trees over level, spread and newest value of each feature; what they set apart with few cuts is unusual.
+
+    It has no expected values, and notices neither when features no longer belong together, nor a change in a feature that never
+    changed in training.
+    """
+
+    trees: Annotated[int, Field(ge=10, le=500)] = 100
+    """Number of trees."""
+    samples: Annotated[int, Field(ge=16, le=1024)] = 256
+    """Windows that each tree is made of."""
+
+
+class LocalOutlierFactor(Contract):
+    """How much sparser the training windows are around a window than around its nearest ones among them.
+
+    For normal behaviour that has several separate states.
+    """
+
+    neighbours: Annotated[int, Field(ge=2, le=200)] = 20
+    """Nearest windows that are looked at."""
+    references: Annotated[int, Field(ge=100, le=5000)] = 1000
+    """Training windows that are kept in the model, evenly chosen."""
+
+
+class Seasonal(Contract):
+    """Distance of the newest reading from what is usual at this time of the day, in robust standard deviations.
+
+    The same for all entities, in UTC. For streams with a strong cycle and features that are judged one by one.
+    """
+
+    period: Duration = "1d"
+    """Length of the cycle: `1d`, or `7d` where weekends differ. The history needs at least two of them."""
+    bins: Annotated[int, Field(ge=2, le=1008)] = 48
+    """Parts that the cycle is divided into."""
+
+
+@rule("has(self.min) || has(self.max)", "set min or max, or both")
+@rule("!has(self.min) || !has(self.max) || self.min < self.max", "min must be less than max")
+class Bound(Contract):
+    """What a feature must not leave."""
+
+    name: FeatureName
+    """Name of the feature."""
+    min: float | None = None
+    """Smallest normal value."""
+    max: float | None = None
+    """Largest normal value."""
+
+
+class Bounds(Contract):
+    """Static bounds: a reading on a bound has the score 1.0, whatever `threshold` says. Training only checks the names."""
+
+    features: Annotated[list[Bound], Field(min_length=1, max_length=128, json_schema_extra=list_map("name"))]
+    """Bounds by feature; features without one are not looked at."""
+
+
+class TrainedKind(Contract):
+    """A union of kinds, of which one is set."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the arm that is set, as users write it."""
+        return next(
+            field.alias or name
+            for name, field in type(self).model_fields.items()
+            if name in _KINDS and getattr(self, name) is not None
+        )
+
+    @property
+    def settings(self) -> Any:
+        """Settings of the arm that is set."""
+        return cast(Contract, getattr(self, to_snake(self.kind)))
+
+
+_MEMBERS = ("autoencoder", "pca", "isolationForest", "localOutlierFactor")
+_KINDS = {to_snake(name) for name in (*_MEMBERS, "seasonal", "bounds", "ensemble")}
+
+
+@exactly_one(*_MEMBERS)
+class EnsembleMember(TrainedKind):
+    """A model of an ensemble."""
+
+    autoencoder: Autoencoder | None = None
+    """An autoencoder."""
+    pca: Pca | None = None
+    """A principal component analysis."""
+    isolation_forest: IsolationForest | None = None
+    """An isolation forest."""
+    local_outlier_factor: LocalOutlierFactor | None = None
+    """A local outlier factor."""
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """How much its score counts beside those of the others."""
+
+
+class Ensemble(Contract):
+    """Several models, whose scores are added up, each in units of its own mean in training."""
+
+    members: Annotated[
+        list[EnsembleMember], Field(min_length=2, max_length=8, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ]
+    """The models."""

@@ -1,0 +1,152 @@
+"""What a kind of model is: it fits windows, and what it fitted is a torch module that scores windows in the readings' own units.
+
+A kind is one file in this folder and one line in `kinds.py`. Its scorer becomes the ONNX graph that the detector runs, scaling
+and normalisation inside, so whatever a kind does must be written with operations that ONNX has.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from anomaly_api.schema import Contract
+from anomaly_detector.training.models.scaling import Scaling, robust_scaling
+
+INPUT_LIMIT: Final = 6.0
+"""What a model is shown of a scaled value, on both sides; the error is taken from the whole value."""
+_ERROR_LIMIT: Final = 1e9
+"""Scaled values are cut back to this, so that squares of finite readings stay finite in float32."""
+CHUNK: Final = 4096
+PARAMETERS: Final = 200_000
+"""Numbers in the graphs of all windows together, at most: what fits into a ConfigMap."""
+Settings = TypeVar("Settings", bound=Contract, contravariant=True)
+
+
+class FittingError(Exception):
+    """The model could not be fitted; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Windows to learn from. They are held once; parts of them are places, not copies."""
+
+    values: NDArray[np.float32]
+    """[windows, size, features]"""
+    train: NDArray[np.int64]
+    """[n] Places of the windows that are learned from."""
+    validation: NDArray[np.int64]
+    """[m] Places of newer windows, by which a kind knows when to stop."""
+    times: NDArray[np.int64]
+    """[windows] Event time of the newest reading, microseconds."""
+    features: tuple[str, ...] = ()
+    """Their names."""
+
+    @property
+    def size(self) -> int:
+        """Readings in a window."""
+        return int(self.values.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Features."""
+        return int(self.values.shape[2])
+
+    def scaling(self) -> Scaling:
+        """Centre and range of each feature over the windows that are learned from."""
+        return robust_scaling(self.values, self.train)
+
+    def chunks(self, places: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+        """These windows, some at a time: [k, size, features]."""
+        for start in range(0, len(places), CHUNK):
+            yield torch.from_numpy(self.values[places[start : start + CHUNK]])
+
+    def shown(self, scorer: "Scorer", places: NDArray[np.int64]) -> torch.Tensor:
+        """[n, size * features] These windows as a model is shown them: scaled, flat, cut back."""
+        found = torch.empty((len(places), self.size * self.width))
+        start = 0
+        with torch.no_grad():
+            for chunk in self.chunks(places):
+                found[start : start + len(chunk)] = scorer.scaled(chunk)
+                start += len(chunk)
+        return found.clamp_(-INPUT_LIMIT, INPUT_LIMIT)
+
+    def outputs(self, scorer: "Scorer", places: NDArray[np.int64], place: int) -> NDArray[np.float32]:
+        """One of the scorer's outputs for these windows."""
+        with torch.no_grad():
+            parts = [scorer(chunk)[place].numpy() for chunk in self.chunks(places)]
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much may be done."""
+
+    epochs: int
+    seed: int
+    graphs: int = 1
+    """Graphs in the archive, which share what it may hold."""
+    progress: Callable[[float], None] = field(default=lambda _: None)
+    """Told the share done."""
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in one graph, at most."""
+        return PARAMETERS // self.graphs
+
+
+class Scorer(nn.Module):
+    """From windows [n, size, features] in the readings' own units to score [n], feature errors [n, features] and, where the kind
+    has it, the expected newest reading [n, features]; see `core.scoring.artifact`.
+    """
+
+    center: torch.Tensor
+    scale: torch.Tensor
+    pick: torch.Tensor
+    share: torch.Tensor
+    expects: bool = True
+    """Whether there is an expected reading."""
+    timed: bool = False
+    """Whether the graph has the windows' times [n] as a second input."""
+
+    def __init__(self, size: int, scaling: Scaling) -> None:
+        super().__init__()
+        features = len(scaling.center)
+        self.size, self.features = size, features
+        self.register_buffer("center", torch.tensor(scaling.center, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(scaling.scale, dtype=torch.float32))
+        self.register_buffer("share", torch.full((features, 1), 1 / features))
+        self.register_buffer("pick", torch.eye(features).repeat(size, 1))
+
+    def scaled(self, windows: torch.Tensor) -> torch.Tensor:
+        """Windows [n, size, features] in units of each feature's range, flat: [n, size * features]."""
+        # flat from the first step on: ONNX Runtime is ten times slower where a short row is broadcast
+        center, scale = self.center.repeat(self.size), self.scale.repeat(self.size)
+        return ((windows.flatten(1) - center) / scale).clamp(-_ERROR_LIMIT, _ERROR_LIMIT)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model that is done."""
+
+    scorer: Scorer
+    settings: dict[str, Any]
+    """What was settled where the user left it open, such as widths of layers; by the names of the API."""
+    epochs: int = 0
+    """Passes over the data; 0 where a kind needs none."""
+
+
+class Kind(Protocol, Generic[Settings]):
+    """A kind of model."""
+
+    def fit(self, settings: Settings, data: Data, effort: Effort) -> Fitted:
+        """Learns from `data`: deterministic for a seed. Raises FittingError with a sentence where it cannot."""
+
+
+def elapsed(since: float) -> float:
+    """Seconds of wall time."""
+    return time.monotonic() - since

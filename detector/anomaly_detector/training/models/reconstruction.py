@@ -1,0 +1,67 @@
+"""What all kinds that reproduce a window share: errors by feature, in units of what is usual for each, and one score of them.
+
+    e_f = mean over the window's readings of (scaled value - reproduced value)^2
+    u_f = the larger of a floor and the 99 % quantile of e_f in the training windows
+    score = mean over the features of g(e_f / u_f), g the square root, log(1 + x), or nothing
+
+With the floor, a feature that the others predict almost perfectly does not cry at a deviation that is small beside its own
+range; with the root, one wild feature does not drown what several others say together.
+"""
+
+from typing import Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from anomaly_api.kinds import Combination, FeatureErrors
+from anomaly_detector.training.models.kind import INPUT_LIMIT, Data, Scorer
+from anomaly_detector.training.models.scaling import Scaling
+
+_USUAL: Final = 0.99
+
+
+class WindowScorer(Scorer):
+    """Scores windows by what `network` makes of them: a module from flat scaled windows to flat scaled windows."""
+
+    usual: torch.Tensor
+
+    def __init__(self, size: int, scaling: Scaling, network: nn.Module, errors: FeatureErrors) -> None:
+        super().__init__(size, scaling)
+        self.network, self.errors = network, errors
+        self.register_buffer("usual", torch.ones(self.features))
+
+    def reconstruct(self, scaled: torch.Tensor) -> torch.Tensor:
+        """What the network makes of flat scaled windows [n, size * features]."""
+        rebuilt: torch.Tensor = self.network(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
+        return rebuilt
+
+    def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        scaled = self.scaled(windows)
+        rebuilt = self.reconstruct(scaled)
+        error = scaled - rebuilt
+        # means by MatMul: in ONNX Runtime ReduceMean's last bit would depend on the window's place in its batch
+        feature_errors = (error * error) @ (self.pick / (self.usual * self.size))
+        # one Gemm: where a short row is multiplied and added, ONNX Runtime takes three times as long
+        units = self.pick[: self.features] * self.scale
+        expected = nn.functional.linear(rebuilt[:, -self.features :], units, self.center)
+        return (combined(feature_errors, self.errors.combine) @ self.share).squeeze(1), feature_errors, expected
+
+    def settle(self, data: Data) -> "WindowScorer":
+        """Sets what is usual for each feature, from the windows learned from; the module is then done."""
+        self.eval()
+        with torch.no_grad():
+            self.usual.fill_(1.0)
+            errors = data.outputs(self, data.train, 1)
+            ordinary = torch.from_numpy(np.quantile(errors, _USUAL, axis=0).astype(np.float32))  # torch's refuses large tensors
+            self.usual.copy_(ordinary.clamp_min(self.errors.floor))
+        return self
+
+
+def combined(errors: torch.Tensor, how: Combination) -> torch.Tensor:
+    """Errors of features as they are added up."""
+    if how is Combination.SQUARE_ROOT:
+        return errors.sqrt()
+    if how is Combination.LOGARITHM:
+        return (errors + 1).log()
+    return errors
