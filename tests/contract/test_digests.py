@@ -10,7 +10,8 @@ from pydantic import create_model
 
 from anomaly_api.assignment import Assignment, Identity, Revision, Runtime, TrainingOrder
 from anomaly_api.detector import DetectorSpec
-from anomaly_api.learning import Autoencoder, Training
+from anomaly_api.kinds import Autoencoder
+from anomaly_api.learning import Training
 from anomaly_api.revision import runtime, without_model
 from anomaly_api.schema import Contract
 from anomaly_api.source import Feature, KafkaSource, Pipeline
@@ -47,13 +48,12 @@ OF = Identity(namespace="plant", name="pumps", uid="0d2f")
 
 
 def order(spec: DetectorSpec) -> TrainingOrder:
-    assert spec.model.autoencoder is not None
     return TrainingOrder(
         detector=OF,
         job="",
         kafka=spec.source.kafka,
         pipeline=spec.pipeline,
-        autoencoder=spec.model.autoencoder,
+        model=spec.model,
         training=spec.training,
         model_store=spec.model_store,
     )
@@ -74,11 +74,11 @@ def digests(spec: DetectorSpec) -> dict[str, str]:
     [
         (
             SHORTEST,
-            {"runtime": "4bb828d12cff", "revision": "bd7076718ba3", "assignment": "345b61452fbc", "training": "6aea587bccab"},
+            {"runtime": "4bb828d12cff", "revision": "bd7076718ba3", "assignment": "345b61452fbc", "training": "8eff4f4ea839"},
         ),
         (
             LONGEST,
-            {"runtime": "60df5a8f44ed", "revision": "dcd98cbe94dc", "assignment": "123990b05dc6", "training": "0cdf7500c347"},
+            {"runtime": "60df5a8f44ed", "revision": "dcd98cbe94dc", "assignment": "123990b05dc6", "training": "fae368447e0d"},
         ),
     ],
     ids=["shortest", "longest"],

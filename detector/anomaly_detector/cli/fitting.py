@@ -124,7 +124,7 @@ def revision_of(spec: DetectorSpec, trained: Trained | None, threshold: Threshol
 
 def wants_training(spec: DetectorSpec) -> bool:
     """Whether a training Job would make the model."""
-    return spec.model.statistical is None and spec.model.model_ref is None
+    return spec.model.trained
 
 
 def _order(spec: DetectorSpec) -> TrainingOrder:
@@ -133,7 +133,7 @@ def _order(spec: DetectorSpec) -> TrainingOrder:
         job="backtest",
         kafka=spec.source.kafka,
         pipeline=plain(spec.pipeline),
-        autoencoder=spec.model.autoencoder,
+        model=spec.model,
         training=spec.training,
         model_store=spec.model_store,
     )

@@ -158,7 +158,7 @@ def _band(rows: NDArray[np.int64], backtest: Backtest) -> tuple[NDArray[np.float
 
 def _expected(model: Model, window: str, windows: NDArray[np.float32], times: NDArray[np.int64]) -> NDArray[np.float32]:
     """[n, features] What the model takes the newest readings for."""
-    return model.explain(window, windows)[1]
+    return model.explain(window, windows, times)[1]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
