@@ -114,8 +114,8 @@ class DetectorSpec(Contract):
     """Compacted topic for what the detector remembers: windows and open episodes. Unset: `<source topic>.<consumer group>.state`.
     The detector makes it if it may, with as many partitions as the source topic."""
     memory_budget: Memory = "256Mi"
-    """What is remembered of all entities together, at most: windows, levels, episodes, names. An entity of six features and a
-    window of 12 takes about 800 bytes, one of three features and a window of 120 two kilobytes; with time.lateness, maxWaiting
+    """What is remembered of all entities together, at most: windows, baselines, episodes, names. An entity of six features and a
+    window of 12 takes about 1,400 bytes, one of three features and a window of 120 two kilobytes; with time.lateness, maxWaiting
     readings are counted, too. The partitions of the topic have equal shares, so that what is forgotten does not depend on which
     pod has them; one share more is set aside for checkpoints. Beyond it the entity that was seen longest ago is forgotten, and
     counted. Each pod needs as much, and 160Mi besides."""

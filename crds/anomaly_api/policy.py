@@ -52,12 +52,16 @@ class Delivery(StrEnum):
 
 
 class Fallback(Contract):
-    """The robust statistical scorer, which decides until there is a model and when the model fails."""
+    """The robust statistical scorer, which decides until there is a model and when the model fails. It compares each window with
+    what the entity's own readings have been so far; while a model decides it goes on learning, so that it can stand in at once.
+    """
 
     standard_deviations: Annotated[float, Field(gt=0, le=1000)] = 8.0
-    """Distance of a window from the entity's own running level, in robust standard deviations, that is unusual."""
+    """Distance of a window from the entity's own running level, in robust standard deviations, that is unusual: score 1.0. Lower
+    it to be told of less, raise it for fewer alerts. A distance that has come three times is not unusual."""
     warmup: Annotated[int, Field(ge=2, le=100_000)] = 60
-    """Readings of an entity before it is scored this way."""
+    """Readings of an entity, with a value of the feature, before the feature is scored this way. The running level forgets over
+    as many (but at least 32), the scale over five times as many: raise it where readings are frequent and change slowly."""
 
 
 @rule(

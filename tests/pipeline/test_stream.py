@@ -182,6 +182,21 @@ def test_a_failing_model_is_stood_in_for_and_said_to_fail() -> None:
     assert {alert["data"]["threshold"] for alert in alerts(outcomes)} == {8.0}
 
 
+def test_when_a_running_model_fails_the_fallback_scorer_decides_every_window_from_then_on() -> None:
+    fails_for_more_than_five = distance_graph(PIPELINE.windows[0], 2, center=20.0, most=5)
+    stream = DetectionPipeline(SOURCE, by_model(revision(threshold=100.0), {"short": fails_for_more_than_five}))
+    calm = [(0, "a", at, 20.0 + 0.1 * math.sin(at)) for at in range(100)]
+    for row in calm[:80]:
+        stream.process(messages([row]))
+    assert stream.stable.fallback_windows == 0
+    failed = stream.process(messages([*calm[80:88], *((0, "a", at, 90.0) for at in range(88, 92))]))
+    assert stream.stable.failure is RevisionFailure.SCORING_FAILED
+    assert (failed.windows, stream.stable.fallback_windows) == (12, 12), "none is left without a score"
+    [opened, *_] = alerts([failed])
+    assert (opened["data"]["scorer"], opened["data"]["start"][-4:]) == (ScorerKind.STATISTICAL, ":29Z")
+    assert stream.warming == 0
+
+
 @given(sizes=st.lists(st.integers(1, 50), max_size=20))
 def test_a_score_that_is_not_finite_is_of_its_window_alone(sizes: list[int]) -> None:
     loaded = by_model(revision(threshold=100.0))

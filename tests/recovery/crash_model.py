@@ -52,7 +52,7 @@ REVISIONS = [
         limits={"total": {"episodes": 1, "per": "30s"}},
     ),
 ]
-ALLOWANCES = [MemoryQuota(budget, partitions, expire_after=30.0) for budget, partitions in ((100_000, 1), (5_200, 2), (3_700, 2))]
+ALLOWANCES = [MemoryQuota(budget, partitions, expire_after=30.0) for budget, partitions in ((100_000, 1), (6_750, 2), (4_800, 2))]
 """Room for all; for three entities, or four where windows are small; for two or three, and one that waits."""
 OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
 

@@ -30,6 +30,7 @@ from anomaly_api.policy import Fallback
 from anomaly_detector.core.columns import Int64, Messages
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.pipeline import DetectionPipeline
+from anomaly_detector.core.scoring.estimators import BLOCK, ROWS
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.changelog import Changelog
 from anomaly_detector.core.state.records import Read
@@ -42,8 +43,8 @@ _TOPICS: Final = Topics("readings", "alerts", "dead-letters", "state")
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _BATCH: Final = 4_000
 _FEW: Final = 1_000
-_LEVEL_BYTES: Final = 2 * 8 * len(PIPELINE.features) + 8
-"""Level and scale of each feature, and how many readings they come from: only where no model decides."""
+_BASELINE_BYTES: Final = 4 * (ROWS + BLOCK - 1) * len(PIPELINE.features) + 2 * 8
+"""Estimates of each feature, readings of an incomplete block, and how many readings they come from."""
 
 
 def main() -> int:
@@ -217,7 +218,7 @@ def _show(found: dict[str, dict[str, Any]], entities: int) -> None:
         table.add_column(column, justify="right" if column else "left")
     rows = [
         ("an entity, all in all", f"{fits['bytes']:.0f} B", f"<= {fits['counted']:.0f} B, as the budget counts"),
-        ("beyond its window and its running levels", f"{fits['bytes'] - WINDOW_BYTES - _LEVEL_BYTES:.0f} B", "<= 500 B"),
+        ("beyond its window and its running baseline", f"{fits['bytes'] - WINDOW_BYTES - _BASELINE_BYTES:.0f} B", "<= 500 B"),
         ("evicted while all fit", f"{fits['evicted']}", "0"),
         ("a reading while all fit", f"{fits['cpu'] / fits['readings'] * 1e6:.2f} µs", ""),
         ("a reading with three times too many", f"{churns['cpu'] / churns['readings'] * 1e6:.2f} µs", ""),

@@ -37,7 +37,7 @@ class Regime(Contract):
     revision: str
     """Digest."""
     levels: bool
-    """Whether running levels are kept: where the fallback scorer is needed."""
+    """Whether the statistical scorer decides. Where a model does, its baseline learns from a part of the readings."""
     pipeline: Pipeline
     fallback: Fallback
     bounds: Bounds | None = None
@@ -65,7 +65,7 @@ class Preprocessed(Struct, frozen=True):
     """Those that went into windows."""
     windows: list[WindowBatch]
     """One for each window of the pipeline, in its order."""
-    levels: RunningBaseline | None
+    levels: RunningBaseline
     tally: ReadingCounts
     traces: PendingTraces | None = None
     """Those of readings that waited; None: none may wait, and each came in the message that it has."""
@@ -78,7 +78,7 @@ class Preprocessor:
         self.regime: Regime
         self.entities: Entities
         self.windows: Windows
-        self.statistical: Statistical | None
+        self.statistical: Statistical
         self._begin(regime)
 
     @property
@@ -100,14 +100,7 @@ class Preprocessor:
             self._reorder.adapt(regime.pipeline.time)
             self._imputation.adapt(regime.pipeline)
             self.windows.adapt(regime.pipeline.windows)
-        if not regime.levels:
-            if self.statistical is not None:
-                self.statistical.detach()
-                self.statistical = None
-        elif self.statistical is None:
-            self.statistical = self._levels()
-        else:
-            self.statistical.set(regime.fallback)
+        self.statistical.set(regime.fallback)
         return True
 
     def decode(self, messages: Messages) -> Decoded:
@@ -142,7 +135,7 @@ class Preprocessor:
         ordered = self._reorder.order(portion.batch, portion.slots)
         readings = self._imputation.fill(ordered.readings)
         windows = self.windows.push(readings)
-        levels = self.statistical.observe(readings) if self.statistical else None
+        levels = self.statistical.observe(readings, sparingly=not self.regime.levels)
         return Preprocessed(readings, windows, levels, self._tally(portion.batch, ordered, readings, dropped_pending), traces)
 
     def forget(self, partition: int) -> None:
@@ -182,7 +175,7 @@ class Preprocessor:
         self._reorder = ReorderBuffer(regime.pipeline.time, len(regime.pipeline.features), self.entities)
         self.windows = Windows(regime.pipeline, self.entities)
         self._imputation = Imputation(regime.pipeline, self.entities, self.windows)
-        self.statistical = self._levels() if regime.levels else None
+        self.statistical = Statistical(regime.fallback, len(regime.pipeline.features), self.entities)
 
     def _waiting(self, slots: list[int]) -> int:
         """Readings of these entities that wait, for older ones or for what they lack."""
@@ -201,9 +194,10 @@ class Preprocessor:
             ordered.late, ordered.duplicates, ordered.released_early, dropped_pending, missing, imputed, ordered.delays
         )
 
-    def _levels(self) -> Statistical:
-        return Statistical(self.regime.fallback, len(self.regime.pipeline.features), self.entities)
-
     def _stages(self) -> dict[str, Columns]:
-        always: dict[str, Columns] = {"ordering": self._reorder, "filling": self._imputation, "windows": self.windows}
-        return always | ({"statistical": self.statistical} if self.statistical else {})
+        return {
+            "ordering": self._reorder,
+            "filling": self._imputation,
+            "windows": self.windows,
+            "statistical": self.statistical,
+        }

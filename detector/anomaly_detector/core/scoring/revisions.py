@@ -14,7 +14,7 @@ from anomaly_detector.core.columns import Float32, Int64
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.onnx import Model, ScoringError
-from anomaly_detector.core.scoring.statistical import RunningBaseline, distances
+from anomaly_detector.core.scoring.statistical import RunningBaseline, departures, scores
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
 
@@ -85,9 +85,9 @@ class RunningRevision:
                 return Scores(_in_thresholds(raw, self._threshold(window.name, by_model=True)), by_model=True)
         if levels is None:
             return Scores(np.full(len(window.slots), np.nan, np.float32), by_model=False)
-        farthest: Float32 = distances(window, levels).max(axis=1)
-        self._count(farthest)
-        return Scores(_in_thresholds(farthest, self._threshold(window.name, by_model=False)), by_model=False)
+        found = scores(departures(window, levels, self._threshold(window.name, by_model=False)))
+        self._count(found)
+        return Scores(found, by_model=False)
 
     def decision(self, window: str, *, by_model: bool) -> Decision:
         """What an alert says about who decided."""
@@ -114,7 +114,7 @@ class RunningRevision:
                 errors, expected = np.zeros_like(actual), actual
         else:
             assert levels is not None, "they gave the scores"
-            errors, expected = distances(window, levels)[places] ** 2, levels.level[window.places[places]].astype(np.float32)
+            errors, expected = self._departures(window, places, levels)
         imputed = [0] * len(places) if window.filled is None else window.filled[places].tolist()
         filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
         return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
@@ -140,8 +140,14 @@ class RunningRevision:
             return self.revision.fallback.standard_deviations
         return own
 
-    def _count(self, farthest: Float32) -> None:
-        scored = len(farthest) - int(np.count_nonzero(np.isnan(farthest)))
+    def _departures(self, window: WindowBatch, places: Int64, levels: RunningBaseline) -> tuple[Float32, Float32]:
+        """[n, features] How much each feature departs from its baseline, and the level there; none while it warms up."""
+        found = departures(window, levels, self._threshold(window.name, by_model=False))[places]
+        level = levels.levels(window.places[places]).astype(np.float32)
+        return np.nan_to_num(found) ** 2, np.where(np.isnan(found), window.values[places, -1], level)
+
+    def _count(self, found: Float32) -> None:
+        scored = len(found) - int(np.count_nonzero(np.isnan(found)))
         self.windows += scored
         if self.revision.model is not None:
             self.fallback_windows += scored
