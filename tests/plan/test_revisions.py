@@ -19,7 +19,7 @@ def test_a_trained_model_becomes_stable_at_once_without_touching_the_deployment(
     world.settle()
     digest = world.add_model()
     actions = world.plan.actions
-    assert [type(action) for action in actions[:3]] == [FillSlot, Apply, RefreshMounts]
+    assert [type(action) for action in actions[:4]] == [FillSlot, Apply, Apply, RefreshMounts]
     assert applied(world) == ["ConfigMap pumps-detector"]
     world.settle()
     assert world.assignment.stable.model == digest

@@ -3,7 +3,7 @@
     anomalydetectors, anomalymodels                                       get list watch
     anomalydetectors/status, anomalymodels/status                         patch
     configmaps                                                            get list watch create patch
-    serviceaccounts, rolebindings, jobs                                   get list watch create patch delete
+    serviceaccounts, rolebindings, controllerrevisions, jobs              get list watch create patch delete
     services, deployments, poddisruptionbudgets                           get list watch create patch
     replicasets                                                           get list watch
     horizontalpodautoscalers                                              get list watch

@@ -13,6 +13,7 @@ from anomaly_api import revision
 from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.meta import ASSIGNMENT_FILE
 from anomaly_api.source import Pipeline
+from anomaly_operator.core.models.history import recorded
 from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
 from anomaly_operator.core.snapshot import Detector, Model, Snapshot
 
@@ -70,11 +71,17 @@ def current_assignment(snapshot: Snapshot) -> Assignment | None:
 
 
 def current_revision(snapshot: Snapshot) -> Revision | None:
-    """The revision that decides now. Where someone has taken its settings away, status and model tell what it was."""
+    """The revision that decides now: the one that the status names, as it is on record.
+
+    Where there is no record, what the pods have been told; where someone has taken that away too, what status and model tell.
+    """
+    stable = snapshot.detector.status.stable
+    kept = recorded(snapshot, stable.revision) if stable else None
+    if kept is not None:
+        return kept
     assignment = current_assignment(snapshot)
     if assignment is not None:
         return assignment.stable
-    stable = snapshot.detector.status.stable
     model = snapshot.models.get(stable.model) if stable and stable.model else None
     if model is None or model.spec.trained is None or model.spec.trained.pipeline is None:
         return None

@@ -4,11 +4,13 @@ from anomaly_api.meta import ANNOTATION_RUNTIME
 from anomaly_api.schema import digest
 from anomaly_operator.core.actions import Action, Apply, Delete, FillSlot, RefreshMounts
 from anomaly_operator.core.desired_state import DesiredState
+from anomaly_operator.core.models import history
 from anomaly_operator.core.resources import manifests
 from anomaly_operator.core.resources.diff import differs
 from anomaly_operator.core.resources.manifests import Installation
 from anomaly_operator.core.resources.names import (
     ANNOTATION_MANIFEST,
+    CONTROLLER_REVISIONS,
     JOBS,
     ROLE_BINDINGS,
     SERVICE_ACCOUNTS,
@@ -31,6 +33,8 @@ def actions(snapshot: Snapshot, installation: Installation, desired: DesiredStat
     wanted = manifests.always(detector)
     if desired.training_order:
         wanted += manifests.for_training(detector, installation)
+    revision = desired.selection.revision
+    wanted.append(manifests.record(detector, revision, history.number(snapshot, revision)))
     wanted.append(manifests.settings(detector, desired.runtime, desired.assignment))
     wanted.append(manifests.deployment(detector, installation, desired.runtime, 0 if desired.blocked else desired.scale.replicas))
     found += [Apply(manifest) for manifest in map(with_manifest_hash, wanted) if _needs_apply(snapshot, manifest)]
@@ -81,6 +85,7 @@ def _unwanted(snapshot: Snapshot, installation: Installation, desired: DesiredSt
     account = snapshot.children.get((SERVICE_ACCOUNTS, name))
     if account is not None and desired.training_order is None:
         found.append((SERVICE_ACCOUNTS, account))
+    found += [(CONTROLLER_REVISIONS, live) for live in history.outdated(snapshot, desired.selection.revision)]
     return [(kind, live) for kind, live in found if "deletionTimestamp" not in live["metadata"]]
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from anomaly_api.assignment import Assignment, Runtime, TrainingOrder
+from anomaly_api.assignment import Assignment, Revision, Runtime, TrainingOrder
 from anomaly_api.meta import (
     ANNOTATION_RUNTIME,
     API_VERSION,
@@ -20,6 +20,7 @@ from anomaly_operator.core.resources import podspec
 from anomaly_operator.core.resources.names import (
     ANNOTATION_CONTENT,
     CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     DETECTOR,
     DISRUPTION_BUDGETS,
@@ -32,6 +33,7 @@ from anomaly_operator.core.resources.names import (
     Kind,
     detector_child,
     job_name,
+    revision_child,
     slot_child,
     trainer_child,
 )
@@ -81,6 +83,12 @@ def for_training(detector: Detector, installation: Installation) -> list[Manifes
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": detector.namespace}],
         },
     ]
+
+
+def record(detector: Detector, revision: Revision, number: int) -> Manifest:
+    """The ControllerRevision that keeps what a revision is."""
+    manifest = _child(detector, CONTROLLER_REVISIONS, revision_child(detector.name, revision.name))
+    return {**manifest, "revision": number, "data": revision.document()}
 
 
 def settings(detector: Detector, runtime: Runtime, assignment: Assignment) -> Manifest:

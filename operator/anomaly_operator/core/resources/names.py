@@ -47,13 +47,23 @@ PODS: Final = Kind("", "v1", "Pod", "pods")
 EVENTS: Final = Kind("", "v1", "Event", "events")
 DEPLOYMENTS: Final = Kind("apps", "v1", "Deployment", "deployments")
 REPLICA_SETS: Final = Kind("apps", "v1", "ReplicaSet", "replicasets")
+CONTROLLER_REVISIONS: Final = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 JOBS: Final = Kind("batch", "v1", "Job", "jobs")
 AUTOSCALERS: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGETS: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 ROLE_BINDINGS: Final = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 LEASES: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
-CHILDREN: Final = (SERVICE_ACCOUNTS, ROLE_BINDINGS, CONFIG_MAPS, SERVICES, DISRUPTION_BUDGETS, DEPLOYMENTS, JOBS)
+CHILDREN: Final = (
+    SERVICE_ACCOUNTS,
+    ROLE_BINDINGS,
+    CONTROLLER_REVISIONS,
+    CONFIG_MAPS,
+    SERVICES,
+    DISRUPTION_BUDGETS,
+    DEPLOYMENTS,
+    JOBS,
+)
 """What a detector owns, in the order in which it is made: what pods need comes before the pods."""
 WATCHED: Final = (DETECTORS, MODELS, *CHILDREN, REPLICA_SETS, PODS, AUTOSCALERS)
 
@@ -74,6 +84,11 @@ def detector_child(detector: str) -> str:
 def trainer_child(detector: str) -> str:
     """ServiceAccount and RoleBinding of the training pods."""
     return f"{detector}-trainer"
+
+
+def revision_child(detector: str, revision: str) -> str:
+    """ControllerRevision that has the content of the revision with this name."""
+    return f"{detector}-{revision}"
 
 
 def slot_child(detector: str, slot: str) -> str:
