@@ -1,5 +1,6 @@
 """What the cache keeps, what it forgets, and whom a change concerns."""
 
+import asyncio
 import base64
 import hashlib
 from typing import Any
@@ -11,6 +12,7 @@ from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.slots import HASHES
 from anomaly_operator.core.resources.names import (
     ANNOTATION_MANIFEST,
+    ANNOTATION_SLOT,
     AUTOSCALERS,
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -22,8 +24,10 @@ from anomaly_operator.core.resources.names import (
     SERVICES,
 )
 from anomaly_operator.core.scaling import SCALED_BY
+from anomaly_operator.kube.configmap_reader import ConfigMapReader
 from anomaly_operator.kube.informers import Cache, InvalidSpecError
 from anomaly_operator.kube.trimming import trimmed
+from tests.operator.api_stub import ApiStub, serving
 from tests.plan.world import SPEC, START, merged, seen_time, trained
 
 KEY = ("plant", "pumps")
@@ -316,3 +320,29 @@ def test_an_autoscaler_concerns_the_detector_whose_pods_it_scales_until_it_is_go
     cache.put(AUTOSCALERS, autoscaler(3, "pumps-detector"))
     assert cache.drop(AUTOSCALERS, "plant", "hpa", version=4) == {KEY}
     assert not autoscaled()
+
+
+@pytest.mark.parametrize(
+    ("writers", "fetched"),
+    [(["anomaly-operator"], False), (["anomaly-operator", "kubectl-edit"], True), (["kubectl-edit"], True)],
+)
+def test_a_slot_is_fetched_only_where_somebody_else_has_written_its_content(writers: list[str], fetched: bool) -> None:
+    content = base64.b64encode(b"model").decode()
+    document = child("pumps-model-a", binaryData={"model.tar": content})
+    document["metadata"]["annotations"] = {ANNOTATION_SLOT: "sha256:as-filled"}
+    document["metadata"]["managedFields"] = [
+        {"manager": name, "fieldsV1": {"f:binaryData": {"f:model.tar": {}}}} for name in writers
+    ]
+
+    async def story() -> Cache:
+        stub, cache = ApiStub(), Cache()
+        cache.put(DETECTORS, detector())
+        stub.objects[CONFIG_MAPS.path("plant", "pumps-model-a")] = document
+        async with serving(stub) as api:
+            await ConfigMapReader(api, cache).read(document["metadata"])
+        assert bool(stub.requests) is fetched
+        return cache
+
+    kept = asyncio.run(story()).child(KEY, CONFIG_MAPS, "pumps-model-a")
+    assert kept is not None
+    assert (kept[HASHES]["model.tar"] == "sha256:as-filled") is not fetched

@@ -15,6 +15,9 @@ from tests.plan.world import World, seen_time
 
 QUOTA = 'pods "pumps-detector-6d9-" is forbidden: failed quota: team: must specify limits.cpu for: detector'
 LIMITS = 'Pod "x" is invalid: maximum memory usage per Container is 1Gi, but limit is 2Gi'
+ACCOUNT = (
+    'pods "x-" is forbidden: error looking up service account plant/pumps-detector: serviceaccount "pumps-detector" not found'
+)
 UID_RANGE = "ValidatingAdmissionPolicy 'uid-range' denied request: runAsUser: must be in the ranges: [1000670000, 1000679999]"
 
 
@@ -25,7 +28,13 @@ def refuse_scoring_pods(world: World, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "remedy"), [(QUOTA, "LimitRange"), (LIMITS, "widen the LimitRange"), (UID_RANGE, "correct the policy")]
+    ("words", "remedy"),
+    [
+        (QUOTA, "LimitRange"),
+        (LIMITS, "widen the LimitRange"),
+        (UID_RANGE, "correct the policy"),
+        (ACCOUNT, "create the ServiceAccount"),
+    ],
 )
 def test_scoring_pods_that_the_api_server_refuses_are_told_in_its_own_words(words: str, remedy: str) -> None:
     world = World()

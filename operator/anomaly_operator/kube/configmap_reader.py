@@ -1,15 +1,21 @@
-"""Contents of ConfigMaps, one at a time: their watch tells only that they changed (see `api.session`)."""
+"""Contents of ConfigMaps, a few at a time: their watch tells only that they changed (see `client.session`).
+
+A slot with a model, of up to a mebibyte, is not fetched where its metadata says that nobody but the operator has written its
+content: its annotation has the digest. Otherwise an operator that starts would read all models of the cluster first.
+"""
 
 import asyncio
 import logging
-from typing import Final
+from typing import Any, Final
 
-from anomaly_operator.core.resources.names import CONFIG_MAPS
+from anomaly_api.meta import MODEL_FILE
+from anomaly_operator.core.models.slots import HASHES
+from anomaly_operator.core.resources.names import ANNOTATION_SLOT, CONFIG_MAPS, FIELD_MANAGER
 from anomaly_operator.core.snapshot import Manifest
 from anomaly_operator.kube.client import Api, ApiError
 from anomaly_operator.kube.informers import Cache
 
-_AT_ONCE: Final = 2
+_AT_ONCE: Final = 4
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 logger = logging.getLogger(__name__)
@@ -24,6 +30,10 @@ class ConfigMapReader:
 
     async def read(self, metadata: Manifest) -> None:
         """Take over the ConfigMap with this metadata, unless the cache has it."""
+        slot = _as_filled(metadata)
+        if slot is not None:
+            self._cache.put(CONFIG_MAPS, slot)
+            return
         for pause in (*_PAUSES, None):
             if self._cache.knows(CONFIG_MAPS, metadata):
                 return
@@ -39,3 +49,17 @@ class ConfigMapReader:
                 await asyncio.sleep(pause)
             else:
                 return
+
+
+def _as_filled(metadata: Manifest) -> Manifest | None:
+    """The slot as the operator has filled it; None for other ConfigMaps, and where somebody else has written into it."""
+    digest = (metadata.get("annotations") or {}).get(ANNOTATION_SLOT)
+    writers = [entry.get("manager") for entry in metadata.get("managedFields") or [] if _writes_content(entry)]
+    if digest is None or writers != [FIELD_MANAGER]:
+        return None
+    return {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind, "metadata": metadata, HASHES: {MODEL_FILE: digest}}
+
+
+def _writes_content(entry: dict[str, Any]) -> bool:
+    written = entry.get("fieldsV1") or {}
+    return any(written.get(part) for part in ("f:binaryData", "f:data", "f:immutable"))

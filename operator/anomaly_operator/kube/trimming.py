@@ -19,7 +19,10 @@ def trimmed(kind: Kind, document: Manifest) -> Manifest:
     metadata = {name: value for name, value in document["metadata"].items() if name != "managedFields"}
     kept: Manifest = {**{name: value for name, value in document.items() if name != "binaryData"}, "metadata": metadata}
     if kind == CONFIG_MAPS:
-        kept[HASHES] = {name: content_digest(base64.b64decode(value)) for name, value in document.get("binaryData", {}).items()}
+        if HASHES not in document:
+            kept[HASHES] = {
+                name: content_digest(base64.b64decode(value)) for name, value in document.get("binaryData", {}).items()
+            }
         if "immutable" in document:  # a model's, not ours to compare
             kept.pop("data", None)
     if kind == REPLICA_SETS:

@@ -19,6 +19,7 @@ from anomaly_api.schema import digest
 from anomaly_operator.core.resources import podspec
 from anomaly_operator.core.resources.names import (
     ANNOTATION_CONTENT,
+    ANNOTATION_SLOT,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
@@ -101,7 +102,7 @@ def settings(detector: Detector, runtime: Runtime, assignment: Assignment) -> Ma
 def slot(detector: Detector, letter: str, model: str) -> Manifest:
     """The ConfigMap that delivers a model, without its content."""
     manifest = _child(detector, CONFIG_MAPS, slot_child(detector.name, letter))
-    manifest["metadata"]["annotations"] = {f"{LABEL_DETECTOR}-model": model}
+    manifest["metadata"]["annotations"] = {ANNOTATION_SLOT: model}
     return manifest
 
 

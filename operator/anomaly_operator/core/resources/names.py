@@ -11,6 +11,9 @@ ANNOTATION_MANIFEST: Final = f"{GROUP}/manifest"
 ANNOTATION_CONTENT: Final = f"{GROUP}/assignment"
 """On the ConfigMap of the assignment: the assignment's digest, so that an edited one is never mistaken for ours."""
 
+ANNOTATION_SLOT: Final = f"{GROUP}/detector-model"
+"""On the ConfigMap of a slot: digest of the model in it."""
+
 DETECTOR: Final = "detector"
 TRAINER: Final = "trainer"
 """Values of the component label."""
