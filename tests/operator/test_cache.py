@@ -25,7 +25,8 @@ from anomaly_operator.core.resources.names import (
 )
 from anomaly_operator.core.scaling import SCALED_BY
 from anomaly_operator.kube.configmap_reader import ConfigMapReader
-from anomaly_operator.kube.informers import Cache, InvalidSpecError
+from anomaly_operator.kube.entries import InvalidSpecError
+from anomaly_operator.kube.informers import Cache
 from anomaly_operator.kube.trimming import trimmed
 from tests.operator.api_stub import ApiStub, serving
 from tests.plan.world import SPEC, START, merged, seen_time, trained

@@ -20,8 +20,9 @@ from anomaly_operator.core.resources.manifests import Installation
 from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot
 from anomaly_operator.core.timestamps import rfc3339
 from anomaly_operator.kube.client import ApiError
+from anomaly_operator.kube.entries import InvalidSpecError
 from anomaly_operator.kube.executor import Cluster
-from anomaly_operator.kube.informers import Cache, InvalidSpecError, Key
+from anomaly_operator.kube.informers import Cache, Key
 from anomaly_operator.pods.evidence_client import EvidenceReader
 
 logger = logging.getLogger(__name__)

@@ -6,13 +6,11 @@ Only our children are watched (label selectors). A label says whom to look for; 
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
 from anomaly_api.meta import LABEL_DETECTOR
-from anomaly_api.schedule import flaws
 from anomaly_operator.core.resources.names import (
     AUTOSCALERS,
     DEPLOYMENTS,
@@ -25,8 +23,9 @@ from anomaly_operator.core.resources.names import (
     detector_child,
 )
 from anomaly_operator.core.resources.ownership import belongs_to, controller
-from anomaly_operator.core.snapshot import Detector, Manifest, Model, Snapshot, detector, model
+from anomaly_operator.core.snapshot import Detector, Manifest, Model, Snapshot, model
 from anomaly_operator.core.status.pods import Pod, pod
+from anomaly_operator.kube.entries import Entry, InvalidSpecError, entered
 from anomaly_operator.kube.trimming import trimmed
 
 Key = tuple[str, str]
@@ -40,33 +39,6 @@ _Value = TypeVar("_Value")
 logger = logging.getLogger(__name__)
 
 
-class InvalidSpecError(Exception):
-    """A detector's spec that makes no sense or that this version cannot read, though the API server admitted it."""
-
-    def __init__(self, why: str, generation: int, conditions: list[dict[str, Any]]) -> None:
-        super().__init__(why)
-        self.generation = generation
-        self.conditions = conditions
-        """Conditions of the status as they are."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A detector: its newest document, and the newest of its specs that could be read."""
-
-    uid: str
-    generation: int
-    terminating: bool
-    group: str
-    """Its consumer group; empty where no spec of it could be read."""
-    readable: Detector | None
-    member: Detector | None
-    """As other members of its consumer group see it."""
-    problem: str
-    """Why the newest spec is not the one that is acted on; empty when it is."""
-    conditions: list[dict[str, Any]]
-
-
 class Cache:
     """Objects by kind, namespace and name; detectors also by consumer group, children by detector."""
 
@@ -78,7 +50,7 @@ class Cache:
         self._pods: dict[Key, dict[str, Pod]] = {}
         self._models: dict[str, dict[str, Model]] = {}
         self._autoscalers: dict[str, dict[str, str]] = {}
-        self._detectors: dict[str, dict[str, _Entry]] = {}
+        self._detectors: dict[str, dict[str, Entry]] = {}
         self._groups: dict[str, set[Key]] = {}
         self._concerned: dict[_Place, set[Key]] = defaultdict(set)
 
@@ -180,23 +152,10 @@ class Cache:
         )
 
     def _put_detector(self, place: _Place, document: Manifest) -> set[Key]:
-        key, metadata = place[1:], document["metadata"]
+        key = place[1:]
         members, before = self._members(key), self._entry(key)
         self._leave_group(key)
-        parsed, problem = _parsed(document)
-        last = before.readable if before is not None and before.uid == metadata["uid"] else None
-        readable = parsed if not problem else _as_before(last, document)
-        member = parsed or readable
-        entry = _Entry(
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            terminating="deletionTimestamp" in metadata,
-            group=member.group_id if member else "",
-            readable=readable,
-            member=member,
-            problem=problem,
-            conditions=(document.get("status") or {}).get("conditions") or [],
-        )
+        entry = entered(document, before)
         self._detectors.setdefault(key[0], {})[key[1]] = entry
         if entry.group:
             self._groups.setdefault(entry.group, set()).add(key)
@@ -256,7 +215,7 @@ class Cache:
                 used_by.add((namespace, name))
         return used_by
 
-    def _entry(self, key: Key) -> _Entry | None:
+    def _entry(self, key: Key) -> Entry | None:
         return self._detectors.get(key[0], {}).get(key[1])
 
     def _members(self, key: Key) -> set[Key]:
@@ -282,27 +241,6 @@ class Cache:
         self._tombstones[place] = version
         if len(self._tombstones) > _MAX_TOMBSTONES:
             del self._tombstones[next(iter(self._tombstones))]
-
-
-def _parsed(document: Manifest) -> tuple[Detector | None, str]:
-    """The detector, and what is wrong with its spec; None when it cannot be read at all."""
-    try:
-        parsed = detector(document)
-    except ValidationError as error:
-        wrong = [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        return None, f"{'; '.join(wrong[:3])}: do the CRDs and the operator have the same version?"
-    return parsed, "; ".join(flaws(parsed.spec.alerts))  # what the schema cannot see
-
-
-def _as_before(last: Detector | None, document: Manifest) -> Detector | None:
-    """The last detector that could be read, with the newest version and status; None where there was none."""
-    if last is None:
-        return None
-    try:
-        newest = detector({**document, "spec": last.spec.document()})
-    except ValidationError:  # its status cannot be read either: it was written by another version
-        return None
-    return replace(newest, spec=last.spec)
 
 
 def _remove(index: dict[_Outer, dict[_Inner, _Value]], outer: _Outer, inner: _Inner) -> _Value | None:
