@@ -56,7 +56,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         log_level=environment.get("LOG_LEVEL", "INFO").upper(),
         http_port=int(_number(environment, "ANOMALY_HTTP_PORT", HTTP_PORT)),
         evidence_port=int(_number(environment, "EVIDENCE_PORT", HTTP_PORT)),
-        workers=max(1, int(_number(environment, "WORKERS", 4))),
+        workers=max(1, int(_number(environment, "RECONCILE_WORKERS", 4))),
         watch_seconds=int(_number(environment, "WATCH_SECONDS", 45)),
     )
 

@@ -28,6 +28,16 @@ SENSIBLE: dict[str, Values] = {
     "own account and roles": {"serviceAccount": {"create": False, "name": "mine"}, "rbac": {"create": False}},
     "crds by other means": {"crds": {"install": False}},
     "pinned images": {"image": {"registry": "registry.example.com/mirror", "operator": {"digest": DIGEST}}},
+    "named and labelled by others": {
+        "nameOverride": "watcher",
+        "namespaceOverride": "elsewhere",
+        "commonLabels": {"team": "plant"},
+    },
+    "fenced in and looked at": {
+        "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}]},
+        "metrics": {"dashboards": {"enabled": True}},
+        "crds": {"annotations": {"argocd.argoproj.io/sync-options": "Replace=true"}},
+    },
     "scheduled": {
         "pod": {
             "nodeSelector": {"kubernetes.io/os": "linux"},
@@ -74,7 +84,8 @@ def test_lint_finds_nothing(helm: Helm, case: str) -> None:
 
 @pytest.mark.parametrize("case", SENSIBLE)
 def test_every_object_is_named_labelled_and_placed(helm: Helm, case: str) -> None:
-    everywhere = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    policies = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    everywhere = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", *policies}
     for one in helm.rendered(SENSIBLE[case]):
         assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == "anomaly-operator"
         assert ("namespace" in one["metadata"]) == (one["kind"] not in everywhere), one["metadata"]["name"]
@@ -187,6 +198,58 @@ def test_rules_speak_of_metrics_that_the_operator_has(helm: Helm) -> None:
     detectors = {"AnomalyDetectorNotScoring", "AnomalyDetectorNotReady", "AnomalyDetectorNotAlerting"}
     told = {*detectors, "AnomalyDetectorStreamSilent", "AnomalyOperatorAway"}
     assert {alert["alert"] for alert in alerts} == told
+
+
+def test_the_dashboard_speaks_of_metrics_that_operator_and_pods_have(helm: Helm) -> None:
+    import prometheus_client
+
+    from anomaly_detector.core.health.progress import ProgressTracker
+    from anomaly_detector.telemetry import Telemetry
+    from anomaly_operator.controller import telemetry
+
+    (dashboard,) = of_kind(helm.rendered({"metrics": {"dashboards": {"enabled": True}}}), "ConfigMap")
+    panels = json.loads(dashboard["data"]["anomaly-detectors.json"])["panels"]
+    spoken_of = {name for panel in panels for target in panel["targets"] for name in re.findall(r"anomaly_\w+", target["expr"])}
+    metrics = {one for one in vars(telemetry).values() if isinstance(one, prometheus_client.metrics.MetricWrapperBase)}
+    known = {sample for metric in metrics for family in metric.describe() for sample in (family.name, f"{family.name}_total")}
+    pods = Telemetry(ProgressTracker()).text().decode()
+    assert {name for name in spoken_of - known if f"\n{name}" not in pods} == set()
+
+
+def test_a_context_of_the_platforms_own_and_further_volumes_reach_the_pod(helm: Helm) -> None:
+    unset: Values = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
+    authority = {"name": "authority", "configMap": {"name": "authority"}}
+    more: Values = {
+        "podSecurityContext": unset,
+        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "extraVolumes": [authority],
+        "extraVolumeMounts": [{"name": "authority", "mountPath": "/authority"}],
+    }
+    objects = helm.rendered({"pod": more, "workers": 9})
+    (deployment,) = of_kind(objects, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert authority in pod["volumes"]
+    assert {"name": "authority", "mountPath": "/authority"} in _operator(objects)["volumeMounts"]
+    environment = _environment(objects)
+    assert (environment["HTTPS_PROXY"], environment["RECONCILE_WORKERS"]) == ("http://proxy:3128", "9")
+
+
+def test_labels_and_a_namespace_of_ones_own_are_those_of_every_object(helm: Helm) -> None:
+    objects = helm.rendered({"namespaceOverride": "elsewhere", "commonLabels": {"team": "plant"}})
+    assert {one["metadata"].get("namespace") for one in objects} == {None, "elsewhere"}
+    unlabelled = [one["metadata"]["name"] for one in objects if one["metadata"].get("labels", {}).get("team") != "plant"]
+    assert unlabelled == ["anomaly-operator-test"], "which is there for a moment"
+
+
+def test_the_network_policy_lets_the_operator_ask_its_pods(helm: Helm) -> None:
+    from anomaly_api.meta import HTTP_PORT, LABEL_DETECTOR
+
+    (policy,) = of_kind(helm.rendered({"networkPolicy": {"enabled": True}}), "NetworkPolicy")
+    asked = [rule for rule in policy["spec"]["egress"] if "to" in rule]
+    assert [port["port"] for rule in asked for port in rule["ports"]] == [HTTP_PORT]
+    assert asked[0]["to"][0]["podSelector"]["matchExpressions"][0]["key"] == LABEL_DETECTOR
+    assert "from" not in policy["spec"]["ingress"][0]
 
 
 def test_the_operator_understands_the_environment_that_the_chart_gives_it(helm: Helm) -> None:

@@ -188,7 +188,7 @@ def test_the_environment_is_read() -> None:
     told = read(ENVIRONMENT | {"WATCH_NAMESPACES": "a, b", "LOG_LEVEL": "debug"})
     assert (told.namespaces, told.watched, told.log_level) == (("a", "b"), ("a", "b"), "DEBUG")
     assert read(ENVIRONMENT).watched == (None,)
-    assert read(ENVIRONMENT | {"WORKERS": "9"}).workers == 9
+    assert read(ENVIRONMENT | {"RECONCILE_WORKERS": "9"}).workers == 9
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT))

@@ -41,6 +41,7 @@ class _Memory:
     pod_refusals: dict[str, str] = field(default_factory=dict)
     apply_error: ApplyError | None = None
     stats_written: float = 0.0
+    """At first when this process began to act, so that its start is no reason for a write."""
     unreadable: tuple[int, str] = (0, "")
     """Generation of a spec that cannot be read, and why, as the status tells it."""
     asked: bool = False
@@ -94,7 +95,7 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> None:
         """Bring one detector closer to what its spec says. Raises ApiError or ApplyFailedError."""
-        memory = self._memories.setdefault(key, _Memory())
+        memory = self._memories.setdefault(key, _Memory(stats_written=self._clock()))
         try:
             cached = self._cache.snapshot(key)
         except InvalidSpecError as error:
