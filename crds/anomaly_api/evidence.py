@@ -97,7 +97,8 @@ class RevisionEvidence(Contract):
     fallback_windows: int = 0
     """Windows that the fallback scorer decided instead of its model."""
     unscored_windows: int = 0
-    """Windows that nothing decided, because the model's score of them was no number."""
+    """Windows that nothing decided, because the model's score of them was no number, or it failed while the
+    fallback scorer had seen too few readings of their entity."""
 
 
 class MemoryEvidence(Contract):

@@ -178,6 +178,7 @@ def test_a_failing_model_is_stood_in_for_and_said_to_fail() -> None:
     assert evidence.failure is RevisionFailure.SCORING_FAILED
     assert not evidence.loaded
     assert evidence.fallback_windows == evidence.windows > 30
+    assert evidence.windows + evidence.unscored_windows == 57, "windows that came before its warm-up are told"
     assert {alert["data"]["scorer"] for alert in alerts(outcomes)} == {ScorerKind.STATISTICAL}
     assert {alert["data"]["threshold"] for alert in alerts(outcomes)} == {8.0}
 

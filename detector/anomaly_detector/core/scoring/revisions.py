@@ -61,16 +61,16 @@ class RunningRevision:
         """Whether the fallback scorer is needed."""
         return self.loaded.model is None or self.failure is RevisionFailure.SCORING_FAILED
 
-    def score(self, window: WindowBatch, levels: RunningBaseline | None, executor: Executor = inline) -> Work[Scores]:
+    def score(self, window: WindowBatch, levels: RunningBaseline, executor: Executor = inline) -> Work[Scores]:
         """Begins to score [n] windows, `executor` if there is a model, and returns how to ask for the scores.
 
-        Without `levels` those of a failing model are not numbers, for want of anything else.
+        Where a model fails, `levels` decide at once: they are kept up while it runs.
         """
         model = self.loaded.model
         raw = executor(partial(model.score, window)) if model is not None else None
         return partial(self._scores, window, levels, raw)
 
-    def _scores(self, window: WindowBatch, levels: RunningBaseline | None, scored: Work[Float32] | None) -> Scores:
+    def _scores(self, window: WindowBatch, levels: RunningBaseline, scored: Work[Float32] | None) -> Scores:
         if scored is not None:
             try:
                 raw = scored()
@@ -83,8 +83,6 @@ class RunningRevision:
                 self.windows += len(raw) - unscored
                 self.unscored_windows += unscored
                 return Scores(_in_thresholds(raw, self._threshold(window.name, by_model=True)), by_model=True)
-        if levels is None:
-            return Scores(np.full(len(window.slots), np.nan, np.float32), by_model=False)
         found = scores(departures(window, levels, self._threshold(window.name, by_model=False)))
         self._count(found)
         return Scores(found, by_model=False)
@@ -151,6 +149,7 @@ class RunningRevision:
         self.windows += scored
         if self.revision.model is not None:
             self.fallback_windows += scored
+            self.unscored_windows += len(found) - scored
 
 
 def _in_thresholds(raw: Float32, threshold: float) -> Float32:

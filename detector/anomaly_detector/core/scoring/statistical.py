@@ -43,7 +43,7 @@ _FARTHEST: Final = 1000.0
 """Departures near this many thresholds, smoothly."""
 _TAIL: Final = 16.0
 """At the threshold of eight standard deviations, the square of Student's t over its four degrees of freedom."""
-_THINNED: Final = 4
+_THINNED: Final = 16
 """While a model decides, the baseline learns from one block in so many, once the entity has had four times `warmup` readings."""
 
 
