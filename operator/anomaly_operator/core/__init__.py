@@ -1,1 +1,1 @@
-"""The operator's decisions, pure: what is observed goes in, a plan comes out. No I/O, no clock, no framework."""
+"""The operator's decisions, pure: a snapshot goes in, a plan comes out. No I/O, no clock, no framework."""

@@ -26,6 +26,8 @@ def differs(wanted: Any, live: Any) -> bool:
     >>> differs([{"name": "x", "v": 1}], [{"name": "y"}, {"name": "x", "v": 2}])
     True
     """
+    if wanted == live:  # most of it, at rest; nothing is faster
+        return False
     if isinstance(wanted, Mapping):
         if not isinstance(live, Mapping):
             return bool(wanted)  # an empty map of ours may be left out by the API server
