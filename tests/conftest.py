@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 effort.load()
 
-LONGEST: Final = ("torture/test_torture.py", "recovery/test_leaders.py", "security/test_pods.py", "training/test_trainer.py")
+LONGEST: Final = (
+    "torture/test_torture.py",  # keeps a core busy: beside it comes what needs no broker of its own
+    "training/test_trainer.py",
+    "recovery/test_leaders.py",
+    "recovery/test_topics.py",
+    "recovery/test_group.py",
+    "chart/test_work.py",
+    "security/test_pods.py",
+    "stream/test_service.py",
+)
 """Files whose tests take longest. They begin first, so that no worker is left with one of them when the others have ended."""
 
 

@@ -26,7 +26,7 @@ PUMPS = ("pump-1", "pump-2", "pump-3", "pump-4")
 STEP = 5
 """Seconds between two readings of a pump."""
 KUBELET = 150.0
-"""Seconds within which kubelet has brought a changed Secret into a pod, on a busy machine; usually a minute."""
+"""Seconds until kubelet has surely brought a changed Secret into a pod; usually 15: `dev.environment.cluster.own`."""
 
 
 @dataclass
@@ -179,7 +179,7 @@ class Watched:
         """All alerts, once so many episodes are over."""
 
         def read() -> list[dict[str, Any]]:
-            found = [json.loads(message.value() or b"") for message in self.topics.received(self.topics.alerts, 1000, seconds=2)]
+            found = [json.loads(message.value() or b"") for message in self.topics.everything(self.topics.alerts)]
             return found if sum(kind_of(alert) == "closed" for alert in found) >= closed else []
 
         found: list[dict[str, Any]] = wait_until(f"{self.name}: {closed} episodes are over", read, 60)

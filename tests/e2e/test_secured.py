@@ -1,6 +1,6 @@
 """A broker with TLS, names and access lists: a detector told of Secrets alone is trained, watches, and outlives their rotation.
 
-Three at once, since kubelet takes a minute to bring a changed Secret into a pod: `steady` has good credentials all the time,
+Three at once, since kubelet takes its time to bring a changed Secret into a pod: `steady` has good credentials all the time,
 `locked-out` has a wrong password at first, and the Secret of `late` comes when its pod is there already.
 """
 

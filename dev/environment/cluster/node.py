@@ -19,6 +19,8 @@ ADDRESS = "10.243.0.1"
 PODS = "10.244.0.0/24"
 PAUSE = "localhost/pause:1"
 CONTAINERD = "containerd"  # the folder of its images
+SYNC = "1m"
+"""kubelet's own default."""
 PACKAGES = ("containerd", "runc", "containernetworking-plugins", "nftables", "iproute2")
 
 
@@ -53,14 +55,16 @@ def preparation(folder: Path) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def components(programs: Binaries, keys: Credentials, folder: Path, server: str, cgroup: str) -> list[Component]:
-    """Writes their settings into the folder."""
+def components(
+    programs: Binaries, keys: Credentials, folder: Path, server: str, cgroup: str, sync: str = SYNC
+) -> list[Component]:  # fmt: skip
+    """Writes their settings into the folder. `sync`: how often kubelet looks for changed Secrets and ConfigMaps."""
     scheduler = keys.kubeconfig("scheduler", server, "system:kube-scheduler")
     node = keys.kubeconfig("node", server, f"system:node:{NAME}", "system:nodes")
     proxy = keys.kubeconfig("proxy", server, "system:kube-proxy")
     dns = keys.kubeconfig("dns", server, "coredns", "system:masters")
     _network(folder)
-    kubelet_config = _kubelet(folder, keys, cgroup)
+    kubelet_config = _kubelet(folder, keys, cgroup, sync)
     return [
         Component(
             "kube-scheduler",
@@ -126,7 +130,7 @@ runtime_type = "io.containerd.runc.v2"
     )
 
 
-def _kubelet(folder: Path, keys: Credentials, cgroup: str) -> str:
+def _kubelet(folder: Path, keys: Credentials, cgroup: str, sync: str) -> str:
     _written(folder / "resolv.conf", "")
     return _written(
         folder / "kubelet.json",
@@ -153,6 +157,7 @@ def _kubelet(folder: Path, keys: Credentials, cgroup: str) -> str:
             # The developer's disk is not ours to judge: neither pods nor images go because it is nearly full.
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100,
+            "syncFrequency": sync,
             "volumePluginDir": str(folder / "volume-plugins"),
         },
     )

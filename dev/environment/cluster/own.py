@@ -26,6 +26,8 @@ API, ETCD, ETCD_PEERS = 6443, 2379, 2380  # inside; each cluster has its own net
 INSIDE = f"https://{LOOPBACK}:{API}"
 _BROKERS = 2  # one that takes everyone, and one that knows its clients
 _BROKER_PORTS = "broker-ports"
+_SYNC_OF_TESTS = "15s"
+"""They change Secrets, and would wait for more than a minute each time."""
 
 
 def state_of(name: str) -> State:
@@ -36,11 +38,12 @@ def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Clus
     """Starts it, or takes the one that is there; returns when its node is ready and has the images."""
     if os.geteuid() != 0:
         raise RuntimeError("a cluster without a Docker engine needs root: run this with sudo, or start Docker")
-    debian.need(node.PACKAGES, tell)
     state = state_of(name)
-    with ThreadPoolExecutor(1) as beside:  # the first time, both take minutes
+    with ThreadPoolExecutor(2) as beside:  # the first time, both take minutes
+        building = beside.submit(binaries.built, tell)
+        debian.need(node.PACKAGES, tell)
         seed = beside.submit(store.prepared, images, tell) if images and not group.is_up(state) else None
-        programs = binaries.built(tell)
+        programs = building.result()
     with ExitStack() as open_sockets:
         api, *brokers = [open_sockets.enter_context(ports.listening()) for _ in range(1 + _BROKERS)]
 
@@ -49,7 +52,8 @@ def up(name: str, images: Sequence[Image], tell: Tell, *, leashed: bool) -> Clus
                 store.seed(seed.result(), state.folder)
             outside = {broker.fileno(): broker.getsockname()[1] for broker in brokers}
             (state.folder / _BROKER_PORTS).write_text(" ".join(map(str, outside.values())))
-            return _plan(programs, state, {api.fileno(): API, **outside}, api.getsockname()[1])
+            sync = _SYNC_OF_TESTS if leashed else node.SYNC
+            return _plan(programs, state, {api.fileno(): API, **outside}, api.getsockname()[1], sync)
 
         group.start(state, plan, leashed=leashed, fds=[each.fileno() for each in (api, *brokers)])
     cluster = _wait(state, programs, tell)
@@ -70,7 +74,7 @@ def _wait(state: State, programs: Binaries, tell: Tell) -> Cluster:
     return cluster
 
 
-def _plan(programs: Binaries, state: State, forwards: dict[int, int], api_port: int) -> Plan:
+def _plan(programs: Binaries, state: State, forwards: dict[int, int], api_port: int, sync: str) -> Plan:
     """`forwards`: from listening sockets outside to ports inside."""
     keys = Credentials(state.folder / "keys")
     keys.make([LOOPBACK, FIRST_SERVICE, node.ADDRESS])
@@ -88,7 +92,7 @@ def _plan(programs: Binaries, state: State, forwards: dict[int, int], api_port: 
         (
             forward,
             *control_plane.components(programs, keys, state.folder, at, nodes=True),
-            *node.components(programs, keys, state.folder, INSIDE, cgroup),
+            *node.components(programs, keys, state.folder, INSIDE, cgroup, sync),
         ),
         namespaces=True,
         prepare=node.preparation(state.folder),
