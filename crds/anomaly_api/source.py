@@ -51,9 +51,14 @@ FeatureName = Annotated[
 FieldPath = Annotated[
     str,
     Field(max_length=256),
-    matching("write the name of a field, or names joined by single dots, such as sensors.temperature", r"^[^.]+(\.[^.]+)*$"),
+    matching(
+        "write the name of a field, names joined by single dots such as sensors.temperature, or a JSON Pointer such as /a~1b/c.d",
+        r"^(/.*|[^./][^.]*(\.[^.]+)*)$",
+    ),
 ]
-"""Where a value stands in a reading; dots lead into nested objects: `sensors.temperature`."""
+"""Where a value stands in a reading. Dots lead into nested objects, `sensors.temperature`; where a reading has no `sensors`, they
+are part of a name, as flattened objects have it. A JSON Pointer such as `/sensors/temp.1` names any field, with `~1` for a slash
+and `~0` for a tilde within a name."""
 TopicName = Annotated[
     str,
     Field(max_length=249),

@@ -13,6 +13,7 @@ import msgspec
 
 from anomaly_api.evidence import FeatureEvidence, PresenceEvidence
 from anomaly_api.source import Pipeline
+from anomaly_detector.core.decode.paths import path
 
 _SAMPLES: Final = 16
 _RECENT_SECONDS: Final = 60
@@ -28,7 +29,10 @@ class FieldMonitor:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._paths = {feature.name: feature.path for feature in pipeline.features}
-        self._named = {*self._paths.values(), pipeline.entity.field, pipeline.time.field}
+        self._places = {name: path(text).dotted for name, text in self._paths.items()}
+        """As the look at a message names them: an object's member and a name with a dot in it are the same place."""
+        others = (path(field).dotted for field in (pipeline.entity.field, pipeline.time.field) if field)
+        self._named = {*self._places.values(), *others}
         self._usual: set[str] = set()
         """Fields of messages that lacked nothing."""
         self._seen = dict.fromkeys(self._paths, 0)
@@ -53,7 +57,7 @@ class FieldMonitor:
             if fields is None:
                 continue
             sampled += 1
-            absent = [name for name, path in self._paths.items() if path not in fields]
+            absent = [name for name, place in self._places.items() if place not in fields]
             for name in absent:
                 lacking[name] += 1
             self._learn(fields, absent, now)
@@ -65,14 +69,14 @@ class FieldMonitor:
         """Of the last minute."""
         recent = [entry for entry in list(self._recent) if entry[0] > now - _RECENT_SECONDS]
         found = []
-        for name, path in self._paths.items():
+        for name, field in self._paths.items():
             lacking = sum(entry[2].get(name, 0) for entry in recent)
             likely, at = self._likely.get(name, ("", 0.0))
             if lacking:
                 found.append(
                     FeatureEvidence(
                         name=name,
-                        field=path,
+                        field=field,
                         lacking=lacking,
                         seen=self._seen[name],
                         last_seen=self._last_seen.get(name),
@@ -89,11 +93,11 @@ class FieldMonitor:
             if len(self._usual) < _MOST_FIELDS:
                 self._usual |= fields.keys()
             return
-        new = [path for path, number in fields.items() if number and path not in self._named and path not in self._usual]
+        new = [each for each, number in fields.items() if number and each not in self._named and each not in self._usual]
         for name in absent:
-            likeness, path = max(((_likeness(self._paths[name], each), each) for each in new), default=(0.0, ""))
+            likeness, place = max(((_likeness(self._places[name], each), each) for each in new), default=(0.0, ""))
             if likeness >= _SIMILAR:
-                self._likely[name] = path, now
+                self._likely[name] = place, now
 
 
 def _fields(value: bytes | None) -> dict[str, bool] | None:

@@ -7,7 +7,6 @@ logged.
 import json
 import math
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +17,7 @@ from msgspec import Struct
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
 from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.core.decode.paths import MISSING, path
 
 MAX_BYTES: Final = 256 * 1024
 """Of a message. Reading a larger one would hold up its partition."""
@@ -48,7 +48,6 @@ _KINDS: Final = {
     "float": "a number",
 }
 _MOST_KNOWN: Final = 1_000
-_MISSING: Final = object()
 _AT_ONCE: Final = 4096
 _STEPS: Final = bytes({ord("["): 1, ord("{"): 1, ord("]"): 255, ord("}"): 255}.get(byte, 0) for byte in range(256))
 """By byte: what it adds to the depth; 255 is -1."""
@@ -77,9 +76,10 @@ class Explainer:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._entity_path = _steps(pipeline.entity.field)
-        self._time_path = _steps(pipeline.time.field)
-        self._paths = [_steps(feature.path) for feature in pipeline.features]
+        self._entity_path = path(pipeline.entity.field or "")
+        self._time_path = path(pipeline.time.field or "")
+        self._paths = [path(feature.path) for feature in pipeline.features]
+        self._places = {each.dotted: each.text for each in self._paths}
         self._known: dict[str, Flaw | None] = {}
         self._lenient = _Lenient()
         self._beyond = [
@@ -111,12 +111,12 @@ class Explainer:
         kind = _KINDS.get(match["kind"]) if match else None
         if match is None or kind is None:
             return None
-        path = match["path"]
-        if path is None:
+        place = match["path"]
+        if place is None:
             return _no_object(kind)
-        if _steps(path) in self._paths:
-            return _no_number(path, kind)
-        return self.time_flaw() if path == self._pipeline.time.field else None
+        if place in self._places:
+            return _no_number(self._places[place], kind)
+        return self.time_flaw() if self._pipeline.time.field and place == self._time_path.dotted else None
 
     def read(self, value: bytes | None, key: bytes | None, timestamp_ms: int, said: str = "") -> Exact | Flaw:
         """The reading in a message, or what is wrong with it. Raises nothing, takes time linear in the message's size.
@@ -200,8 +200,8 @@ class Explainer:
             except UnicodeDecodeError:
                 name = ""
         else:
-            found = _lookup(document, self._entity_path)
-            if found is _MISSING:
+            found = self._entity_path.lookup(document)
+            if found is MISSING:
                 return Flaw(DeadLetterReason.ENTITY_MISSING, f"{entity.field}: the entity is missing")
             name = found if isinstance(found, str) else _whole(found)
         if not 0 < len(name) <= MAX_ENTITY or not _encodable(name):
@@ -214,8 +214,8 @@ class Explainer:
         if time.field is None:
             seconds = timestamp_ms / 1000 if timestamp_ms >= 0 else math.nan
         else:
-            found = _lookup(document, self._time_path)
-            if found is _MISSING:
+            found = self._time_path.lookup(document)
+            if found is MISSING:
                 return Flaw(DeadLetterReason.TIME_MISSING, f"{time.field}: the time is missing: {_WRITTEN[time.format]}")
             seconds = _seconds(found, time.format)
         if not _EARLIEST <= seconds <= _LATEST:
@@ -224,13 +224,13 @@ class Explainer:
 
     def _values(self, document: dict[str, Any]) -> list[float] | Flaw:
         values = []
-        for place, path in enumerate(self._paths):
-            found = _lookup(document, path)
-            if found is _MISSING or found is None:
+        for place, each in enumerate(self._paths):
+            found = each.lookup(document)
+            if found is MISSING or found is None:
                 values.append(math.nan)
                 continue
             if type(found) is not float and type(found) is not int:  # true and false are whole numbers as well
-                return _no_number(".".join(path), _kind(found))
+                return _no_number(each.text, _kind(found))
             if not -_BEYOND_FLOAT32 < found < _BEYOND_FLOAT32:
                 return self.range_flaw(place)
             values.append(float(found))
@@ -306,20 +306,6 @@ class _Lenient:
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= 32 else float(digits)
-
-
-def _steps(path: str | None) -> tuple[str, ...]:
-    return tuple(path.split(".")) if path else ()
-
-
-def _lookup(document: dict[str, Any], path: Sequence[str]) -> Any:
-    value: Any = document
-    try:
-        for name in path:
-            value = value[name]
-    except (KeyError, TypeError):  # what is no object knows no names
-        return _MISSING
-    return value
 
 
 def _seconds(found: Any, written: TimeFormat) -> float:

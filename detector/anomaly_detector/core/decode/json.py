@@ -1,14 +1,14 @@
 """Messages to readings: JSON, nested paths, entity, event time. A batch in, columns and rejects out; it never raises on input.
 
 Two ways lead through it. The fast one is a msgspec Struct decoder made from the spec. A message that it refuses goes, alone,
-through `explain.py`, which either reads it exactly or says what is wrong with it. Which way a message takes depends on that
+through `exact.py`, which either reads it exactly or says what is wrong with it. Which way a message takes depends on that
 message only, so the same bytes always give the same reading.
 """
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC
 from itertools import repeat, starmap
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -16,12 +16,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import astuple, replace
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
 from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Float64, Int64, Mask, Numbers, whole_numbers
 from anomaly_detector.core.decode.exact import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, Exact, Explainer, too_deep
+from anomaly_detector.core.decode.layout import Layout, layouts
 
 _EARLIEST: Final = -62_135_596_800 * MICROSECONDS
 _LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
@@ -29,8 +29,8 @@ _LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
 _NO_FEATURE: Final = -1
 _FEW_ENTITIES: Final = 4_096
 """Of so many the names are kept: with more, making them anew takes no longer than finding them, and no memory."""
-_OPTIONAL: Final = float | None
-"""A feature: what is not there is not a number, null is None."""
+_LACKING: Final = "Object missing required field"
+"""How msgspec begins when an object is not there: names may have its dots in them."""
 _REFUSALS: Final = (msgspec.MsgspecError, RecursionError, TypeError, ValueError)
 
 
@@ -60,15 +60,9 @@ class Decoder:
         self._width = len(pipeline.features)
         self._pack = struct.Struct(f"{self._width}d").pack
         self._explainer = Explainer(pipeline)
-        layout = _Layout()
-        kind = datetime if pipeline.time.format is TimeFormat.ISO8601 else float
         self._names: _Names | None = _Names()
         """None: there are too many."""
-        self._entity = layout.leaf(pipeline.entity.field, str | int) if pipeline.entity.field else None
-        self._time = layout.leaf(pipeline.time.field, kind) if pipeline.time.field else None
-        self._features = [layout.leaf(feature.path, _OPTIONAL) for feature in pipeline.features]
-        self._decode = layout.decoder()
-        self._getter = layout.getter(self._features) if layout.sound else None
+        self._layouts = layouts(pipeline)
 
     def decode(
         self,
@@ -79,32 +73,68 @@ class Decoder:
     ) -> Decoded:
         """Readings of [n] messages; `timestamps_ms` are the messages' own, -1 where there is none."""
         where = np.zeros(len(values), np.int64) if partitions is None else partitions
-        records, refused = self._records(values)
-        rows = np.arange(len(values), dtype=np.int64)
-        if refused:
-            rows = np.delete(rows, [row for row, _ in refused])
-        batch = Batch(rows, where[rows], [], np.empty(0, np.int64), np.empty((0, self._width), np.float32))
+        everyone = np.arange(len(values), dtype=np.int64)
         rejects: list[Reject] = []
-        if records:
-            batch = self._columns(records, rows, values, keys, timestamps_ms, batch, rejects)
+        if not self._layouts:
+            batch, refused = self._nothing, [(row, "") for row in range(len(values))]
+        else:
+            first, *others = self._layouts
+            batch, refused = self._fast(first, everyone, values, keys, timestamps_ms, where, rejects)
+            for layout in others:
+                other = [row for row, said in refused if said.startswith(_LACKING)]
+                if other:
+                    more, left = self._fast(layout, np.array(other), values, keys, timestamps_ms, where, rejects)
+                    batch, done = _merged(batch, more), set(other) - {row for row, _ in left}
+                    refused = [(row, said) for row, said in refused if row not in done]
+                    if 2 * len(done) > len(values):
+                        self._layouts = [layout, first]  # the likelier one comes first; what comes of a message is the same
         if refused:
             batch = self._explained(refused, values, keys, timestamps_ms, where, batch, rejects)
         rejects.sort(key=lambda reject: reject.row)
         return Decoded(batch, rejects)
 
-    def _records(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[tuple[int, str]]]:
+    @property
+    def _nothing(self) -> Batch:
+        none = np.empty(0, np.int64)
+        return Batch(none, none, [], none, np.empty((0, self._width), np.float32))
+
+    def _fast(
+        self,
+        layout: Layout,
+        rows: Int64,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        timestamps_ms: Numbers,
+        partitions: Int64,
+        rejects: list[Reject],
+    ) -> tuple[Batch, list[tuple[int, str]]]:
+        """The readings of the messages in these rows that suit a layout; the rows of the others, with what was said of them."""
+        mine = values if len(rows) == len(values) else [values[row] for row in rows.tolist()]
+        records, refused = self._records(layout, mine)
+        left = [(int(rows[place]), said if not layout.flat or said.startswith(_LACKING) else "") for place, said in refused]
+        if refused:
+            rows = np.delete(rows, [place for place, _ in refused])
+        other = layout.unsuited(records)
+        if other:
+            left = sorted(left + [(int(rows[place]), _LACKING) for place in other])
+            unsuited = set(other)
+            records = [record for place, record in enumerate(records) if place not in unsuited]
+            rows = np.delete(rows, other)
+        if not records:
+            return self._nothing, left
+        return self._columns(layout, records, rows, values, keys, timestamps_ms, partitions, rejects), left
+
+    def _records(self, layout: Layout, values: Sequence[bytes | None]) -> tuple[list[Any], list[tuple[int, str]]]:
         """What the fast way reads, and the rows that it refuses, with what it says; one pass, whatever the share of bad ones."""
         records: list[Any] = []
         refused: list[tuple[int, str]] = []
-        if self._getter is None:
-            return records, [(row, "") for row in range(len(values))]
         longest = _longest(values)
         if longest > MAX_BYTES or (longest > MAX_DEPTH and _perhaps_deep(values)):
             values = [None if value is not None and _for_care(value) else value for value in values]
         rest = iter(values)
         while True:
             try:
-                records.extend(map(self._decode, rest))  # type: ignore[arg-type]  # None is refused; the list keeps what came before
+                records.extend(map(layout.decode, rest))  # type: ignore[arg-type]  # None is refused; the list keeps what came before
                 return records, refused
             except _REFUSALS as error:
                 said = str(error) if isinstance(error, msgspec.MsgspecError) else ""
@@ -112,19 +142,20 @@ class Decoder:
 
     def _columns(
         self,
+        layout: Layout,
         records: list[Any],
         rows: Int64,
         messages: Sequence[bytes | None],
         keys: Sequence[bytes | None],
         timestamps_ms: Numbers,
-        batch: Batch,
+        partitions: Int64,
         rejects: list[Reject],
     ) -> Batch:
-        exact = self._numbers(records)
+        exact = self._numbers(layout, records)
         values, finite = _narrow(exact)
-        times, timed = self._times(records, rows, timestamps_ms)
-        entities, named = self._entities(records, rows, keys)
-        batch = replace(batch, entities=entities, times=times, values=values)
+        times, timed = self._times(layout, records, rows, timestamps_ms)
+        entities, named = self._entities(layout, records, rows, keys)
+        batch = Batch(rows, partitions[rows], entities, times, values)
         sound = finite & timed & named
         if sound.all():
             return batch
@@ -144,23 +175,22 @@ class Decoder:
             rejects.append(Reject(row, flaw.reason, flaw.message))
         return select(batch, np.flatnonzero(sound))
 
-    def _numbers(self, records: list[Any]) -> Float64:
+    def _numbers(self, layout: Layout, records: list[Any]) -> Float64:
         """[n, features] Not a number where there is none."""
-        assert self._getter is not None, "without it no message takes the fast way"
         try:
             # half the time of packing all at once, a third of np.fromiter's
-            packed = b"".join(starmap(self._pack, self._getter(records)))
+            packed = b"".join(starmap(self._pack, layout.values(records)))
         except struct.error:  # a null
-            found = ([math.nan if number is None else number for number in row] for row in self._getter(records))
+            found = ([math.nan if number is None else number for number in row] for row in layout.values(records))
             packed = b"".join(starmap(self._pack, found))
         return np.frombuffer(packed, np.float64).reshape(-1, self._width)
 
-    def _entities(self, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
+    def _entities(self, layout: Layout, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
         entity = self._pipeline.entity
         if entity.constant is not None:
             return [entity.constant] * len(records), np.ones(len(records), bool)
-        if self._entity is not None:
-            found = [name if type(name) is str else _whole(name) for name in map(attrgetter(self._entity), records)]
+        if layout.entity is not None:
+            found = [name if type(name) is str else _whole(name) for name in map(attrgetter(layout.entity), records)]
         else:
             mine = keys if len(keys) == len(rows) else [keys[row] for row in rows.tolist()]
             found = self._names_in(mine)
@@ -179,13 +209,13 @@ class Decoder:
         except (AttributeError, UnicodeDecodeError):
             return [_text(key) for key in keys]
 
-    def _times(self, records: list[Any], rows: Int64, timestamps_ms: Numbers) -> tuple[Int64, Mask]:
+    def _times(self, layout: Layout, records: list[Any], rows: Int64, timestamps_ms: Numbers) -> tuple[Int64, Mask]:
         """Event times, and whether each is one."""
-        if self._time is None:
+        if layout.time is None:
             stamps = timestamps_ms[rows]
             within = (stamps >= 0) & (stamps <= _LATEST // 1000)
             return np.where(within, stamps, 0) * 1000, within
-        found = map(attrgetter(self._time), records)
+        found = map(attrgetter(layout.time), records)
         if self._pipeline.time.format is TimeFormat.ISO8601:
             seconds = [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in found]
             exact, factor = np.array(seconds), MICROSECONDS
@@ -218,17 +248,11 @@ class Decoder:
                 rejects.append(Reject(row, found.reason, found.message))
         if not read:
             return batch
-        rows = np.concatenate([batch.rows, np.array([row for row, _ in read], np.int64)])
+        rows = np.array([row for row, _ in read], np.int64)
         times = np.array([exact.time for _, exact in read], np.int64)
         numbers = np.array([exact.values for _, exact in read], np.float32)
-        merged = Batch(
-            rows,
-            partitions[rows],
-            batch.entities + [exact.entity for _, exact in read],
-            np.concatenate([batch.times, times]),
-            np.concatenate([batch.values, numbers]),
-        )
-        return select(merged, np.argsort(rows, kind="stable"))
+        own = [exact.entity for _, exact in read]
+        return _merged(batch, Batch(rows, partitions[rows], own, times, numbers))
 
 
 class _Names(dict[bytes | None, str]):
@@ -239,60 +263,6 @@ class _Names(dict[bytes | None, str]):
         if 0 < len(name) <= MAX_ENTITY:
             self[key] = name
         return name
-
-
-class _Layout:
-    """The nested Structs that a set of paths asks for."""
-
-    def __init__(self) -> None:
-        self._tree: dict[str, Any] = {}
-        self.sound = True
-        """Whether every place has one type; if not, messages are read the exact way."""
-
-    def leaf(self, path: str, kind: Any) -> str:
-        """Adds a value and returns the dotted attribute that holds it."""
-        *nodes, last = path.split(".")
-        tree, names = self._tree, []
-        for node in nodes:
-            names.append(self._attribute(tree, node))
-            inner = tree.setdefault(node, {})
-            if not isinstance(inner, dict):
-                self.sound = False
-                return ""
-            tree = inner
-        names.append(self._attribute(tree, last))
-        if tree.setdefault(last, kind) != kind:
-            self.sound = False
-        return ".".join(names)
-
-    def decoder(self) -> Callable[[bytes], Any]:
-        """Decodes one message."""
-        return msgspec.json.Decoder(self._struct(self._tree) if self.sound else Any).decode
-
-    def getter(self, names: Sequence[str]) -> Callable[[list[Any]], Iterable[Any]]:
-        """From records to those of their values, in this order."""
-        parent = names[0].rpartition(".")[0]
-        tree = self._tree
-        for step in filter(None, parent.split(".")):
-            tree = list(tree.values())[int(step[1:])]
-        if list(names) == [f"{parent}.a{place}".lstrip(".") for place in range(len(tree))]:
-            # they are all that one object holds: three times as fast as one by one
-            return lambda records: map(astuple, map(attrgetter(parent), records) if parent else records)
-        pick = attrgetter(*names)
-        if len(names) == 1:
-            return lambda records: zip(map(pick, records), strict=True)
-        return lambda records: map(pick, records)
-
-    @staticmethod
-    def _attribute(tree: dict[str, Any], key: str) -> str:
-        return f"a{list(tree).index(key) if key in tree else len(tree)}"
-
-    def _struct(self, tree: dict[str, Any]) -> Any:
-        kinds = [self._struct(kind) if isinstance(kind, dict) else kind for kind in tree.values()]
-        fields = [(f"a{place}", kind, *([math.nan] if kind is _OPTIONAL else [])) for place, kind in enumerate(kinds)]
-        names = {f"a{place}": key for place, key in enumerate(tree)}
-        # kw_only: what may be missing stands anywhere. gc=False: records hold no cycles, and the collector would walk them
-        return msgspec.defstruct("Record", fields, rename=names, gc=False, kw_only=True)
 
 
 def _longest(values: Sequence[bytes | None]) -> int:
@@ -337,6 +307,21 @@ def _text(key: bytes | None) -> str:
         return key.decode() if key else ""
     except UnicodeDecodeError:
         return ""
+
+
+def _merged(one: Batch, other: Batch) -> Batch:
+    """The readings of both, by their rows."""
+    if not (len(one) and len(other)):
+        return one if len(one) else other
+    rows = np.concatenate([one.rows, other.rows])
+    both = Batch(
+        rows,
+        np.concatenate([one.partitions, other.partitions]),
+        one.entities + other.entities,
+        np.concatenate([one.times, other.times]),
+        np.concatenate([one.values, other.values]),
+    )
+    return select(both, np.argsort(rows, kind="stable"))
 
 
 def select(batch: Batch, keep: Int64) -> Batch:
