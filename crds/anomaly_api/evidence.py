@@ -78,6 +78,18 @@ class RevisionFailure(StrEnum):
     ARTIFACT_INVALID = "ArtifactInvalid"
     INTERFACE_MISMATCH = "InterfaceMismatch"
     SCORING_FAILED = "ScoringFailed"
+    INTAKE_DIFFERS = "IntakeDiffers"
+    """A candidate that cannot be compared on the stable revision's windows."""
+
+
+class PairedEvidence(Contract):
+    """Windows that stable revision and candidate both scored, by which of them was above the score that opens an episode."""
+
+    window: str
+    both: int = 0
+    only_stable: int = 0
+    only_candidate: int = 0
+    neither: int = 0
 
 
 class RevisionEvidence(Contract):
@@ -99,6 +111,8 @@ class RevisionEvidence(Contract):
     unscored_windows: int = 0
     """Windows that nothing decided, because the model's score of them was no number, or it failed while the
     fallback scorer had seen too few readings of their entity."""
+    paired: list[PairedEvidence] = []
+    """Of a candidate: its windows beside those of the stable revision."""
 
 
 class MemoryEvidence(Contract):

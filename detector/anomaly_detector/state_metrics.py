@@ -50,7 +50,7 @@ class StateMetrics:
             self._looked = time.monotonic()
             found = self._entity_sample.look(pipeline.preprocessor.entities)
             self.seen = [SeenEntity(entity=name, partition=partition) for name, partition in found]
-        bounds, used = pipeline.regime.bounds, pipeline.memory_bytes
+        bounds, used = pipeline.configuration.intake.bounds, pipeline.memory_bytes
         self._used.set(used)
         if bounds is None:
             return

@@ -47,7 +47,7 @@ class StatusReporter:
         self.pace = ProgressTracker()
         self._telemetry = Telemetry(self.pace)
         self.state_metrics = StateMetrics(self._telemetry.registry)
-        self._field_monitor = FieldMonitor(pipeline.regime.pipeline)
+        self._field_monitor = FieldMonitor(pipeline.stable.revision.pipeline)
         self._session: GroupSession | None = None
         self._turned = self._told = time.monotonic()
         self._waited = 0.0
@@ -129,7 +129,7 @@ class StatusReporter:
             assignment=self._assignment,
             now=time.time(),
             source=self._source(),
-            revisions=[self._pipeline.stable.evidence(), *([pending] if pending else [])],
+            revisions=[*self._pipeline.evidence(), *([pending] if pending else [])],
             readings=telemetry.readings,
             late=telemetry.late,
             duplicates=telemetry.duplicates,

@@ -14,9 +14,10 @@ from anomaly_api.alerting import AlertPolicy
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
+from anomaly_detector.core.configuration import Configuration, Decider, Deciders
 from anomaly_detector.core.episodes.closures import Closures
 from anomaly_detector.core.episodes.transitions import EpisodeTransition
-from anomaly_detector.core.preprocess.preprocessor import Regime
+from anomaly_detector.core.preprocess.intake import Intake
 from tests.effort import examples
 from tests.episodes.naive import Naive
 from tests.episodes.stories import Reading, Watcher, drawn
@@ -25,21 +26,22 @@ from tests.episodes.test_laws import PARTITIONS, WINDOWS, line, lines, naive, po
 SOURCE = "/namespaces/plant/anomalydetectors/pumps"
 
 
-def regime(*windows: str, features: int = 1, **more: Any) -> Regime:
+def under(*windows: str, features: int = 1, **more: Any) -> Configuration:
     pipeline = Pipeline(
         entity=Entity(key=Empty()),
         time=Time(),
         features=[Feature(name=f"f{number}") for number in range(features)],
         windows=[Window(name=name, size=4) for name in windows],
     )
-    return Regime(revision="0123456789abcdef", levels=True, pipeline=pipeline, fallback=Fallback(), **more)
+    stable = Decider(revision="0123456789abcdef", windows=pipeline.windows, **{"thresholds": dict.fromkeys(windows, 4.0)} | more)
+    return Configuration(intake=Intake.of(pipeline, Fallback()), deciders=Deciders(stable=stable))
 
 
 CHANGES = {
-    "nothing": (WINDOWS, regime(*WINDOWS)),
-    "one window goes": (("short",), regime("short")),
-    "the other one goes": (("long",), regime("long")),
-    "all begins anew": (WINDOWS, regime(*WINDOWS, features=2)),
+    "nothing": (WINDOWS, under(*WINDOWS)),
+    "one window goes": (("short",), under("short")),
+    "the other one goes": (("long",), under("long")),
+    "all begins anew": (WINDOWS, under(*WINDOWS, features=2)),
     "what was known is void": (WINDOWS, None),
 }
 
@@ -56,7 +58,7 @@ def test_what_a_change_ends_is_told_as_the_naive_model_tells_it_and_the_rest_goe
     policy: AlertPolicy, before: list[Reading], after: list[Reading], moves: list[bool], change: str
 ) -> None:
     windows, to = CHANGES[change]
-    endings = Closures(SOURCE, regime(*WINDOWS), to)
+    endings = Closures(SOURCE, under(*WINDOWS), to)
     model = Naive(policy, WINDOWS, PARTITIONS)
     first = naive(model, before)
     model.change(windows, anew=endings.anew)
@@ -94,8 +96,8 @@ def ended(watcher: Watcher, endings: Closures) -> list[dict[str, Any]]:
 
 
 def test_the_record_says_who_decided_before_and_when_the_last_window_was() -> None:
-    before = regime("short", scorer=ScorerKind.AUTOENCODER, model="sha256:ab", thresholds={"short": 0.25})
-    [record] = ended(opened(".#!#-."), Closures(SOURCE, before, regime("long")))
+    before = under("short", scorer=ScorerKind.AUTOENCODER, model="sha256:ab", thresholds={"short": 0.25})
+    [record] = ended(opened(".#!#-."), Closures(SOURCE, before, under("long")))
     data = record["data"]
     assert record["type"] == "dev.anomaly-operator.episode.closed"
     assert record["time"] == data["end"] == "1970-01-01T00:05:00Z"
@@ -107,27 +109,27 @@ def test_the_record_says_who_decided_before_and_when_the_last_window_was() -> No
 
 def test_the_end_of_an_episode_that_nobody_was_told_of_is_for_the_record_only() -> None:
     works = {"name": "works", "schedule": "* * * * *", "duration": "1h", "entities": "*"}
-    [record] = ended(opened(".##", suppress=[works]), Closures(SOURCE, regime("short"), regime("long")))
+    [record] = ended(opened(".##", suppress=[works]), Closures(SOURCE, under("short"), under("long")))
     assert (record["data"]["suppressed"], record["data"]["suppressedBy"]) == (True, "works")
 
 
 def test_an_episode_without_a_record_ends_without_one_and_so_does_a_cooldown() -> None:
-    change = Closures(SOURCE, regime("short"), regime("long"))
+    change = Closures(SOURCE, under("short"), under("long"))
     assert ended(opened(".#", open={"windows": 2}), change) == []
     assert ended(opened(".#..", cooldown="1h"), change) == []
 
 
 def test_a_limit_outlives_a_window_but_not_what_all_windows_are_made_of() -> None:
     watcher = opened(".#..#..#", cooldown="0s", limits={"perEntity": {"episodes": 1, "per": "1h"}})
-    assert ended(watcher, Closures(SOURCE, regime("short"), regime("long"))) == []
-    [over] = ended(watcher, Closures(SOURCE, regime("short"), regime("short", features=2)))
+    assert ended(watcher, Closures(SOURCE, under("short"), under("long"))) == []
+    [over] = ended(watcher, Closures(SOURCE, under("short"), under("short", features=2)))
     assert (over["data"]["limit"], over["data"]["dropped"], over["data"]["end"]) == ("PerEntity", 2, "1970-01-01T00:07:00Z")
 
 
-@pytest.mark.parametrize(("after", "reason"), [(regime("long"), EpisodeReason.REPLACED), (None, EpisodeReason.BEGUN_ANEW)])
-def test_the_reason_tells_an_edit_from_a_partition_that_begins_anew(after: Regime | None, reason: EpisodeReason) -> None:
+@pytest.mark.parametrize(("after", "reason"), [(under("long"), EpisodeReason.REPLACED), (None, EpisodeReason.BEGUN_ANEW)])
+def test_the_reason_tells_an_edit_from_a_partition_that_begins_anew(after: Configuration | None, reason: EpisodeReason) -> None:
     watcher = opened(".#")
     [slot] = watcher.episodes.remembered()
-    [turn] = Closures(SOURCE, regime("short"), after).turns("a", watcher.episodes.state(slot))
+    [turn] = Closures(SOURCE, under("short"), after).turns("a", watcher.episodes.state(slot))
     assert isinstance(turn, EpisodeTransition)
     assert turn.reason is reason

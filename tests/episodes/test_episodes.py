@@ -4,10 +4,7 @@ import pytest
 
 from anomaly_api.alert import EpisodeReason
 from anomaly_api.alerting import AlertPolicy, Closing, Opening, Severity, Updating
-from anomaly_detector.core.entities.table import Entities
-from anomaly_detector.core.episodes.episode import Episode
 from anomaly_detector.core.episodes.policy import EpisodePolicy
-from anomaly_detector.core.episodes.table import Episodes
 from anomaly_detector.core.episodes.transitions import EvictedEntity
 from tests.episodes.stories import LEVELS, MINUTE, Reading, Watcher, drawn, mixed, told
 
@@ -158,21 +155,6 @@ def test_low_scores_leave_nothing_to_remember() -> None:
     watcher.episodes.dirty()
     watcher.see(drawn("....", start=900, entity="b"))
     assert watcher.episodes.dirty().tolist() == [], "and is not looked at"
-
-
-def test_a_state_of_a_version_that_knew_less_is_an_episode_that_was_announced() -> None:
-    old = {"streak": 2, "open": True, "start": 60_000_000, "peak": 2.0, "scored": True}
-    episodes = Episodes(Entities(), EpisodePolicy(POLICY), ["short"])
-    watcher = Watcher(POLICY)
-    watcher.entities.admit(0, ["a"])
-    watcher.episodes.restore(0, {"short": old})
-    (closed,) = watcher.see(drawn(".", start=120)).turns
-    assert (closed.turn.value, closed.start, closed.peak, closed.suppressed_by) == ("closed", 60_000_000, 2.0, None)
-    assert episodes.state(0) == {}
-
-
-def test_a_state_of_a_newer_version_is_read_as_far_as_it_is_known() -> None:
-    assert Episode.of({"streak": 1, "mood": "blue"}).state() == {"streak": 1}
 
 
 @pytest.mark.parametrize("reason", [EpisodeReason.EVICTED, EpisodeReason.IDLE])

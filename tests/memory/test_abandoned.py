@@ -30,7 +30,7 @@ Row = tuple[int, int, bool]
 
 def with_room_for(entities: int) -> DetectionPipeline:
     loaded = LoadedRevision(revision(PATIENT))
-    bounds = DetectionPipeline("x", loaded, MemoryQuota(10**9, 1, 60.0)).regime.bounds
+    bounds = DetectionPipeline("x", loaded, MemoryQuota(10**9, 1, 60.0)).configuration.intake.bounds
     assert bounds is not None
     return DetectionPipeline("x", loaded, MemoryQuota(2 * entities * (bounds.entity_bytes + len("pump-0")), 1, 60.0))
 
@@ -45,7 +45,7 @@ def messages(rows: list[Row], start: int) -> Messages:
 
 
 def still_waiting(state: dict[str, Any]) -> int:
-    return sum(int(state[stage]["waiting"]["count"].sum()) for stage in ("ordering", "filling") if state[stage])
+    return sum(int(state[stage]["waiting"]["count"].sum()) for stage in ("reorder", "imputation") if state[stage])
 
 
 @examples(80)

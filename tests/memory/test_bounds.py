@@ -32,7 +32,9 @@ def test_a_time_that_never_comes_is_no_overflow() -> None:
 def test_wider_windows_leave_room_for_fewer_entities() -> None:
     def fit(size: int) -> int:
         pipeline = PIPELINE.model_copy(update={"windows": [Window(name="only", size=size)]})
-        bounds = DetectionPipeline("x", LoadedRevision(revision(pipeline)), MemoryQuota(64 * MEBIBYTE, 1, 60.0)).regime.bounds
+        bounds = DetectionPipeline(
+            "x", LoadedRevision(revision(pipeline)), MemoryQuota(64 * MEBIBYTE, 1, 60.0)
+        ).configuration.intake.bounds
         assert bounds is not None
         return bounds.entities
 
@@ -42,7 +44,7 @@ def test_wider_windows_leave_room_for_fewer_entities() -> None:
 def test_whether_levels_are_kept_does_not_change_who_fits() -> None:
     allowance = MemoryQuota(MEBIBYTE, 1, 60.0)
     stream = DetectionPipeline("x", LoadedRevision(revision()), allowance)
-    with_levels = stream.regime
-    stream.preprocessor.change(with_levels.model_copy(update={"levels": False}))
+    intake = stream.configuration.intake
+    stream.preprocessor.change(intake.model_copy(update={"sparingly": True}))
     stream.allow(allowance)
-    assert stream.regime.bounds == with_levels.bounds
+    assert stream.configuration.intake.bounds == intake.bounds

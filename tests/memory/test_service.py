@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 
 def with_room_for(entities: int, topics: Topics, partitions: int) -> Runtime:
-    bounds = DetectionPipeline("x", LoadedRevision(revision()), MemoryQuota(10**9, partitions, 60.0)).regime.bounds
+    bounds = DetectionPipeline("x", LoadedRevision(revision()), MemoryQuota(10**9, partitions, 60.0)).configuration.intake.bounds
     assert bounds is not None
     budget = (partitions + 1) * entities * (bounds.entity_bytes + len("pump-1"))
     return runtime(topics).model_copy(update={"memory_budget": budget})

@@ -18,8 +18,8 @@ from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.onnx import ScoringError
 from anomaly_detector.core.scoring.revisions import LoadedRevision
-from anomaly_detector.core.state.changelog import Recovered
 from anomaly_detector.core.state.records import Read, Record
+from anomaly_detector.core.state.recovery import Recovered
 from anomaly_detector.core.state.tasks import Decided, PartitionTasks, Topics
 from tests.effort import examples
 from tests.pipeline.test_stream import SOURCE, by_model, messages, story
@@ -41,7 +41,7 @@ class Pod:
         self.written: dict[int, list[Record]] = {0: [], 1: []}
         self.offsets = {0: 0, 1: 0}
         for partition in self.offsets:
-            self.tasks.recover(partition, Recovered(start=0, until=0, regime=None), 0.0)
+            self.tasks.recover(partition, Recovered(start=0, until=0, configuration=None), 0.0)
 
     def read(self, count: int, *, more: bool = False) -> None:
         rows = ROWS[self.next : self.next + count]
@@ -142,11 +142,11 @@ def test_the_next_batch_is_parsed_while_windows_are_being_scored() -> None:
 
 def test_a_model_that_fails_beside_reading_is_told_like_any_other() -> None:
     window = PIPELINE.windows[0]
-    failing = {window.name: distance_graph(window, len(PIPELINE.features), divide_by_zero=True)}
+    failing = {window.name: distance_graph(window, len(PIPELINE.features), most=5)}
     pod = Pod(by_model(revision(threshold=100.0), failing), ScoringThread("scoring"))
     pod.read(60, more=True)
     pod.read(60, more=True)
-    assert "not finite" in pod.tasks.pipeline.stable.message
+    assert "short" in pod.tasks.pipeline.stable.message
     pod.finish()
 
 

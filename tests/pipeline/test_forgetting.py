@@ -12,7 +12,7 @@ from tests.stream.pods import revision
 
 
 def with_room_for(entities: int, loaded: LoadedRevision, expire_after: float = 3600.0) -> DetectionPipeline:
-    bounds = DetectionPipeline(SOURCE, loaded, MemoryQuota(10**9, 1, 60.0)).regime.bounds
+    bounds = DetectionPipeline(SOURCE, loaded, MemoryQuota(10**9, 1, 60.0)).configuration.intake.bounds
     assert bounds is not None
     return DetectionPipeline(SOURCE, loaded, MemoryQuota(2 * entities * (bounds.entity_bytes + 1), 1, expire_after))
 

@@ -17,8 +17,9 @@ from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
-from anomaly_detector.core.state.changelog import Change, Changelog
+from anomaly_detector.core.state.changelog import CHANGES, Change
 from anomaly_detector.core.state.records import Commit, Read, Record
+from anomaly_detector.core.state.recovery import Changelog
 from anomaly_detector.core.state.tasks import CheckpointPolicy, PartitionTasks, Topics
 from tests.stream.pods import PIPELINE, revision
 
@@ -54,6 +55,9 @@ REVISIONS = [
 ]
 ALLOWANCES = [MemoryQuota(budget, partitions, expire_after=30.0) for budget, partitions in ((100_000, 1), (6_750, 2), (4_800, 2))]
 """Room for all; for three entities, or four where windows are small; for two or three, and one that waits."""
+_LARGE = PIPELINE.model_copy(update={"windows": [Window(name="short", size=7, every=2, max_gap="20s")]})
+CANDIDATES = [None, with_policy(revision(_LARGE, threshold=4.0, warmup=5), **EAGER, **_LIMITED), REVISIONS[1], REVISIONS[2]]
+"""In shadow: they change no alert. The last one's lateness differs from some of the stable revisions'."""
 OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
 
 
@@ -117,7 +121,7 @@ class Broker:
         else:
             assert record.partition == partition
             self.state[partition].append(record)
-            if record.key is not None and record.key.startswith(b"regime/") and record.value is not None:
+            if record.key is not None and record.key.startswith(CHANGES) and record.value is not None:
                 self.facts[partition].append(Change.model_validate_json(record.value))
 
     def compact(self) -> None:
@@ -170,12 +174,12 @@ def expected(broker: Broker) -> dict[str, list[bytes]]:
     """The stream decided by one process, with the revisions that were in force."""
     alerts: dict[str, list[bytes]] = defaultdict(list)
     for partition, facts in broker.facts.items():
-        stream = DetectionPipeline(SOURCE, OF_DIGEST[facts[0].regime.revision])
+        stream = DetectionPipeline(SOURCE, OF_DIGEST[facts[0].configuration.deciders.stable.revision])
         ends = [*(fact.offset for fact in facts[1:]), len(MESSAGES[partition])]
         for fact, end in zip(facts, ends, strict=True):
-            for _, ending in stream.adopt(OF_DIGEST[fact.regime.revision]):
+            for _, ending in stream.adopt(OF_DIGEST[fact.configuration.deciders.stable.revision]):
                 alerts[ending.entity].append(ending.value)
-            stream.preprocessor.change(fact.regime)
+            stream.decide_as(fact.configuration)
             outcome = stream.process(batch([(partition, offset) for offset in range(fact.offset, end)]).messages)
             for alert in outcome.alerts:
                 alerts[alert.entity].append(alert.value)
@@ -189,6 +193,7 @@ class World:
         self.broker = Broker()
         self.ordered = [REVISIONS[0], REVISIONS[0]]
         self.allowed = [ALLOWANCES[1], ALLOWANCES[1]]
+        self.shadows: list[LoadedRevision | None] = [None, None]
         self.pods = [Pod(self.broker, *asked) for asked in zip(self.ordered, self.allowed, strict=True)]
         for partition in PARTITIONS:
             self.pods[partition % 2].take(partition)
@@ -208,6 +213,7 @@ class World:
         """The other one takes its partitions, as after a session's timeout."""
         orphans = list(self.pods[who].position)
         self.pods[who] = Pod(self.broker, self.ordered[who], self.allowed[who])
+        self.pods[who].tasks.adopt(self.ordered[who], self.shadows[who])
         for partition in orphans:
             self.pods[1 - who].take(partition)
 
@@ -219,7 +225,12 @@ class World:
     def adopt(self, number: int) -> None:
         who, which = divmod(number, len(REVISIONS))
         self.ordered[who] = REVISIONS[which]
-        self.pods[who].tasks.adopt(REVISIONS[which])
+        self.pods[who].tasks.adopt(REVISIONS[which], self.shadows[who])
+
+    def shadow(self, number: int) -> None:
+        who, which = divmod(number, len(CANDIDATES))
+        self.shadows[who] = CANDIDATES[which]
+        self.pods[who].tasks.adopt(self.ordered[who], CANDIDATES[which])
 
     def allow(self, number: int) -> None:
         """The topic has more partitions than before, or fewer."""

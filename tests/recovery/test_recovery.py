@@ -53,7 +53,7 @@ def place() -> Iterator[Place]:
         order = runtime(topics)
         admin = AdminClient({"bootstrap.servers": own.bootstrap})
         admin.create_topics([NewTopic(order.state_topic, 2, 1)])[order.state_topic].result(30)
-        fact = Change(number=1, offset=0, begin=True, regime=DetectionPipeline(SOURCE, REVISIONS[0]).regime)
+        fact = Change(number=1, offset=0, begin=True, configuration=DetectionPipeline(SOURCE, REVISIONS[0]).configuration)
         producer = Producer({"bootstrap.servers": own.bootstrap})
         producer.produce(order.state_topic, fact.model_dump_json().encode(), changelog.change_key(1), partition=0)
         for _ in range(10):
@@ -84,7 +84,7 @@ def test_connections_that_break_while_it_asks_leave_nothing_out(place: Place) ->
             wanted, found = recovery.found.get(timeout=60)
             assert wanted.turn == turn
             assert (found.start, found.until, found.number) == (0, 5, 1), found.note
-            assert found.regime is not None
+            assert found.configuration is not None
     finally:
         recovery.stop()
 

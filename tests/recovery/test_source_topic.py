@@ -12,8 +12,9 @@ from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.source import StartFrom
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state import changelog
-from anomaly_detector.core.state.changelog import Change, Changelog, CheckpointHeader, SourceIdentity
+from anomaly_detector.core.state.changelog import Change, CheckpointHeader, SourceIdentity
 from anomaly_detector.core.state.checkpoint import pack
+from anomaly_detector.core.state.recovery import Changelog
 from tests.recovery.crash_model import REVISIONS, SOURCE
 from tests.stream.pods import Topics, broken, calm, pod, revision, runtime
 
@@ -23,7 +24,7 @@ OLD, NEW = SourceIdentity(topic="old", partitions=2), SourceIdentity(topic="new"
 def begun(source: SourceIdentity | None) -> Changelog:
     """A partition that was begun at offset 0."""
     found = Changelog()
-    fact = Change(number=1, offset=0, begin=True, regime=DetectionPipeline(SOURCE, REVISIONS[0]).regime)
+    fact = Change(number=1, offset=0, begin=True, configuration=DetectionPipeline(SOURCE, REVISIONS[0]).configuration)
     found.add(changelog.change_key(1), fact.model_dump_json().encode())
     if source is not None:
         found.add(changelog.source_key(), source.model_dump_json().encode())
@@ -32,7 +33,7 @@ def begun(source: SourceIdentity | None) -> Changelog:
 
 def test_offsets_of_a_topic_that_is_no_more_are_not_taken_for_those_of_its_successor() -> None:
     found = begun(OLD).recover(50, 0, 400, latest=True, source=NEW)
-    assert (found.start, found.until, found.regime, found.source) == (0, 0, None, NEW)
+    assert (found.start, found.until, found.configuration, found.source) == (0, 0, None, NEW)
     assert "deleted and made anew" in found.note
 
 
@@ -40,7 +41,7 @@ def test_offsets_of_a_topic_that_is_no_more_are_not_taken_for_those_of_its_succe
 def test_in_the_same_topic_it_goes_on(now: SourceIdentity | None) -> None:
     found = begun(OLD).recover(50, 0, 400, latest=True, source=now)
     assert (found.start, found.until, found.source) == (0, 50, None)
-    assert found.regime is not None
+    assert found.configuration is not None
 
 
 def test_what_was_begun_without_a_word_of_its_topic_goes_on_and_is_written_down() -> None:
@@ -69,19 +70,19 @@ def test_a_group_that_has_lost_its_position_goes_on_at_the_last_checkpoint(
 ) -> None:
     known = begun(OLD)
     if checkpoint is not None:
-        regime = DetectionPipeline(SOURCE, REVISIONS[0]).regime
-        header = CheckpointHeader(offset=checkpoint, slot="a", pieces=0, number=1, regime=regime)
+        configuration = DetectionPipeline(SOURCE, REVISIONS[0]).configuration
+        header = CheckpointHeader(offset=checkpoint, slot="a", pieces=0, number=1, configuration=configuration)
         known.add(changelog.header_key(), header.model_dump_json().encode())
     found = known.recover(None, low, 400, latest=latest, source=OLD)
-    assert (found.start, found.until, found.skipped, found.regime) == (start, start, skipped, None)
+    assert (found.start, found.until, found.skipped, found.configuration) == (start, start, skipped, None)
     assert "lost its position" in found.note
 
 
 def test_a_position_that_was_moved_back_decides_nothing_twice_and_says_what_to_do() -> None:
-    known, regime = begun(OLD), DetectionPipeline(SOURCE, REVISIONS[0]).regime
+    known, configuration = begun(OLD), DetectionPipeline(SOURCE, REVISIONS[0]).configuration
     for place, piece in enumerate(pack(DetectionPipeline(SOURCE, REVISIONS[0]).preprocessor.snapshot(0))):
         known.add(changelog.piece_key("a", place), piece)
-    header = CheckpointHeader(offset=250, slot="a", pieces=1, number=1, regime=regime)
+    header = CheckpointHeader(offset=250, slot="a", pieces=1, number=1, configuration=configuration)
     known.add(changelog.header_key(), header.model_dump_json().encode())
     found = known.recover(100, 0, 400, latest=True, source=OLD)
     assert (found.start, found.until) == (250, 250)

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
-from anomaly_detector.core.state.changelog import Changelog, header_key
+from anomaly_detector.core.state.changelog import header_key
+from anomaly_detector.core.state.recovery import Changelog
 from anomaly_detector.core.state.tasks import CheckpointPolicy, PartitionTasks
 from tests.effort import examples
 from tests.recovery.crash_model import (
     ALLOWANCES,
     BOTH,
+    CANDIDATES,
     EAGER,
     MESSAGES,
     PARTITIONS,
@@ -38,6 +40,7 @@ _ACTS = st.one_of(
     st.tuples(st.just("crash"), st.integers(0, 1)),
     st.tuples(st.just("move"), st.sampled_from(PARTITIONS)),
     st.tuples(st.just("adopt"), st.integers(0, 2 * len(REVISIONS) - 1)),
+    st.tuples(st.just("shadow"), st.integers(0, 2 * len(CANDIDATES) - 1)),
     st.tuples(st.just("allow"), st.integers(0, 2 * len(ALLOWANCES) - 1)),
     st.tuples(st.just("compact"), st.just(0)),
 )

@@ -207,3 +207,22 @@ def test_a_pod_answers_that_it_lives_while_it_waits_for_its_first_model(tmp_path
 
         until(lives)
         assert running.get("/readyz") == (503, "the pod starts: it loads its model\n")
+
+
+def test_a_candidate_comes_with_its_model_and_one_that_is_missing_keeps_nothing_waiting(
+    orders: AssignmentWatcher, tmp_path: Path
+) -> None:
+    orders.start()
+    digest, packed = archive(PIPELINE)
+    place = tmp_path / "a" / "model.tar"
+    wanted = Assignment(stable=revision(threshold=9.0), candidate=revision(model=digest), artifacts={digest: str(place)})
+    ScoringPod(tmp_path).assign(wanted)
+    taken = next_taken(orders)
+    assert taken.loaded.revision == wanted.stable
+    assert taken.candidate is not None
+    assert taken.candidate.failure is RevisionFailure.ARTIFACT_MISSING
+    place.parent.mkdir()
+    place.write_bytes(packed)
+    candidate = next_taken(orders).candidate
+    assert candidate is not None
+    assert candidate.complete

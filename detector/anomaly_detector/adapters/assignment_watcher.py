@@ -37,6 +37,9 @@ class LoadedAssignment(Struct, frozen=True):
 
     digest: str
     loaded: LoadedRevision
+    """The stable revision."""
+    candidate: LoadedRevision | None = None
+    """With its model, or with the reason why there is none."""
 
 
 class AssignmentWatcher:
@@ -112,14 +115,15 @@ class AssignmentWatcher:
             self._text = b""
             return
         assert self._assignment is not None, "it was read"
-        incomplete = self._pending is not None or (self._last is not None and not self._last.loaded.complete)
+        incomplete = self._pending is not None or (self._last is not None and not _complete(self._last))
         if changed or (incomplete and time.monotonic() >= self._fetch_again):
             self._offer(self._assignment)
 
     def _offer(self, assignment: Assignment) -> None:
-        loaded = load(assignment.stable, assignment.artifacts, self._last.loaded if self._last else None)
-        location = assignment.artifacts.get(assignment.stable.model or "", "")
-        on_its_way = loaded.failure is RevisionFailure.ARTIFACT_MISSING and not remote(location)
+        known = [each for each in (self._last.loaded, self._last.candidate) if each] if self._last else []
+        loaded = load(assignment.stable, assignment.artifacts, *known)
+        candidate = load(assignment.candidate, assignment.artifacts, *known) if assignment.candidate else None
+        on_its_way = all(_on_its_way(each, assignment.artifacts) for each in (loaded, candidate) if each and not each.complete)
         self._fetch_again = time.monotonic() + (0.0 if on_its_way else _FETCH_AGAIN_SECONDS)
         with self._lock:
             last = self._last
@@ -127,17 +131,18 @@ class AssignmentWatcher:
                 self._pending = _pending(loaded)
                 return
             self._pending = None
-            taken = LoadedAssignment(assignment.digest, loaded)
-            if last is None or last.digest != taken.digest or _differs(last.loaded, loaded):
+            taken = LoadedAssignment(assignment.digest, loaded, candidate)
+            if last is None or last.digest != taken.digest or _differs(last, taken):
                 self._last = self._ready = taken
 
 
-def load(revision: Revision, artifacts: dict[str, str], before: LoadedRevision | None = None) -> LoadedRevision:
+def load(revision: Revision, artifacts: dict[str, str], *known: LoadedRevision) -> LoadedRevision:
     """A revision with its model, or with the reason why there is none. A model that runs already is not loaded again."""
     if revision.model is None:
         return LoadedRevision(revision)
-    if before and before.model and before.model.digest == revision.model and before.revision.pipeline == revision.pipeline:
-        return LoadedRevision(revision, before.model)
+    for before in known:
+        if before.model and before.model.digest == revision.model and before.revision.pipeline == revision.pipeline:
+            return LoadedRevision(revision, before.model)
     location = artifacts.get(revision.model)
     if location is None:
         text = f"the assignment does not say where model {revision.model} is kept"
@@ -162,6 +167,19 @@ def _pending(loaded: LoadedRevision) -> RevisionEvidence:
     )
 
 
-def _differs(before: LoadedRevision, after: LoadedRevision) -> bool:
-    """Whether it is worth taking over: not when the same failure was met again."""
-    return before.revision != after.revision or before.failure != after.failure or before.message != after.message
+def _complete(taken: LoadedAssignment) -> bool:
+    return taken.loaded.complete and (taken.candidate is None or taken.candidate.complete)
+
+
+def _on_its_way(loaded: LoadedRevision, artifacts: dict[str, str]) -> bool:
+    """Whether the model is only waited for: a mounted ConfigMap has it a little later than the assignment."""
+    return loaded.failure is RevisionFailure.ARTIFACT_MISSING and not remote(artifacts.get(loaded.revision.model or "", ""))
+
+
+def _differs(before: LoadedAssignment, after: LoadedAssignment) -> bool:
+    """Whether an assignment is worth taking over: not when the same failure was met again."""
+    return _said(before.loaded) != _said(after.loaded) or _said(before.candidate) != _said(after.candidate)
+
+
+def _said(loaded: LoadedRevision | None) -> tuple[str, RevisionFailure | None, str] | None:
+    return None if loaded is None else (loaded.revision.digest, loaded.failure, loaded.message)

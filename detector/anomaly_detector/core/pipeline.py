@@ -18,27 +18,33 @@ from msgspec import Struct, field
 
 from anomaly_api.alert import EpisodeReason, LimitKind
 from anomaly_api.alerting import AlertPolicy
+from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import seconds
-from anomaly_api.source import Pipeline
+from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.alerts.builder import AlertBuilder, ScoredWindows
 from anomaly_detector.core.columns import MICROSECONDS, Float32, Messages
+from anomaly_detector.core.configuration import Configuration, Deciders
 from anomaly_detector.core.decode.json import Decoded, Reject
 from anomaly_detector.core.entities.lru import Reason
 from anomaly_detector.core.entities.micro_batch import Evicted
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.entities.table import Entities
+from anomaly_detector.core.episodes.by_revision import RevisionEpisodes
 from anomaly_detector.core.episodes.closures import Closures
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.episodes.table import Episodes
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity
 from anomaly_detector.core.preprocess.counts import ReadingCounts
-from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor, Regime
+from anomaly_detector.core.preprocess.intake import Intake
+from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.revisions import LoadedRevision, RunningRevision, Scores
+from anomaly_detector.core.scoring.sharing import why_apart
+from anomaly_detector.core.shadow import Shadow
 
 _ENDINGS: Final = {Reason.BUDGET: EpisodeReason.EVICTED, Reason.IDLE: EpisodeReason.IDLE}
 
@@ -79,8 +85,11 @@ class _UnderWay(Struct, frozen=True):
 
     messages: Messages
     taken: Preprocessed
-    asked: list[tuple[WindowBatch, list[Work[Scores]]]]
-    """Windows, and by revision how to ask for their scores."""
+    asked: list[tuple[WindowBatch, Work[Scores]]]
+    """The stable revision's windows, and how to ask for their scores."""
+    shadowed: list[WindowBatch]
+    shadow: list[Work[Scores]]
+    """The same of the candidate."""
     outcome: Outcome
 
 
@@ -92,14 +101,23 @@ class DetectionPipeline:
     """Everything between a batch of messages and its alerts."""
 
     def __init__(self, source: str, loaded: LoadedRevision, quota: MemoryQuota | None = None) -> None:
-        """Without an allowance nobody is ever forgotten."""
+        """Without a quota no entity is ever forgotten."""
         self._source = source
         self._quota = quota
-        self._revisions = [RunningRevision(source, loaded)]
-        self.preprocessor = Preprocessor(self._asked())
+        self.stable = RunningRevision(source, loaded)
+        """The revision that decides."""
+        self.shadow: Shadow | None = None
+        """The candidate, if there is one that can be compared."""
+        self._rejected: RevisionEvidence | None = None
+        """A candidate that cannot."""
+        self._statistical = self.stable.wants_levels
+        """Whether the baseline learns from every reading: where no model decides, and from the first failure of one on."""
+        self.configuration = self._configured()
+        """What decides the readings of the next batch, and how they are taken in."""
+        self.preprocessor = Preprocessor(self.configuration.intake)
         self._shares = 0
         """Partitions by which limits are shared."""
-        self._episodes = self._new_episodes()
+        self.episodes = self._new_episodes()
         self._under_way: _UnderWay | None = None
         self.observer: Observer | None = None
         """A backtest wants every score; a pod tells episodes only."""
@@ -110,16 +128,6 @@ class DetectionPipeline:
         return self.preprocessor.most_messages
 
     @property
-    def stable(self) -> RunningRevision:
-        """The revision that decides."""
-        return self._revisions[0]
-
-    @property
-    def regime(self) -> Regime:
-        """What decides the readings of the next batch, and how they are taken in."""
-        return self.preprocessor.regime
-
-    @property
     def entities(self) -> int:
         """Entities known."""
         return len(self._entities)
@@ -127,51 +135,69 @@ class DetectionPipeline:
     @property
     def warming(self) -> int:
         """Of them, those that have not been scored yet."""
-        return len(self._entities) - int(np.count_nonzero(self._episodes.scored))
+        return len(self._entities) - int(np.count_nonzero(self.episodes.stable.scored))
 
     @property
     def limiting(self) -> int:
         """Limits that hold episodes back."""
-        return self._episodes.limiting
+        return self.episodes.stable.limiting
 
     @property
     def memory_bytes(self) -> int:
         """What is remembered, as the bounds count it."""
         return self._entities.used
 
-    def allow(self, quota: MemoryQuota) -> None:
-        """Goes over to another allowance, from the next reading on."""
-        self._quota = quota
-        self.preprocessor.change(self._asked())
+    def evidence(self) -> list[RevisionEvidence]:
+        """What the operator is told of each revision."""
+        candidate = self.shadow.evidence() if self.shadow is not None else self._rejected
+        return [self.stable.evidence(), *([candidate] if candidate else [])]
 
-    def adopt(self, loaded: LoadedRevision) -> list[tuple[int, Alert]]:
-        """Goes over to another revision. Windows stay when entity, time and features do; so do open episodes.
+    def allow(self, quota: MemoryQuota) -> None:
+        """Goes over to another quota, from the next reading on."""
+        self._quota = quota
+        self._reconfigure()
+
+    def adopt(self, loaded: LoadedRevision, candidate: LoadedRevision | None = None) -> list[tuple[int, Alert]]:
+        """Goes over to other revisions. Windows stay when entity, time and features do; so do open episodes.
 
         Returns what is to be told of those that end, with their partitions.
         """
         before = self.stable
-        running = RunningRevision(self._source, loaded)
-        if before.revision == loaded.revision:  # its model loaded meanwhile
-            running.windows, running.episodes = before.windows, before.episodes
-            running.fallback_windows = before.fallback_windows
-        self._revisions = [running]
-        asked = self._asked()
-        ended = self._ended(self.closures(self.regime, asked))
-        if self.preprocessor.change(asked):
-            self._episodes.adopt(self._policy(), self._window_names)
+        if before.loaded != loaded:
+            self.stable = RunningRevision(self._source, loaded)
+            self._statistical = self.stable.wants_levels
+            if before.revision == loaded.revision:  # its model loaded meanwhile
+                self.stable.count_on(before)
+        self._adopt_candidate(candidate)
+        asked = self._configured()
+        ended = self._ended(self.closures(self.configuration, asked))
+        self.configuration = asked
+        if not self.preprocessor.change(asked.intake):
+            self.episodes = self._new_episodes()
         else:
-            self._episodes = self._new_episodes()
+            self.episodes.adopt(self.stable.name, self._policy(), self._window_names)
+        if self.shadow is None:
+            self.episodes.end_shadow()
+        else:
+            windows = [window.name for window in self.shadow.running.revision.pipeline.windows]
+            self.episodes.shadow(self.shadow.running.name, EpisodePolicy(self.shadow.policy, self._shares), windows)
         return ended
 
-    def closures(self, before: Regime, after: Regime | None) -> Closures:
-        """What ends when a partition goes over from a regime to another one; None: when what was known of it is void."""
+    def closures(self, before: Configuration, after: Configuration | None) -> Closures:
+        """What ends when a partition goes over from a configuration to another; None: when what was known of it is void."""
         return Closures(self._source, before, after)
 
-    def prepare(self) -> Regime:
-        """Before a batch: whether running levels are needed may have changed with the one before, where a model failed."""
-        if self.stable.wants_levels and not self.regime.levels:
-            self.preprocessor.change(self._asked())
-        return self.regime
+    def prepare(self) -> Configuration:
+        """Before a batch: what the running baseline learns from may have changed with the one before, where a model failed."""
+        if self.stable.wants_levels and not self._statistical:
+            self._statistical = True
+            self._reconfigure()
+        return self.configuration
+
+    def decide_as(self, configuration: Configuration) -> None:
+        """Goes by a configuration that was written down: to decide once more what another process has decided."""
+        self.configuration = configuration
+        self.preprocessor.change(configuration.intake)
 
     def process(self, messages: Messages) -> Outcome:
         """Takes in a batch, and decides it."""
@@ -186,8 +212,8 @@ class DetectionPipeline:
         """Takes in a batch and begins to score its windows; before anything else may happen to the stream it wants `finish`."""
         assert self._under_way is None, "a batch was begun before the one before it was finished"
         self.prepare()
-        if self._shares != self.regime.partitions:
-            self._episodes.adopt(self._policy(), self._window_names)
+        if self._shares != self.configuration.deciders.partitions:
+            self.episodes.adopt(self.stable.name, self._policy(), self._window_names)
         decoded = self.preprocessor.believe(parsed, messages)
         outcome = Outcome(decoded.rejects)
         left = len(decoded.batch)
@@ -197,7 +223,7 @@ class DetectionPipeline:
             taken = self.preprocessor.process(portion, messages.headers)
             outcome.readings += len(taken.readings.rows)
             outcome.tally += taken.tally
-            self._under_way = _UnderWay(messages, taken, self._score(taken, executor), outcome)
+            self._under_way = self._score(messages, taken, outcome, executor)
             left -= len(portion.batch)
             if left:
                 self._decide()  # who leaves with the next portion has a name until that is asked for
@@ -211,75 +237,60 @@ class DetectionPipeline:
     def forget(self, partition: int) -> None:
         """Drops the state of a partition."""
         self.preprocessor.forget(partition)
-        self._episodes.forget_partition(partition)
+        self.episodes.forget(partition)
 
     def snapshot(self, partition: int) -> dict[str, Any]:
         """State of a partition: names and plain arrays."""
-        slots = np.array(list(self._entities.known(partition).values()), np.int64)
-        own = {"episodes": self._episodes.take(slots), "limit": self._episodes.state_of_partition(partition)}
-        return self.preprocessor.snapshot(partition) | own
+        return self.preprocessor.snapshot(partition) | self.episodes.snapshot(partition)
 
     def restore(self, partition: int, state: Mapping[str, Any]) -> None:
-        """Sets the state of a partition to a snapshot that was made under the same regime; what it lacks is as new."""
+        """Sets the state of a partition to a snapshot that was made under the same intake; what it lacks is as new."""
         slots = self.preprocessor.restore(partition, state)
         if "episodes" in state:
-            self._episodes.put(slots, state["episodes"])
-        if state.get("limit"):
-            self._episodes.restore_partition(partition, state["limit"])
-
-    def dirty(self) -> list[tuple[int, str]]:
-        """Partition and name of the entities whose episodes may have changed since it was last asked."""
-        return [(self._entities.partitions[slot], self._entities.names[slot]) for slot in self._episodes.dirty().tolist()]
-
-    def episodes_of(self, partition: int, entity: str) -> dict[str, dict[str, Any]]:
-        """By window, what there is to remember of an entity's episodes: plain values. Nothing, for most entities."""
-        slot = self._entities.known_slot(partition, entity)
-        return {} if slot is None else self._episodes.state(slot)
-
-    def restore_episodes(self, partition: int, entity: str, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Sets an entity's episodes to what `episodes_of` gave; those of windows that are no more are left out."""
-        self._episodes.restore(int(self._entities.admit(partition, [entity])[0]), state)
-
-    def dirty_limits(self) -> set[int]:
-        """Partitions whose limit may have changed since it was last asked."""
-        return self._episodes.dirty_partitions()
-
-    def limit_of(self, partition: int) -> dict[str, Any] | None:
-        """What there is to remember of a partition's limit: plain values."""
-        return self._episodes.state_of_partition(partition)
-
-    def restore_limit(self, partition: int, state: Mapping[str, Any]) -> None:
-        """Sets a partition's limit to what `limit_of` gave."""
-        self._episodes.restore_partition(partition, state)
+            self.episodes.put(partition, slots, state)
 
     @property
     def _entities(self) -> Entities:
         return self.preprocessor.entities
 
-    def _asked(self) -> Regime:
-        stable = self.stable
-        revision = stable.revision
-        windows, by_model = revision.pipeline.windows, not stable.wants_levels
-        decisions = {window.name: stable.decision(window.name, by_model=by_model) for window in windows}
-        decides = next(iter(decisions.values()))
-        # Levels are counted whether they are needed or not: when a model fails is no time to forget entities.
-        allowed = self._quota and self._quota.bounds(_row_bytes(revision.pipeline, revision.fallback), windows)
-        return Regime(
-            revision=revision.digest,
-            levels=stable.wants_levels,
-            pipeline=revision.pipeline,
-            fallback=revision.fallback,
-            bounds=allowed,
+    def _adopt_candidate(self, candidate: LoadedRevision | None) -> None:
+        """A candidate that is compared already goes on, with what is counted of it."""
+        before, self.shadow, self._rejected = self.shadow, None, None
+        if candidate is None:
+            return
+        failure, message = candidate.failure, candidate.message
+        if candidate.complete and (apart := why_apart(self.stable.revision, candidate.revision, every_reading=self._statistical)):
+            failure, message = RevisionFailure.INTAKE_DIFFERS, f"the candidate is not compared: {apart}"
+        if failure is not None:
+            name = candidate.revision.name
+            self._rejected = RevisionEvidence(revision=name, role="candidate", loaded=False, failure=failure, message=message)
+        else:
+            self.shadow = before if before and before.running.loaded == candidate else Shadow(self._source, candidate)
+
+    def _reconfigure(self) -> None:
+        self.configuration = self._configured()
+        self.preprocessor.change(self.configuration.intake)
+
+    def _configured(self) -> Configuration:
+        revision, shadow = self.stable.revision, self.shadow
+        pipeline = revision.pipeline
+        row = _row_bytes(pipeline, revision.fallback)
+        bounds = self._quota.bounds(row, pipeline.windows) if self._quota else None
+        intake = Intake.of(pipeline, revision.fallback, bounds=bounds, sparingly=not self._statistical)
+        if shadow is not None:
+            theirs = [window for window in shadow.running.revision.pipeline.windows if window not in pipeline.windows]
+            intake = intake.model_copy(update={"windows": pipeline.windows + theirs})
+        deciders = Deciders(
+            stable=self.stable.decider(),
+            candidate=shadow.running.decider() if shadow is not None else None,
             partitions=self._quota.partitions if self._quota else 1,
-            scorer=decides.scorer,
-            model=decides.model,
-            thresholds={name: decision.threshold for name, decision in decisions.items()},
         )
+        return Configuration(intake=intake, deciders=deciders)
 
     def _ended(self, closures: Closures) -> list[tuple[int, Alert]]:
         if not closures.any:
             return []
-        names, partitions, episodes = self._entities.names, self._entities.partitions, self._episodes
+        names, partitions, episodes = self._entities.names, self._entities.partitions, self.episodes.stable
         found = []
         for partition, name, slot in sorted((partitions[slot], names[slot], slot) for slot in episodes.remembered()):
             found += [(partition, alert) for alert in closures.of_entity(name, episodes.state(slot))]
@@ -289,32 +300,42 @@ class DetectionPipeline:
 
     @property
     def _window_names(self) -> list[str]:
-        return [window.name for window in self.regime.pipeline.windows]
+        return [window.name for window in self.stable.revision.pipeline.windows]
 
-    def _new_episodes(self) -> Episodes:
-        return Episodes(self._entities, self._policy(), self._window_names)
+    def _new_episodes(self) -> RevisionEpisodes:
+        return RevisionEpisodes(self._entities, self.stable.name, self._policy(), self._window_names)
 
     def _policy(self) -> EpisodePolicy:
-        self._shares = self.regime.partitions
+        self._shares = self.configuration.deciders.partitions
         return EpisodePolicy(self.stable.revision.alerts, self._shares)
 
     def _part(self, leaving: list[Evicted], messages: Messages, outcome: Outcome) -> None:
         """Closes the episodes of entities that are forgotten: nobody shall wait for their end."""
-        gap = max(seconds(window.max_gap) for window in self.regime.pipeline.windows) * MICROSECONDS
+        gap = max(seconds(window.max_gap) for window in self.stable.revision.pipeline.windows) * MICROSECONDS
         outcome.left += leaving
         outcome.cut_off += sum(left.reason is Reason.BUDGET and left.idle <= gap for left in leaving)
         times = self.preprocessor.windows.newest(np.array([left.slot for left in leaving], np.int64)).tolist()
         ended = [
             EvictedEntity(left.row, left.slot, left.name, time, _ENDINGS[left.reason])
             for left, time in zip(leaving, times, strict=True)
-            if self._episodes.remembers(left.slot)
+            if self.episodes.stable.remembers(left.slot)
         ]
         if ended:
-            self._tell(self._episodes.observe([], messages.partitions, ended), None, {}, messages, outcome)
+            self._tell(self.episodes.stable.observe([], messages.partitions, ended), None, {}, messages, outcome)
 
-    def _score(self, taken: Preprocessed, executor: Executor) -> list[tuple[WindowBatch, list[Work[Scores]]]]:
-        windows = (window for window in taken.windows if len(window.slots))
-        return [(window, [each.score(window, taken.levels, executor) for each in self._revisions]) for window in windows]
+    def _score(self, messages: Messages, taken: Preprocessed, outcome: Outcome, executor: Executor) -> _UnderWay:
+        """Begins to score: the stable revision's windows first."""
+        by_window = dict(zip(map(_identity, self.configuration.intake.windows), taken.windows, strict=True))
+        full = {each: batch for each, batch in by_window.items() if len(batch.slots)}
+        stable = [full[each] for each in map(_identity, self.stable.revision.pipeline.windows) if each in full]
+        asked = [(window, self.stable.score(window, taken.levels, executor)) for window in stable]
+        shadowed: list[WindowBatch] = []
+        shadow: list[Work[Scores]] = []
+        if self.shadow is not None:
+            wanted = self.shadow.running.revision.pipeline.windows
+            shadowed = [full[each] for each in map(_identity, wanted) if each in full]
+            shadow = self.shadow.score(shadowed, taken.levels, executor)
+        return _UnderWay(messages, taken, asked, shadowed, shadow, outcome)
 
     def _decide(self) -> Outcome:
         """Tells what follows from the scores that are under way."""
@@ -323,14 +344,24 @@ class DetectionPipeline:
         messages, taken, outcome = under_way.messages, under_way.taken, under_way.outcome
         scored: dict[str, ScoredWindows] = {}
         for window, asked in under_way.asked:
-            scores, *_ = [each() for each in asked]
+            scores = asked()
             outcome.scored(scores.values)
             scored[window.name] = ScoredWindows(window, scores)
         kinds = [each.kind(taken.readings.rows) for each in scored.values()]
-        walked = self._episodes.observe(kinds, messages.partitions)
+        walked = self.episodes.stable.observe(kinds, messages.partitions)
         self._tell(walked, taken, scored, messages, outcome)
         if self.observer is not None:
             self.observer(taken, scored, walked)
+        if self.shadow is not None and self.episodes.candidate is not None:
+            self.shadow.decide(
+                self.episodes.candidate,
+                under_way.shadowed,
+                under_way.shadow,
+                {name: (each.window, each.scores) for name, each in scored.items()},
+                taken.readings.rows,
+                messages.partitions,
+                self.stable.revision.alerts.open.above,
+            )
         return outcome
 
     def _tell(
@@ -351,8 +382,13 @@ class DetectionPipeline:
             )
 
 
+def _identity(window: Window) -> tuple[str, int, int, str]:
+    """Windows that are equal in this are the same windows."""
+    return window.name, window.size, window.every, window.max_gap
+
+
 def _row_bytes(pipeline: Pipeline, fallback: Fallback) -> int:
     """What an entity takes in the columns of all stages: they are asked, so that none is forgotten."""
-    entities = Preprocessor(Regime(revision="", levels=True, pipeline=pipeline, fallback=fallback)).entities
+    entities = Preprocessor(Intake.of(pipeline, fallback)).entities
     Episodes(entities, EpisodePolicy(AlertPolicy()), [window.name for window in pipeline.windows])
     return entities.row_bytes

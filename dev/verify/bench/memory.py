@@ -32,8 +32,8 @@ from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.estimators import BLOCK, ROWS
 from anomaly_detector.core.scoring.revisions import LoadedRevision
-from anomaly_detector.core.state.changelog import Changelog
 from anomaly_detector.core.state.records import Read
+from anomaly_detector.core.state.recovery import Changelog
 from anomaly_detector.core.state.tasks import CheckpointPolicy, PartitionTasks, Topics
 from dev.environment.supervision.leash import LEASHED
 from dev.verify.bench.readings import PARTITIONS, PIPELINE, SIZE, WINDOW_BYTES, Readings
@@ -119,7 +119,7 @@ _CASES: Final = {"fits": fits, "churns": churns, "writes": writes, "restarts": r
 
 def _budget(entities: int) -> MemoryQuota:
     """Room for so many."""
-    bounds = DetectionPipeline("bench", _revision(), MemoryQuota(10**9, PARTITIONS, 1e9)).regime.bounds
+    bounds = DetectionPipeline("bench", _revision(), MemoryQuota(10**9, PARTITIONS, 1e9)).configuration.intake.bounds
     assert bounds is not None, "there is an allowance"
     share = -(-entities // PARTITIONS) * (bounds.entity_bytes + len("pump-000000"))
     return MemoryQuota(share * (PARTITIONS + 1), PARTITIONS, 1e9)

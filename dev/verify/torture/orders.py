@@ -193,6 +193,6 @@ def runtime(bootstrap: str, topic: str, delivery: Delivery, protocol: GroupProto
 def _budget() -> int:
     """Room for six entities in each partition where readings wait, for seven where they do not: eight are too many."""
     ample = MemoryQuota(10**9, PARTITIONS, 60.0)
-    bounds = DetectionPipeline(SOURCE, LoadedRevision(_waiting_revision()), ample).regime.bounds
+    bounds = DetectionPipeline(SOURCE, LoadedRevision(_waiting_revision()), ample).configuration.intake.bounds
     assert bounds is not None, "there is an allowance"
     return (PARTITIONS + 1) * 6 * (bounds.entity_bytes + len("pump-00"))

@@ -23,7 +23,7 @@ from anomaly_api.policy import Delivery
 from anomaly_detector.adapters.assignment_watcher import load
 from anomaly_detector.core.columns import Header, Messages
 from anomaly_detector.core.pipeline import DetectionPipeline
-from anomaly_detector.core.state.changelog import Change
+from anomaly_detector.core.state.changelog import CHANGES, Change
 from dev.verify.torture.orders import SOURCE
 
 _SECONDS = 60.0
@@ -57,7 +57,7 @@ def collect(runtime: Runtime) -> Found:
     facts: dict[int, list[Change]] = defaultdict(list)
     for partition, messages in read(bootstrap, runtime.state_topic).items():
         for message in messages:
-            if _bytes(message.key()).startswith(b"regime/") and message.value() is not None:
+            if _bytes(message.key()).startswith(CHANGES) and message.value() is not None:
                 facts[partition].append(Change.model_validate_json(_bytes(message.value())))
     alerts: Alerts = defaultdict(list)
     for messages in read(bootstrap, runtime.alerts_topic).values():
@@ -118,13 +118,13 @@ def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counte
             if messages:
                 raise AssertionError(f"partition {partition} was never decided")
             continue
-        stream = DetectionPipeline(SOURCE, revisions[facts[0].regime.revision])
+        stream = DetectionPipeline(SOURCE, revisions[facts[0].configuration.deciders.stable.revision])
         ends = [*(fact.offset for fact in facts[1:]), None]
         offsets = [_offset(message) for message in messages]
         for fact, end in zip(facts, ends, strict=True):
-            for _, ending in stream.adopt(revisions[fact.regime.revision]):
+            for _, ending in stream.adopt(revisions[fact.configuration.deciders.stable.revision]):
                 alerts[ending.entity].append(Record(ending.value, ending.headers))
-            stream.preprocessor.change(fact.regime)  # with its bounds: who is forgotten follows from them
+            stream.decide_as(fact.configuration)  # with its bounds: who is forgotten follows from them
             mine = [
                 message for message, at in zip(messages, offsets, strict=True) if at >= fact.offset and (end is None or at < end)
             ]

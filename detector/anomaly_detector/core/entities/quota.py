@@ -7,7 +7,7 @@ alert would depend on who crashed when. The price: a pod that has few of many pa
 partition with more than its share of the entities evicts while others have room. One share more than there are partitions is set
 aside for the copy that a checkpoint takes.
 
-What the shares are is part of the `Regime`: a topic that gets more partitions, or another budget, is a change with an offset.
+What the shares are is part of the `Intake`: a topic that gets more partitions, or another budget, is a change with an offset.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from anomaly_detector.core.columns import MICROSECONDS
 
 
 class Bounds(Contract):
-    """What may be remembered of one partition. Part of a regime."""
+    """What may be remembered of one partition. Part of the intake."""
 
     bytes: int
     """Of all its entities together. The one that was seen last is kept even if it needs more."""

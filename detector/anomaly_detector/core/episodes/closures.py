@@ -14,33 +14,35 @@ from typing import Any
 from msgspec import Struct
 
 from anomaly_api.alert import EpisodeReason, LimitKind
-from anomaly_api.assignment import revision_name
 from anomaly_detector.core.alerts.alert import Alert, Decision, episode_alert, limit_alert
+from anomaly_detector.core.configuration import Configuration
 from anomaly_detector.core.episodes.episode import Episode, Transition
 from anomaly_detector.core.episodes.limits import LimitTransition, restored
 from anomaly_detector.core.episodes.table import TALLY
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, LimitReached
-from anomaly_detector.core.preprocess.preprocessor import Regime
 
 NO_MESSAGE = -1
 
 
 class Closures(Struct, frozen=True):
-    """A partition goes over from one regime to another; `after` None: what was known of it is void, whatever the regime."""
+    """A partition goes over from one configuration to another; `after` None: what was known of it is void in any case.
+
+    Only episodes of the stable revision are told: those of a candidate in shadow are evidence.
+    """
 
     source: str
-    before: Regime
-    after: Regime | None
+    before: Configuration
+    after: Configuration | None
 
     @property
     def anew(self) -> bool:
         """Whether windows begin anew, and with them all there is to remember."""
-        return self.after is None or self.before.readings != self.after.readings
+        return self.after is None or self.before.intake.readings != self.after.intake.readings
 
     @property
     def any(self) -> bool:
         """Whether there is anything that ends."""
-        return self.anew or not {window.name for window in self.before.pipeline.windows} <= self._kept
+        return self.anew or not {window.name for window in self.before.deciders.stable.windows} <= self._kept
 
     def of_entity(self, entity: str, state: Mapping[str, Mapping[str, Any]]) -> list[Alert]:
         """`state` as `Episodes.state` gives it."""
@@ -66,7 +68,7 @@ class Closures(Struct, frozen=True):
     @property
     def _kept(self) -> set[str]:
         """Windows that go on."""
-        return set() if self.anew or self.after is None else {window.name for window in self.after.pipeline.windows}
+        return set() if self.anew or self.after is None else {window.name for window in self.after.deciders.stable.windows}
 
     def _closed(self, entity: str, window: str, episode: Episode) -> EpisodeTransition:
         return EpisodeTransition(
@@ -74,7 +76,7 @@ class Closures(Struct, frozen=True):
             window=window,
             index=None,
             entity=entity,
-            time=episode.seen or max(episode.start, episode.said_at),  # older versions did not note it
+            time=episode.seen,
             turn=Transition.CLOSED,
             reason=EpisodeReason.BEGUN_ANEW if self.after is None else EpisodeReason.REPLACED,
             start=episode.start,
@@ -88,14 +90,14 @@ class Closures(Struct, frozen=True):
     def _alert(self, turn: EpisodeTransition | LimitReached) -> Alert:
         if isinstance(turn, LimitReached):
             return limit_alert(self.source, turn)
-        before = self.before
+        before = self.before.deciders.stable
         decision = Decision(
             source=self.source,
             window=turn.window,
-            threshold=before.thresholds.get(turn.window, before.fallback.standard_deviations),
+            threshold=before.thresholds[turn.window],
             scorer=before.scorer,
             model=before.model,
-            revision=revision_name(before.revision),
+            revision=before.name,
             features=[],
         )
         return episode_alert(decision, turn, None)

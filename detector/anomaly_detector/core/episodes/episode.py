@@ -32,7 +32,7 @@ class Transition(Enum):
 
 
 class Episode(Struct):
-    """Times are event times in microseconds since 1970 UTC. Every field has a default: states may be older than a field."""
+    """Times are event times in microseconds since 1970 UTC. A state holds the fields that differ from these defaults."""
 
     streak: int = 0
     """Windows in a row above, or of an open one below."""
@@ -136,12 +136,8 @@ class Episode(Struct):
 
     @staticmethod
     def of(state: Mapping[str, Any]) -> "Episode":
-        """From what `state` gave, now or in an older version, which announced every episode as it opened."""
-        known = {name: value for name, value in state.items() if name in _NEW}
-        episode = Episode(**{**known, "since": dict(known.get("since", {}))})
-        if episode.open and "windows" not in state:
-            episode.say(episode.start, None)
-        return episode
+        """From what `state` gave."""
+        return Episode(**{**state, "since": dict(state.get("since", {}))})
 
     def _go_on(self, time: int, score: float, policy: EpisodePolicy) -> Transition | None:
         self.windows += 1

@@ -104,9 +104,8 @@ class LimitPeriods:
 
 
 def restored(state: Mapping[str, Any]) -> LimitPeriod:
-    """What `LimitPeriods.state` gave, now or in an older version, which did not know `at`."""
-    known = {name: int(state[name]) for name in ("since", "until", "count", "dropped")}
-    return LimitPeriod(**known, at=int(state.get("at", state["since"])))
+    """What `LimitPeriods.state` gave."""
+    return LimitPeriod(**{name: int(value) for name, value in state.items()})
 
 
 class Limits:

@@ -1,10 +1,10 @@
 """What a pod remembers of readings: what waits, the windows' buffers, the running levels. A function of the stream; no scores.
 
-    messages -> decode -> horizon -> ordering -> filling -> windows
-                   `> rejects `> rejects               `> levels
+    messages -> decode -> future guard -> reorder -> imputation -> windows
+                   `> rejects    `> rejects                     `> running baseline
 
-What is remembered, and of whom, depends on the readings of a partition, their order, and the `Regime`s under which they were
-taken in. That is why it can be built again by reading them again.
+What is remembered, and of which entities, depends on the readings of a partition, their order, and the `Intake`s under which they
+were taken in. That is why it can be built again by reading them again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,49 +13,18 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from anomaly_api.alert import ScorerKind
-from anomaly_api.policy import Fallback
-from anomaly_api.schema import Contract
-from anomaly_api.source import Pipeline
 from anomaly_detector.core.alerts.pending_traces import PendingTraces
 from anomaly_detector.core.columns import Batch, Headers, Int64, Messages, Readings, no_headers
 from anomaly_detector.core.decode.future_guard import FutureGuard
 from anomaly_detector.core.decode.json import Decoded, Decoder
 from anomaly_detector.core.entities.micro_batch import MicroBatch
-from anomaly_detector.core.entities.quota import Bounds
 from anomaly_detector.core.entities.table import Columns, Entities
 from anomaly_detector.core.preprocess.counts import ReadingCounts
 from anomaly_detector.core.preprocess.imputation import Imputation
+from anomaly_detector.core.preprocess.intake import Intake
 from anomaly_detector.core.preprocess.reorder import Ordered, ReorderBuffer
 from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
 from anomaly_detector.core.scoring.statistical import RunningBaseline, Statistical
-
-
-class Regime(Contract):
-    """How readings are taken in, and by what they are decided: all of a revision that a replay needs to know."""
-
-    revision: str
-    """Digest."""
-    levels: bool
-    """Whether the statistical scorer decides. Where a model does, its baseline learns from a part of the readings."""
-    pipeline: Pipeline
-    fallback: Fallback
-    bounds: Bounds | None = None
-    """Of what is remembered of each partition; None: there are none."""
-    partitions: int = 1
-    """Of the topic: each has an equal share of the alerts that are allowed in all."""
-    scorer: ScorerKind = ScorerKind.STATISTICAL
-    model: str | None = None
-    """Digest; None: there is none, or it cannot be used."""
-    thresholds: dict[str, float] = {}
-    """By window, as the scorer computes scores. By these three and the revision, its records say who decided."""
-
-    @property
-    def readings(self) -> tuple[Any, ...]:
-        """What windows are made of. How readings are waited for and what is filled in is not part: that may change meanwhile."""
-        time = self.pipeline.time
-        features = [(feature.name, feature.path) for feature in self.pipeline.features]
-        return self.pipeline.entity, (time.field, time.format), features
 
 
 class Preprocessed(Struct, frozen=True):
@@ -74,12 +43,12 @@ class Preprocessed(Struct, frozen=True):
 class Preprocessor:
     """Turns messages into windows, and keeps the state that this needs."""
 
-    def __init__(self, regime: Regime) -> None:
-        self.regime: Regime
+    def __init__(self, intake: Intake) -> None:
+        self.intake: Intake
         self.entities: Entities
         self.windows: Windows
         self.statistical: Statistical
-        self._begin(regime)
+        self._begin(intake)
 
     @property
     def most_messages(self) -> int:
@@ -88,19 +57,19 @@ class Preprocessor:
         total, deep = sum(each.total for each in waiting), sum(each.deep for each in waiting)
         return max(1, most - total, most // (1 + deep))
 
-    def change(self, regime: Regime) -> bool:
-        """Goes over to another regime. Windows stay when entity, time and features do; False: all is empty now."""
-        before, self.regime = self.regime, regime
-        self.entities.bounds = regime.bounds
-        if before.readings != regime.readings:
-            self._begin(regime)
+    def change(self, intake: Intake) -> bool:
+        """Goes over to another intake. Windows stay when entity, time and features do; False: all is empty now."""
+        before, self.intake = self.intake, intake
+        self.entities.bounds = intake.bounds
+        if before.readings != intake.readings:
+            self._begin(intake)
             return False
-        if before.pipeline != regime.pipeline:
-            self._future_guard.adapt(regime.pipeline.time)
-            self._reorder.adapt(regime.pipeline.time)
-            self._imputation.adapt(regime.pipeline)
-            self.windows.adapt(regime.pipeline.windows)
-        self.statistical.set(regime.fallback)
+        if (before.time, before.features, before.windows) != (intake.time, intake.features, intake.windows):
+            self._future_guard.adapt(intake.time)
+            self._reorder.adapt(intake.time)
+            self._imputation.adapt(intake)
+            self.windows.adapt(intake.windows)
+        self.statistical.set(intake.baseline)
         return True
 
     def decode(self, messages: Messages) -> Decoded:
@@ -135,7 +104,7 @@ class Preprocessor:
         ordered = self._reorder.order(portion.batch, portion.slots)
         readings = self._imputation.fill(ordered.readings)
         windows = self.windows.push(readings)
-        levels = self.statistical.observe(readings, sparingly=not self.regime.levels)
+        levels = self.statistical.observe(readings, sparingly=self.intake.sparingly)
         return Preprocessed(readings, windows, levels, self._tally(portion.batch, ordered, readings, dropped_pending), traces)
 
     def forget(self, partition: int) -> None:
@@ -149,16 +118,16 @@ class Preprocessor:
         known = self.entities.known(partition)
         slots = np.array(list(known.values()), np.int64)
         stages = {name: stage.take(slots) for name, stage in self._stages().items()}
-        whole = {"names": list(known), "entities": self.entities.take(slots), "horizon": self._future_guard.take(partition)}
+        whole = {"names": list(known), "entities": self.entities.take(slots), "future_guard": self._future_guard.take(partition)}
         whole["traces"] = self._traces.take(partition)
         return whole | stages
 
     def restore(self, partition: int, state: Mapping[str, Any]) -> Int64:
-        """Sets what is remembered of a partition to a snapshot that was made under the same regime; its entities' slots."""
+        """Sets what is remembered of a partition to a snapshot that was made under the same intake; its entities' slots."""
         self.forget(partition)
         slots = self.entities.admit(partition, state["names"], state.get("entities"))
-        if "horizon" in state:
-            self._future_guard.put(partition, state["horizon"])
+        if "future_guard" in state:
+            self._future_guard.put(partition, state["future_guard"])
         if "traces" in state:
             self._traces.put(partition, state["traces"])
         for name, stage in self._stages().items():
@@ -166,16 +135,16 @@ class Preprocessor:
                 stage.put(slots, state[name])
         return slots
 
-    def _begin(self, regime: Regime) -> None:
-        self.regime = regime
-        self.entities = Entities(regime.bounds)
-        self._decoder = Decoder(regime.pipeline)
-        self._future_guard = FutureGuard(regime.pipeline.time)
+    def _begin(self, intake: Intake) -> None:
+        self.intake = intake
+        self.entities = Entities(intake.bounds)
+        self._decoder = Decoder(intake)
+        self._future_guard = FutureGuard(intake.time)
         self._traces = PendingTraces()
-        self._reorder = ReorderBuffer(regime.pipeline.time, len(regime.pipeline.features), self.entities)
-        self.windows = Windows(regime.pipeline, self.entities)
-        self._imputation = Imputation(regime.pipeline, self.entities, self.windows)
-        self.statistical = Statistical(regime.fallback, len(regime.pipeline.features), self.entities)
+        self._reorder = ReorderBuffer(intake.time, len(intake.features), self.entities)
+        self.windows = Windows(intake, self.entities)
+        self._imputation = Imputation(intake, self.entities, self.windows)
+        self.statistical = Statistical(intake.baseline, len(intake.features), self.entities)
 
     def _waiting(self, slots: list[int]) -> int:
         """Readings of these entities that wait, for older ones or for what they lack."""
@@ -186,7 +155,7 @@ class Preprocessor:
         missing: dict[str, int] = {}
         lacks = np.isnan(batch.values)
         if lacks.any():
-            names = (feature.name for feature in self.regime.pipeline.features)
+            names = (feature.name for feature in self.intake.features)
             counts = np.count_nonzero(lacks, axis=0).tolist()
             missing = {name: count for name, count in zip(names, counts, strict=True) if count}
         imputed = 0 if readings.filled is None else int(np.count_nonzero(readings.filled))
@@ -195,9 +164,4 @@ class Preprocessor:
         )
 
     def _stages(self) -> dict[str, Columns]:
-        return {
-            "ordering": self._reorder,
-            "filling": self._imputation,
-            "windows": self.windows,
-            "statistical": self.statistical,
-        }
+        return {"reorder": self._reorder, "imputation": self._imputation, "windows": self.windows, "baseline": self.statistical}

@@ -22,6 +22,8 @@ from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import FOR_EVER, MICROSECONDS, NEVER, Float32, Int64, Mask, Readings
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
 
+_Shape = tuple[int, int]
+"""Gap in microseconds and size: windows of one shape count readings alike."""
 _MOST_NUMBERS: Final = 4_000_000
 """Of a batch's windows: 16 MB."""
 
@@ -55,7 +57,8 @@ class Windows:
         self._kept = np.empty((0, self._depth, self._width), np.float32)
         self._filled: NDArray[np.uint8] | None = None
         """[capacity, depth] How many values of each reading were filled in; None while there has been none."""
-        self._runs = {gap: np.empty(0, np.int64) for gap in _gaps(pipeline.windows)}
+        self._runs = {shape: np.empty(0, np.int64) for shape in _shapes(pipeline.windows)}
+        """[capacity] By shape: readings in a row, as far as a window of that shape may count them."""
         entities.attach(self)
 
     @property
@@ -73,9 +76,11 @@ class Windows:
         parts = _Parts.of(readings, self._depth)
         since = self._since(readings, parts)
         emitted = []
-        runs = {gap: self._advance(gap, since, readings, parts) for gap in self._runs}
+        runs: dict[_Shape, Int64] = {}
+        for gap in dict.fromkeys(gap for gap, _ in self._runs):
+            runs |= self._advance(gap, since, readings, parts)
         for window in self._windows:
-            run = runs[_gap(window)]
+            run = runs[_shape(window)]
             emit = run >= window.size
             if window.every > 1:
                 emit &= (run - window.size) % window.every == 0
@@ -104,21 +109,20 @@ class Windows:
     def adapt(self, windows: Sequence[Window]) -> None:
         """Goes over to other windows of the same readings; of what is in the buffers, as much stays as these windows need.
 
-        So the buffers depend on the windows there are, not on those there were before.
+        A window that stays goes on as if nothing had changed: windows that a candidate brings and takes with it leave no trace.
+        A new one counts the readings that are there, and one larger than there has been waits until its buffer is full.
         """
-        depth = _depth(windows)
-        if depth != self._depth:
+        before, depth = self._depth, _depth(windows)
+        if depth != before:
             common = min(depth, self._depth)
             kept = np.zeros((len(self._kept), depth, self._width), np.float32)
             kept[:, depth - common :] = self._kept[:, self._depth - common :]
-            if depth > self._depth:
-                self._runs = {gap: np.minimum(run, common) for gap, run in self._runs.items()}  # older readings are gone
             if self._filled is not None:
                 filled = np.zeros((len(kept), depth), np.uint8)
                 filled[:, depth - common :] = self._filled[:, self._depth - common :]
                 self._filled = filled
             self._kept, self._depth = kept, depth
-        self._runs = {gap: self._runs.get(gap, np.zeros(len(self._newest), np.int64)) for gap in _gaps(windows)}
+        self._runs = {shape: self._runs.get(shape, self._run_of(shape, before)) for shape in _shapes(windows)}
         self._windows = list(windows)
 
     def newest(self, slots: Int64) -> Int64:
@@ -132,7 +136,7 @@ class Windows:
         self._newest[before:] = NEVER
         self._kept = grown(self._kept, capacity)
         self._filled = None if self._filled is None else grown(self._filled, capacity)
-        self._runs = {gap: grown(run, capacity) for gap, run in self._runs.items()}
+        self._runs = {shape: grown(run, capacity) for shape, run in self._runs.items()}
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities' readings."""
@@ -144,15 +148,15 @@ class Windows:
 
     def take(self, slots: Int64) -> dict[str, Any]:
         """State of these entities."""
-        runs = {str(gap): run[slots] for gap, run in self._runs.items()}
+        runs = {f"{gap}/{size}": run[slots] for (gap, size), run in self._runs.items()}
         state = {"newest": self._newest[slots], "kept": self._kept[slots], "runs": runs}
         return state if self._filled is None else state | {"filled": self._filled[slots]}
 
     def put(self, slots: Int64, rows: Mapping[str, Any]) -> None:
         """Sets the state of these entities; it must have been taken with the same pipeline."""
         self._newest[slots], self._kept[slots] = rows["newest"], rows["kept"]
-        for gap, run in self._runs.items():
-            run[slots] = rows["runs"][str(gap)]
+        for (gap, size), run in self._runs.items():
+            run[slots] = rows["runs"][f"{gap}/{size}"]
         if "filled" in rows:
             self._mark()[slots] = rows["filled"]
         elif self._filled is not None:
@@ -167,19 +171,32 @@ class Windows:
         since[parts.starts] = np.where(newest == NEVER, FOR_EVER, times[parts.starts] - newest)
         return since
 
-    def _advance(self, gap: int, since: Int64, readings: Readings, parts: "_Parts") -> Int64:
-        """[n] How many readings in a row, this one included, had no gap between them."""
+    def _run_of(self, shape: "_Shape", depth: int) -> Int64:
+        """[capacity] The run with which a new window begins: no reading counts that the buffers, `depth` deep, no longer hold."""
+        gap, size = shape
+        known = [run for (other, _), run in self._runs.items() if other == gap]
+        if not known:
+            return np.zeros(len(self._newest), np.int64)
+        least: Int64 = np.minimum.reduce(known)
+        return np.minimum(least, depth) if size - 1 > depth else least
+
+    def _advance(self, gap: int, since: Int64, readings: Readings, parts: "_Parts") -> "dict[_Shape, Int64]":
+        """[n] By shape of this gap: how many readings in a row, this one included, had no gap between them."""
         restart = since > gap
         place = np.arange(len(since))
         if readings.bridged is not None:
             broken = readings.bridged > gap
             restart |= broken
         anchor = np.maximum.accumulate(np.where(restart | readings.first, place, 0))
-        run = place - anchor + 1 + np.where(restart[anchor], 0, self._runs[gap][readings.slots])
+        fresh, begun = place - anchor + 1, restart[anchor]
         if readings.bridged is not None:
-            run -= broken[anchor]  # it counts neither itself nor for those after it
-        self._runs[gap][parts.owners] = run[parts.ends - 1]
-        return run
+            fresh -= broken[anchor]  # it counts neither itself nor for those after it
+        found: dict[_Shape, Int64] = {}
+        for shape, kept in self._runs.items():
+            if shape[0] == gap:
+                run = found[shape] = fresh + np.where(begun, 0, kept[readings.slots])
+                kept[parts.owners] = run[parts.ends - 1]
+        return found
 
     def _unroll(self, readings: Readings, parts: "_Parts") -> Float32:
         """A tape on which what was kept of each entity is followed by its new readings.
@@ -264,5 +281,9 @@ def _gap(window: Window) -> int:
     return round(seconds(window.max_gap) * MICROSECONDS)
 
 
-def _gaps(windows: Sequence[Window]) -> dict[int, None]:
-    return dict.fromkeys(_gap(window) for window in windows)
+def _shape(window: Window) -> _Shape:
+    return _gap(window), window.size
+
+
+def _shapes(windows: Sequence[Window]) -> dict[_Shape, None]:
+    return dict.fromkeys(map(_shape, windows))

@@ -1,7 +1,7 @@
 """A revision that runs: model or fallback, thresholds, alert policy. It scores windows and does not know which one decides."""
 
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from msgspec import Struct
@@ -11,6 +11,7 @@ from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_detector.core.alerts.alert import Decision, Explanation
 from anomaly_detector.core.columns import Float32, Int64
+from anomaly_detector.core.configuration import Decider
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.onnx import Model, ScoringError
@@ -55,6 +56,11 @@ class RunningRevision:
         self._source = source
         self._thresholds = {threshold.window: threshold.value for threshold in self.revision.thresholds}
         self._features = [feature.name for feature in self.revision.pipeline.features]
+
+    def count_on(self, before: "RunningRevision") -> None:
+        """Goes on with the counts of the same revision as it was loaded before."""
+        self.windows, self.episodes = before.windows, before.episodes
+        self.fallback_windows, self.unscored_windows = before.fallback_windows, before.unscored_windows
 
     @property
     def wants_levels(self) -> bool:
@@ -117,11 +123,23 @@ class RunningRevision:
         filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
         return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
 
-    def evidence(self) -> RevisionEvidence:
+    def decider(self) -> Decider:
+        """What is written down of the revision before it decides."""
+        windows, by_model = self.revision.pipeline.windows, not self.wants_levels
+        model = self.loaded.model if by_model else None
+        return Decider(
+            revision=self.revision.digest,
+            windows=windows,
+            scorer=model.kind if model else ScorerKind.STATISTICAL,
+            model=model.digest if model else None,
+            thresholds={window.name: self._threshold(window.name, by_model=by_model) for window in windows},
+        )
+
+    def evidence(self, role: Literal["stable", "candidate"] = "stable") -> RevisionEvidence:
         """What the operator is told."""
         return RevisionEvidence(
             revision=self.name,
-            role="stable",
+            role=role,
             loaded=self.loaded.complete and self.failure is None,
             failure=self.failure,
             message=self.message,

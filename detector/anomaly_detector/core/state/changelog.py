@@ -1,313 +1,132 @@
-"""The state topic: what stands in it for a partition of the source, as keys and values. A fold over its records; no broker.
+"""The state topic's format: what stands in it for a partition of the source, as keys and values. It decides nothing.
 
-    regime/<number>         from some offset on another regime decides; `begin`: and all that was remembered is void
-    episodes/<entity>       an entity's episodes, open or beginning, as of that transaction; deleted if there are none
-    limit                   how many episodes of the partition were announced lately, and how many held back
+    changes/<number>        from some offset on another configuration decides; `begin`: and all that was remembered is void
+    episodes/<entity>       by revision and window, an entity's episodes, open or beginning, as of that transaction
+    limit                   by revision, how many episodes of the partition were announced lately, and how many held back
     checkpoint/<a|b>/<i>    a piece of what was remembered at some offset
     source                  which topic it is, and how many partitions it had when the partition was begun
-    checkpoint              names the slot whose pieces are complete, their offset and their regime
+    checkpoint              names the slot whose pieces are complete, their offset and their configuration
 
-The topic is compacted, and has the partitions of the source. All that a transaction decided is in the same transaction.
+The topic is compacted, and has the partitions of the source. All that a transaction decided is in the same transaction. State
+that belongs to a revision stands under the revision's name, so that windows of the same name of two revisions are kept apart.
+`tests/state` holds golden files: a format that changes fails there.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
-from msgspec.structs import replace
-from pydantic import ValidationError
 
 from anomaly_api.schema import Contract
-from anomaly_detector.core.preprocess.preprocessor import Regime
-from anomaly_detector.core.state.checkpoint import CheckpointError, unpack
+from anomaly_detector.core.configuration import Configuration
 
-FORMAT: Final = 1
-_REGIME: Final = b"regime/"
-_EPISODES: Final = b"episodes/"
-_LIMIT: Final = b"limit"
-_PIECE: Final = b"checkpoint/"
-_HEADER: Final = b"checkpoint"
-_SOURCE: Final = b"source"
-_SLOTS: Final = ("a", "b")
+FORMAT: Final[Literal[1]] = 1
+"""Written with every record. Records of another format are told of and left aside: none has ever been released."""
+CHANGES: Final = b"changes/"
+EPISODES: Final = b"episodes/"
+LIMIT: Final = b"limit"
+PIECE: Final = b"checkpoint/"
+HEADER: Final = b"checkpoint"
+SOURCE: Final = b"source"
+SLOTS: Final = ("a", "b")
 
 
 class Change(Contract):
-    """Which regime decides from an offset on."""
+    """Which configuration decides from an offset on."""
 
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
     number: int
     """Rising; never used again, so that what a checkpoint covers is told apart from what came later at the same offset."""
     offset: int
     begin: bool
     """Whether nothing from before counts."""
-    regime: Regime
+    configuration: Configuration
 
 
 class CheckpointHeader(Contract):
     """A complete checkpoint."""
 
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
     offset: int
     """The first message that is not in it."""
     slot: str
     pieces: int
     number: int
     """Of the last change that is in it."""
-    regime: Regime
+    configuration: Configuration
 
 
 class SourceIdentity(Contract):
     """The topic that a partition was begun in."""
 
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
     topic: str
     """Its id: a topic that is deleted and made anew has another one. Empty: the broker told none."""
     partitions: int
     """So many it had then: one that is added later is read from its first message."""
 
 
-class Recovered(Struct, frozen=True):
-    """What a pod needs to go on with a partition."""
-
-    start: int
-    """Offset from which on to read."""
-    until: int
-    """The first offset that has not been decided; up to it is replayed."""
-    regime: Regime | None
-    """Under which the replay begins; None: nothing is known of the partition."""
-    changes: tuple[Change, ...] = ()
-    """That come later."""
-    state: Mapping[str, Any] = {}
-    episodes: Mapping[str, bytes] = {}
-    limit: bytes | None = None
-    last: Regime | None = None
-    """The last one that is known, whether it still counts or not."""
-    written_changes: tuple[int, ...] = ()
-    """Numbers of the changes in the topic."""
-    number: int = 0
-    """The last one that was used."""
-    slot: str = _SLOTS[1]
-    """Of the newest checkpoint; the next one goes into the other."""
-    skipped: int = 0
-    """Readings that were gone before they were decided."""
-    note: str = ""
-    """What is to be said about it."""
-    source: SourceIdentity | None = None
-    """To be written down; None: it stands there."""
-
-
-class Changelog:
-    """What the records of one partition add up to. Feed them in the order of their offsets."""
-
-    def __init__(self) -> None:
-        self._changes: dict[bytes, Change] = {}
-        self._number = 0
-        self._episodes: dict[str, bytes] = {}
-        self._limit: bytes | None = None
-        self._pieces: dict[bytes, bytes] = {}
-        self._header: CheckpointHeader | None = None
-        self.source: SourceIdentity | None = None
-        self._flaws = 0
-
-    def add(self, key: bytes | None, value: bytes | None) -> None:
-        """A record; None: what stood there is deleted."""
-        key = key or b""
-        try:
-            if key.startswith(_REGIME):
-                self._change(key, Change.model_validate_json(value) if value else None)
-            elif key.startswith(_EPISODES):
-                _put(self._episodes, key[len(_EPISODES) :].decode(), value)
-            elif key == _LIMIT:
-                self._limit = value
-            elif key.startswith(_PIECE):
-                _put(self._pieces, key, value)
-            elif key == _HEADER:
-                self._header = CheckpointHeader.model_validate_json(value) if value else None
-                self._discard_older()
-                self._number = max(self._number, self._header.number if self._header else 0)
-            elif key == _SOURCE:
-                self.source = SourceIdentity.model_validate_json(value) if value else None
-        except (ValidationError, UnicodeDecodeError):
-            self._flaws += 1
-
-    def recover(
-        self,
-        committed: int | None,
-        low: int,
-        high: int,
-        *,
-        latest: bool,
-        source: SourceIdentity | None = None,
-        added: bool = False,
-    ) -> Recovered:
-        """Where to begin: `committed` is the group's position, `low` and `high` what the topic holds, `source` which one it is.
-
-        `added`: the partition came after the others had begun.
-        """
-        known = self.source
-        another = known is not None and source is not None and known.topic != source.topic and bool(known.topic and source.topic)
-        if another:
-            note = "the topic was deleted and made anew: what is known of the old one is dropped, the new one is read whole"
-            found = self._anew(low, note)
-        else:
-            found = self._found(committed, low, high, latest=latest and not added)
-        if self._flaws:
-            found = replace(found, note="; ".join(filter(None, (found.note, _unreadable(self._flaws)))))
-        begins = found.regime is None
-        return replace(found, source=source) if source is not None and (begins or known is None) else found
-
-    def _found(self, committed: int | None, low: int, high: int, *, latest: bool) -> Recovered:
-        """Where to begin in the topic that is known."""
-        if committed is None:
-            return self._without_position(low, high, latest=latest)
-        if committed > high:
-            note = f"the group has committed offset {committed}, and the topic ends at {high}: it was made anew and is read whole"
-            return self._anew(low, note)
-        if committed < low:
-            note = f"readings {committed} to {low - 1} were deleted before they were read"
-            return self._anew(low, note, low - committed)
-        return self._resume(committed, low, high)
-
-    def _without_position(self, low: int, high: int, *, latest: bool) -> Recovered:
-        """A new group; or one that has lost its position, as brokers forget it when nobody has read for a week."""
-        if not self._number:
-            return self._anew(high if latest else low)
-        lost = "the group has lost its position: nobody has read for long, or it was deleted"
-        if not latest:
-            return self._anew(low, f"{lost}; all is read again")
-        if self._header is None or self._header.offset > high:
-            return self._anew(high, f"{lost}; it begins at the end, and readings before that may be missed")
-        since = self._header.offset
-        note = f"{lost}; it goes on at offset {since}, the last checkpoint, and decides again what came after it"
-        return self._anew(max(low, since), note, max(0, low - since))
-
-    def _resume(self, committed: int, low: int, high: int) -> Recovered:
-        header, state, note = self._checkpoint(high)
-        covered = header.number if header else 0
-        changes = [change for change in self._changes.values() if change.number > covered]
-        if header is not None and committed < header.offset:
-            note = (
-                f"the group's position, {committed}, was moved back before the last checkpoint, {header.offset}: what was "
-                "decided is not decided again, and it goes on there; to have it read again, delete the state topic as well"
-            )
-            committed = header.offset
-        begin = next((change for change in self._changes.values() if change.begin), None)
-        if header is not None:
-            start, regime = header.offset, header.regime
-        elif begin is not None:
-            start, regime = begin.offset, begin.regime
-        elif changes:
-            start, regime = changes[0].offset, changes[0].regime
-        else:
-            note = note or "nothing is known of the time before: windows begin empty"
-            return self._anew(committed, note)
-        if start < low:
-            note = f"the readings since the last checkpoint (offset {start}) are gone up to {low - 1}: windows begin empty there"
-            before = [change for change in changes if change.offset <= low]
-            start, state, regime = low, {}, before[-1].regime if before else regime
-        later = tuple(change for change in changes if start <= change.offset <= committed)
-        known = replace(self._anew(committed, note), start=start, regime=regime, changes=later, state=state)
-        return replace(known, slot=header.slot) if header else known
-
-    def _anew(self, offset: int, note: str = "", skipped: int = 0) -> Recovered:
-        """Begins at an offset with nothing; what stands in the topic is named, so that it can be deleted."""
-        numbers = tuple(change.number for change in self._changes.values())
-        newest = max(self._changes.values(), key=lambda change: change.number, default=self._header)
-        last = newest.regime if newest else None
-        known = Recovered(
-            offset, offset, None, episodes=dict(self._episodes), limit=self._limit, last=last, written_changes=numbers
-        )
-        return replace(known, number=self._number, skipped=skipped, note=note)
-
-    def _change(self, key: bytes, change: Change | None) -> None:
-        if change is None:
-            self._changes.pop(key, None)
-            return
-        if change.begin:
-            self._changes, self._episodes, self._limit, self._pieces, self._header = {}, {}, None, {}, None
-        self._number = max(self._number, change.number)
-        self._changes[key] = change
-
-    def _discard_older(self) -> None:
-        """The pieces of the checkpoint before a complete one are of no use, and as large as what is remembered."""
-        if self._header is not None:
-            mine = piece_key(self._header.slot, 0)[:-1]
-            self._pieces = {key: piece for key, piece in self._pieces.items() if key.startswith(mine)}
-
-    def _checkpoint(self, high: int) -> tuple[CheckpointHeader | None, dict[str, Any], str]:
-        header = self._header
-        if header is None or header.offset > high or header.format != FORMAT:
-            return None, {}, ""
-        try:
-            keys = (piece_key(header.slot, place) for place in range(header.pieces))
-            return header, unpack(map(self._pieces.pop, keys)), ""  # each is given up as it is read: they are large
-        except CheckpointError as error:
-            return None, {}, f"the checkpoint at offset {header.offset} cannot be used: {error}"
-
-
-def _unreadable(count: int) -> str:
-    return f"{count} records of the state topic make no sense and were left out: does anybody else write to it?"
-
-
 def change_key(number: int) -> bytes:
-    """Of a change."""
-    return _REGIME + str(number).encode()
+    """Key of a change of the configuration."""
+    return CHANGES + str(number).encode()
 
 
 def episodes_key(entity: str) -> bytes:
-    """Of an entity."""
-    return _EPISODES + entity.encode()
+    """Key of an entity's episodes."""
+    return EPISODES + entity.encode()
 
 
 def limit_key() -> bytes:
-    """There is one."""
-    return _LIMIT
+    """Key of the partition's limit."""
+    return LIMIT
 
 
 def piece_key(slot: str, place: int) -> bytes:
-    """Of a piece of a checkpoint."""
-    return _PIECE + f"{slot}/{place}".encode()
+    """Key of a piece of a checkpoint."""
+    return PIECE + f"{slot}/{place}".encode()
 
 
 def header_key() -> bytes:
-    """There is one."""
-    return _HEADER
+    """Key of the newest complete checkpoint."""
+    return HEADER
 
 
 def source_key() -> bytes:
-    """There is one."""
-    return _SOURCE
+    """Key of the source's identity."""
+    return SOURCE
 
 
 def other(slot: str) -> str:
     """The slot that the newest checkpoint is not in."""
-    return _SLOTS[1 - _SLOTS.index(slot)]
+    return SLOTS[1 - SLOTS.index(slot)]
 
 
-def encode_episodes(state: Mapping[str, Mapping[str, Any]]) -> bytes | None:
-    """None: there is nothing to remember."""
+def encode(record: Change | CheckpointHeader | SourceIdentity) -> bytes:
+    """The value of a record: JSON, with what differs from the defaults only, so that a field more changes no record."""
+    return msgspec.json.encode({"format": FORMAT} | record.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
+
+
+EpisodesState = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Episodes of an entity, by revision and window: plain values."""
+LimitState = Mapping[str, Mapping[str, Any]]
+"""The limit of a partition, by revision: plain values."""
+
+
+def encode_episodes(state: EpisodesState) -> bytes | None:
+    """The value of an entity's record. None: there is nothing to remember."""
     return msgspec.msgpack.encode(state) if state else None
 
 
-def decode_episodes(value: bytes) -> dict[str, dict[str, Any]]:
+def decode_episodes(value: bytes) -> dict[str, dict[str, dict[str, Any]]]:
     """What `encode_episodes` wrote."""
-    found: dict[str, dict[str, Any]] = msgspec.msgpack.decode(value, type=dict[str, dict[str, Any]])
-    return found
+    return msgspec.msgpack.decode(value, type=dict[str, dict[str, dict[str, Any]]])
 
 
-def encode_limit(state: Mapping[str, Any] | None) -> bytes | None:
-    """None: there is nothing to remember."""
+def encode_limit(state: LimitState) -> bytes | None:
+    """The value of the partition's record. None: there is nothing to remember."""
     return msgspec.msgpack.encode(state) if state else None
 
 
-def decode_limit(value: bytes) -> dict[str, Any]:
+def decode_limit(value: bytes) -> dict[str, dict[str, Any]]:
     """What `encode_limit` wrote."""
-    return msgspec.msgpack.decode(value, type=dict[str, Any])
-
-
-def _put(into: dict[Any, bytes], key: Any, value: bytes | None) -> None:
-    if value is None:
-        into.pop(key, None)
-    else:
-        into[key] = value
+    return msgspec.msgpack.decode(value, type=dict[str, dict[str, Any]])

@@ -1,6 +1,6 @@
 """Builds again what a pod remembers of a partition: from a checkpoint, or from nothing, by reading what came after it.
 
-    offsets   . . [checkpoint] r r r r [change of regime] r r r [committed] d d d
+    offsets   . . [checkpoint] r r r r [change of intake] r r r [committed] d d d
                                r: taken in, decided long ago                d: decided afresh
 
 Nothing is scored: what was decided stays decided, and no old revision's model is needed.
@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from anomaly_detector.core.preprocess.preprocessor import Preprocessor, Regime
+from anomaly_detector.core.preprocess.intake import Intake
+from anomaly_detector.core.preprocess.preprocessor import Preprocessor
 from anomaly_detector.core.state.changelog import Change
 from anomaly_detector.core.state.records import Read
 
@@ -19,20 +20,20 @@ from anomaly_detector.core.state.records import Read
 class Restore:
     """One partition on its way to where its group has committed."""
 
-    def __init__(self, partition: int, until: int, regime: Regime, changes: Sequence[Change], state: Mapping[str, Any]) -> None:
-        """`state`: as `Preprocessor.snapshot` gave it under `regime`. Changes by rising offset."""
+    def __init__(self, partition: int, until: int, intake: Intake, changes: Sequence[Change], state: Mapping[str, Any]) -> None:
+        """`state`: as `Preprocessor.snapshot` gave it under `intake`. Changes by rising offset."""
         self.partition = partition
         self.until = until
         """The first offset that has not been decided."""
-        self._memory = Preprocessor(regime)
+        self._preprocessor = Preprocessor(intake)
         self._changes = list(changes)
         if state:
-            self._memory.restore(partition, state)
+            self._preprocessor.restore(partition, state)
 
     @property
     def most_messages(self) -> int:
         """Messages that a batch should have at most."""
-        return self._memory.most_messages
+        return self._preprocessor.most_messages
 
     def process(self, read: Read) -> None:
         """Takes in messages of the partition, all below `until`."""
@@ -41,22 +42,22 @@ class Restore:
         for change in [change for change in self._changes if len(read) and change.offset <= offsets[-1]]:
             place = int(np.searchsorted(offsets, change.offset))
             self._process(read, done, place)
-            self._memory.change(change.regime)
+            self._preprocessor.change(change.configuration.intake)
             self._changes.remove(change)
             done = place
         self._process(read, done, len(read))
 
-    def finish(self, regime: Regime) -> dict[str, Any]:
-        """What is remembered, as the regime that goes on wants it."""
+    def finish(self, intake: Intake) -> dict[str, Any]:
+        """What is remembered, as the intake that goes on wants it."""
         for change in self._changes:
-            self._memory.change(change.regime)
+            self._preprocessor.change(change.configuration.intake)
         self._changes = []
-        self._memory.change(regime)
-        return self._memory.snapshot(self.partition)
+        self._preprocessor.change(intake)
+        return self._preprocessor.snapshot(self.partition)
 
     def _process(self, read: Read, start: int, end: int) -> None:
         if end > start:
             places = np.arange(len(read))
             messages = read.select((places >= start) & (places < end)).messages
-            for portion in self._memory.micro_batches(self._memory.decode(messages).batch):
-                self._memory.process(portion, messages.headers)
+            for portion in self._preprocessor.micro_batches(self._preprocessor.decode(messages).batch):
+                self._preprocessor.process(portion, messages.headers)

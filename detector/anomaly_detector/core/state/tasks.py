@@ -11,9 +11,8 @@ It knows no broker: `drain` says what one commit must hold, and what a pod needs
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
@@ -21,17 +20,17 @@ from msgspec.structs import replace
 
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.columns import numbers_in
+from anomaly_detector.core.configuration import Configuration
 from anomaly_detector.core.decode.dead_letters import dead_letters
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.episodes.closures import Closures
 from anomaly_detector.core.pipeline import DetectionPipeline, Outcome
-from anomaly_detector.core.preprocess.preprocessor import Regime
 from anomaly_detector.core.scoring.executor import Executor, inline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state import changelog
-from anomaly_detector.core.state.changelog import Change, CheckpointHeader, Recovered
-from anomaly_detector.core.state.checkpoint import pack
+from anomaly_detector.core.state.changelog_writer import ChangelogWriter
 from anomaly_detector.core.state.records import Commit, PartitionCommit, Read, Record
+from anomaly_detector.core.state.recovery import Recovered
 from anomaly_detector.core.state.restore import Restore
 
 log: Final = logging.getLogger(__name__)
@@ -79,27 +78,22 @@ class Task(Struct):
     """A partition that decides."""
 
     next: int
-    regime: Regime
-    slot: str
+    """The first offset that was not read."""
+    log: ChangelogWriter
+    """With all records of the partition that wait for the next commit, alerts and dead letters too."""
     written: float
-    """When it was written down last."""
-    episodes: dict[str, bytes]
-    """As they stand in the state topic."""
-    changes: list[int]
-    """Numbers, in the state topic."""
-    number: int
-    """Of the last change."""
-    limit: bytes | None = None
-    """As it stands in the state topic."""
-    records: list[Record] = []
+    """When what is remembered was written down last."""
     weight: int = 0
-    """Bytes of the dead letters among them."""
-    pieces: Iterator[Record] | None = None
-    """Of a checkpoint that is being written: what is left of them."""
+    """Bytes of the dead letters that wait."""
     since: int = 0
-    """Readings since it was written down."""
-    changed: bool = False
-    """Whether there is anything to commit."""
+    """Readings since what is remembered was written down."""
+    moved: bool = False
+    """Whether the group's position is to be committed."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return self.moved or bool(self.log.records)
 
 
 class PartitionTasks:
@@ -143,7 +137,7 @@ class PartitionTasks:
     @property
     def buffered(self) -> int:
         """Records that wait for the next commit."""
-        return sum(len(task.records) for task in self._tasks.values())
+        return sum(len(task.log.records) for task in self._tasks.values())
 
     @property
     def weight(self) -> int:
@@ -160,45 +154,40 @@ class PartitionTasks:
         task = self._tasks.get(partition)
         return task.next if task else None
 
-    def adopt(self, loaded: LoadedRevision) -> None:
-        """From the next reading of every partition on, this revision decides."""
+    def adopt(self, loaded: LoadedRevision, candidate: LoadedRevision | None = None) -> None:
+        """From the next reading of every partition on, this revision decides, and the candidate is compared with it."""
         self._finish()
-        for partition, alert in self.pipeline.adopt(loaded):
-            self._tell(partition, alert)
-        self._note_regime()
+        for partition, alert in self.pipeline.adopt(loaded, candidate):
+            self._alert(partition, alert)
+        self._note_configuration()
 
     def allow(self, quota: MemoryQuota) -> None:
         """From the next reading of every partition on, so much may be remembered."""
         self._finish()
         self.pipeline.allow(quota)
-        self._note_regime()
+        self._note_configuration()
 
     def write_again(self) -> None:
         """The state topic was deleted and made anew: all that stood in it is written with the next commits."""
-        for partition, task in self._tasks.items():
-            for entity, state in task.episodes.items():
-                task.records.append(self._state(partition, changelog.episodes_key(entity), state))
-            if task.limit is not None:
-                task.records.append(self._state(partition, changelog.limit_key(), task.limit))
-            task.pieces, task.changes = None, []
-            task.since = max(task.since, self._checkpoints.readings)
-            task.changed = True
+        for task in self._tasks.values():
+            task.log.write_again()
+            task.since, task.moved = max(task.since, self._checkpoints.readings), True
 
     def recover(self, partition: int, found: Recovered, now: float) -> int:
         """Takes a partition over; returns the offset from which its readings are needed."""
         self._finish()
         if found.note:
             log.warning("partition %d: %s", partition, found.note)
-        if found.regime is not None and found.start < found.until:
+        if found.configuration is not None and found.start < found.until:
             self._restoring[partition] = (
-                Restore(partition, found.until, found.regime, found.changes, found.state),
+                Restore(partition, found.until, found.configuration.intake, found.changes, found.state),
                 replace(found, state={}),
             )
             return found.start
-        if found.regime is None:
+        if found.configuration is None:
             self._begin(partition, found, now)
         else:
-            replay = Restore(partition, found.until, found.regime, found.changes, found.state)
+            replay = Restore(partition, found.until, found.configuration.intake, found.changes, found.state)
             self._go_on(replay, found, now)
         return found.start
 
@@ -222,7 +211,7 @@ class PartitionTasks:
             parsed = self.pipeline.parse(read.messages)  # while the batch before is being scored
             self._finish()
             self.pipeline.prepare()
-            self._note_regime()
+            self._note_configuration()
             self.pipeline.begin(read.messages, parsed, self._executor if more else inline)
             self._begun = read, now
         if more:
@@ -237,18 +226,18 @@ class PartitionTasks:
     def drain(self, now: float, leaving: Iterable[int] = ()) -> Commit:
         """What is to be committed, once; `leaving` are partitions of which it is the last."""
         self._finish()
-        for partition, entity in self.pipeline.dirty():
+        for partition, entity in self.pipeline.episodes.dirty():
             self._note_episodes(partition, entity)
-        for partition in self.pipeline.dirty_limits():
+        for partition in self.pipeline.episodes.dirty_limits():
             self._note_limit(partition)
         last = set(leaving)
         self._begin_checkpoints(now, last)
         drained: Commit = {}
         for partition, task in self._tasks.items():
-            self._write_down(task, None if partition in last else self._checkpoints.pieces)
-            if task.changed or task.records:
-                drained[partition] = PartitionCommit(task.next, tuple(task.records))
-                task.records, task.weight, task.changed = [], 0, False
+            task.log.pieces(None if partition in last else self._checkpoints.pieces)
+            if task.changed:
+                drained[partition] = PartitionCommit(task.next, task.log.drain())
+                task.weight, task.moved = 0, False
         return drained
 
     def _finish(self) -> None:
@@ -280,55 +269,61 @@ class PartitionTasks:
 
     def _begin(self, partition: int, found: Recovered, now: float) -> None:
         """A partition of which nothing is known."""
-        regime = self.pipeline.prepare()
-        task = self._enliven(partition, found, regime, now)
-        self._note_change(partition, task, begin=True)
-        self._note_source(partition, task, found)
-        self._end(partition, found, self.pipeline.closures(found.last or regime, None))
+        configuration = self.pipeline.prepare()
+        task = self._start(partition, found, configuration, now)
+        task.log.change(configuration, task.next, begin=True)
+        if found.source is not None:
+            task.log.source(found.source)
+        before = found.last or configuration
+        self._close(partition, found, before, self.pipeline.closures(before, None))
         for entity in found.episodes:
             self._note_episodes(partition, entity)
         self._note_limit(partition)
 
-    def _go_on(self, replay: Restore, found: Recovered, now: float) -> None:
+    def _go_on(self, restored: Restore, found: Recovered, now: float) -> None:
         """A partition that is where the group has committed."""
-        before = found.changes[-1].regime if found.changes else found.regime
+        before = found.changes[-1].configuration if found.changes else found.configuration
         assert before is not None, "there was something to replay"
-        regime = self.pipeline.prepare()
-        partition = replay.partition
-        self.pipeline.restore(partition, replay.finish(regime))
-        task = self._enliven(partition, found, before, now)
-        self._note_source(partition, task, found)
+        after = self.pipeline.prepare()
+        partition = restored.partition
+        self.pipeline.restore(partition, restored.finish(after.intake))
+        task = self._start(partition, found, before, now)
+        if found.source is not None:
+            task.log.source(found.source)
         task.since = found.until - found.start
         if task.since >= self._checkpoints.leaving:  # a pod that is killed again and again must not have more to replay each time
             task.written = now - self._checkpoints.seconds
-        closures = self.pipeline.closures(before, regime)
-        self._end(partition, found, closures)
+        closures = self.pipeline.closures(before, after)
+        self._close(partition, found, before, closures)
         if not closures.anew:
-            for entity, state in found.episodes.items():
-                self.pipeline.restore_episodes(partition, entity, changelog.decode_episodes(state))
+            for entity, value in found.episodes.items():
+                state = after.deciders.carry(changelog.decode_episodes(value), before.deciders)
+                self.pipeline.episodes.restore(partition, entity, state)
             if found.limit is not None:
-                self.pipeline.restore_limit(partition, changelog.decode_limit(found.limit))
-        self._note_regime()
+                limit = after.deciders.carry(changelog.decode_limit(found.limit), before.deciders)
+                self.pipeline.episodes.restore_limit(partition, limit)
+        self._note_configuration()
         log.info("partition %d goes on at offset %d; %d readings replayed", partition, found.until, task.since)
 
-    def _end(self, partition: int, found: Recovered, closures: Closures) -> None:
-        """Tells of what was open and does not go on."""
-        if closures.any:
-            for entity, state in found.episodes.items():
-                for alert in closures.of_entity(entity, changelog.decode_episodes(state)):
-                    self._tell(partition, alert)
-            for alert in closures.of_partition(partition, changelog.decode_limit(found.limit) if found.limit else None):
-                self._tell(partition, alert)
+    def _close(self, partition: int, found: Recovered, before: Configuration, closures: Closures) -> None:
+        """Writes the closing alerts of the episodes and limits that do not go on."""
+        if not closures.any:
+            return
+        stable = before.deciders.stable.name
+        for entity, value in found.episodes.items():
+            for alert in closures.of_entity(entity, changelog.decode_episodes(value).get(stable, {})):
+                self._alert(partition, alert)
+        limit = changelog.decode_limit(found.limit).get(stable) if found.limit else None
+        for alert in closures.of_partition(partition, limit):
+            self._alert(partition, alert)
 
-    def _tell(self, partition: int, alert: Alert) -> None:
-        task = self._tasks[partition]
-        task.records.append(Record(self._topics.alerts, alert.entity.encode(), alert.value, alert.headers))
-        task.changed = True
+    def _alert(self, partition: int, alert: Alert) -> None:
+        record = Record(self._topics.alerts, alert.entity.encode(), alert.value, alert.headers)
+        self._tasks[partition].log.records.append(record)
 
-    def _enliven(self, partition: int, found: Recovered, regime: Regime, now: float) -> Task:
-        episodes, changes = dict(found.episodes), list(found.written_changes)
-        task = Task(found.until, regime, found.slot, now, episodes, changes, found.number, found.limit)
-        self._tasks[partition] = task
+    def _start(self, partition: int, found: Recovered, configuration: Configuration, now: float) -> Task:
+        writer = ChangelogWriter(self._topics.state, partition, found, configuration)
+        task = self._tasks[partition] = Task(found.until, writer, now)
         return task
 
     def _collect(self, read: Read, outcome: Outcome) -> None:
@@ -337,64 +332,39 @@ class PartitionTasks:
             letters = dead_letters(read, outcome.rejects, self._topics.source, self._topics.dead_letters)
             for partition, letter in zip(partitions[[reject.row for reject in outcome.rejects]].tolist(), letters, strict=True):
                 task = self._tasks[partition]
-                task.records.append(letter)
+                task.log.records.append(letter)
                 task.weight += len(letter.key or b"") + len(letter.value or b"")
         for alert in outcome.alerts:
-            self._tell(int(partitions[alert.row]), alert)
+            self._alert(int(partitions[alert.row]), alert)
         for left in outcome.left:
-            if left.name in self._tasks[left.partition].episodes:
+            if left.name in self._tasks[left.partition].log.episodes:
                 self._note_episodes(left.partition, left.name)
         for partition in numbers_in(partitions):
             task = self._tasks[partition]
             mine = np.flatnonzero(partitions == partition)
-            task.next, task.changed = int(read.offsets[int(mine[-1])]) + 1, True
+            task.next, task.moved = int(read.offsets[int(mine[-1])]) + 1, True
             task.since += len(mine)
 
-    def _note_regime(self) -> None:
-        """Writes down which regime decides, where that has changed."""
-        regime = self.pipeline.regime
+    def _note_configuration(self) -> None:
+        """Writes down which configuration decides, where that has changed; and with it all state, under the names it has now."""
+        configuration = self.pipeline.configuration
         for partition, task in self._tasks.items():
-            if task.regime is not regime and task.regime != regime:
-                self._note_change(partition, task, begin=False)
-                for entity in list(task.episodes):
-                    self._note_episodes(partition, entity)  # those of windows that are no more are gone
+            if task.log.configuration is not configuration and task.log.configuration != configuration:
+                task.log.change(configuration, task.next, begin=False)
+                for entity in list(task.log.episodes):
+                    self._note_episodes(partition, entity)
                 self._note_limit(partition)
-            task.regime = regime
-
-    def _note_change(self, partition: int, task: Task, *, begin: bool) -> None:
-        regime = task.regime = self.pipeline.regime
-        task.number += 1
-        change = Change(number=task.number, offset=task.next, begin=begin, regime=regime)
-        task.records.append(self._state(partition, changelog.change_key(task.number), change.model_dump_json().encode()))
-        task.changes.append(task.number)
-        task.changed = True
-
-    def _note_source(self, partition: int, task: Task, found: Recovered) -> None:
-        if found.source is not None:
-            task.records.append(self._state(partition, changelog.source_key(), found.source.model_dump_json().encode()))
-            task.changed = True
+            task.log.configuration = configuration
 
     def _note_episodes(self, partition: int, entity: str) -> None:
         task = self._tasks.get(partition)
-        if task is None:
-            return
-        state = changelog.encode_episodes(self.pipeline.episodes_of(partition, entity))
-        if state == task.episodes.get(entity):
-            return
-        if state is None:
-            del task.episodes[entity]
-        else:
-            task.episodes[entity] = state
-        task.records.append(self._state(partition, changelog.episodes_key(entity), state))
-        task.changed = True
+        if task is not None:
+            task.log.note_episodes(entity, self.pipeline.episodes.of(partition, entity))
 
     def _note_limit(self, partition: int) -> None:
         task = self._tasks.get(partition)
-        state = changelog.encode_limit(self.pipeline.limit_of(partition))
-        if task is not None and state != task.limit:
-            task.limit = state
-            task.records.append(self._state(partition, changelog.limit_key(), state))
-            task.changed = True
+        if task is not None:
+            task.log.note_limit(self.pipeline.episodes.limit_of(partition))
 
     def _begin_checkpoints(self, now: float, leaving: set[int]) -> None:
         """One at a time: a checkpoint takes a copy of what is remembered of its partition. Then those of the last commit."""
@@ -405,48 +375,20 @@ class PartitionTasks:
             for partition, task in self._tasks.items()
             if task.since >= checkpoints.readings or (task.since and now - task.written >= seconds)
         ]
-        if due and all(task.pieces is None for task in self._tasks.values()):
+        if due and not any(task.log.checkpointing for task in self._tasks.values()):
             self._begin_checkpoint(max(due, key=lambda partition: self._tasks[partition].since), now)
         left = checkpoints.leaving_bytes
         for partition in sorted(leaving & self._tasks.keys()):
             task = self._tasks[partition]
             weight = self.pipeline.preprocessor.entities.weight(partition)
-            if (task.pieces is not None or task.since >= checkpoints.leaving) and weight <= left:
+            if (task.log.checkpointing or task.since >= checkpoints.leaving) and weight <= left:
                 left -= weight
-                if task.pieces is None:
+                if not task.log.checkpointing:
                     self._begin_checkpoint(partition, now)
-
-    def _write_down(self, task: Task, most: int | None) -> None:
-        """Adds the next pieces of a checkpoint, if there are any; None: all of them."""
-        if task.pieces is None:
-            return
-        records = list(islice(task.pieces, most))
-        task.records += records
-        task.changed = task.changed or bool(records)
-        if most is None or len(records) < most:
-            task.pieces = None
 
     def _begin_checkpoint(self, partition: int, now: float) -> None:
         task = self._tasks[partition]
-        slot = task.slot = changelog.other(task.slot)
-        header = CheckpointHeader(offset=task.next, slot=slot, pieces=0, number=task.number, regime=task.regime)
-        state = self.pipeline.preprocessor.snapshot(partition)
-        task.pieces = self._checkpoint_records(partition, header, state, task.changes)
-        self._rest_until = now + self.pipeline.preprocessor.entities.weight(partition) / self._checkpoints.bytes_per_second
-        task.changes = []
+        preprocessor = self.pipeline.preprocessor
+        task.log.begin_checkpoint(preprocessor.snapshot(partition), task.next)
+        self._rest_until = now + preprocessor.entities.weight(partition) / self._checkpoints.bytes_per_second
         task.since, task.written = 0, now
-
-    def _checkpoint_records(
-        self, partition: int, header: CheckpointHeader, state: Mapping[str, Any], changes: Iterable[int]
-    ) -> Iterator[Record]:
-        """The pieces, then the header that makes them count, then the deletion of what they cover."""
-        pieces = 0
-        for pieces, piece in enumerate(pack(state), 1):
-            yield self._state(partition, changelog.piece_key(header.slot, pieces - 1), piece)
-        complete = header.model_copy(update={"pieces": pieces})
-        yield self._state(partition, changelog.header_key(), complete.model_dump_json().encode())
-        for number in changes:
-            yield self._state(partition, changelog.change_key(number), None)
-
-    def _state(self, partition: int, key: bytes, value: bytes | None) -> Record:
-        return Record(self._topics.state, key, value, partition=partition)

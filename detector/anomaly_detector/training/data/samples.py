@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from anomaly_api.policy import Fallback
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import MICROSECONDS, Readings
-from anomaly_detector.core.preprocess.preprocessor import Preprocessor, Regime
+from anomaly_detector.core.preprocess.intake import Intake
+from anomaly_detector.core.preprocess.preprocessor import Preprocessor
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.training.data.messages import Messages
 
@@ -119,7 +120,7 @@ def _drawn(batch: WindowBatch, lots: NDArray[np.float64], chance: float) -> tupl
 
 def memory_for(pipeline: Pipeline) -> Preprocessor:
     """What a scoring pod does with messages before it scores: training sees the same windows."""
-    return Preprocessor(Regime(revision="", levels=False, pipeline=pipeline, fallback=Fallback()))
+    return Preprocessor(Intake.of(pipeline, Fallback(), sparingly=True))
 
 
 class _Steps:

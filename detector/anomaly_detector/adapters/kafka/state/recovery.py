@@ -20,7 +20,8 @@ from anomaly_api.source import StartFrom
 from anomaly_detector.adapters.kafka.consume.source_topic import described
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.hanging_transactions import HangingTransactions
-from anomaly_detector.core.state.changelog import Changelog, Recovered, SourceIdentity
+from anomaly_detector.core.state.changelog import SourceIdentity
+from anomaly_detector.core.state.recovery import Changelog, Recovered
 
 log: Final = logging.getLogger(__name__)
 _ASK_SECONDS: Final = 5.0

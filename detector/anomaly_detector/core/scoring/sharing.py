@@ -1,0 +1,27 @@
+"""Whether a candidate can be compared on the stable revision's windows, without any effect on them."""
+
+from anomaly_api.assignment import Revision
+from anomaly_api.schema import seconds
+from anomaly_api.source import Missing
+
+
+def why_apart(stable: Revision, candidate: Revision, *, every_reading: bool) -> str:
+    """Why the candidate needs an intake of its own; empty: it can share that of the stable revision.
+
+    `every_reading`: whether the running baseline learns from each. Size, every and maxGap of windows may differ, but where
+    missing values are interpolated the longest maxGap decides how long a reading waits.
+    """
+    ours, theirs = stable.pipeline, candidate.pipeline
+    for name, differs in (
+        ("entity", ours.entity != theirs.entity),
+        ("time", ours.time != theirs.time),
+        ("list of features", ours.features != theirs.features),
+    ):
+        if differs:
+            return f"its {name} is not the stable revision's"
+    waits = any(feature.missing is Missing.INTERPOLATE for feature in ours.features)
+    if waits and max(seconds(each.max_gap) for each in theirs.windows) > max(seconds(each.max_gap) for each in ours.windows):
+        return "a maxGap is longer than all of the stable revision's, and interpolated readings would wait longer"
+    if candidate.model is None and not (every_reading and stable.fallback == candidate.fallback):
+        return "it has no model, and the stable revision's running baseline is kept otherwise"
+    return ""
