@@ -26,11 +26,15 @@ from anomaly_detector.core.health.lag import Lag
 from anomaly_detector.core.state.tasks import Decided, PartitionTasks
 
 log: Final = logging.getLogger(__name__)
+# What waits for a commit, at most: beyond it, reading waits. Without these two, a slow broker would fill the pod's memory.
 _MOST_RECORDS: Final = 5_000
 _MOST_BYTES: Final = 16 * 1024 * 1024
 """Of dead letters that wait for a commit."""
+# How long a poll waits for readings: long where nothing else is to be done, short where something may come of it any moment.
 _WAIT_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 0.005
+# How long a commit is waited for: until it is through where it must be, hardly at all where there is more to read (throughput),
+# and a little where there is not (an alert is announced sooner by the loop's being there when the answer comes).
 _TRY_SECONDS: Final = 2.0
 _GLANCE_SECONDS: Final = 0.0001
 _LEISURE_SECONDS: Final = 0.02

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,10 +11,15 @@ from hypothesis import strategies as st
 
 from anomaly_detector.core.decode.exact import MAX_DEPTH
 from anomaly_detector.core.decode.json import Decoder
+from anomaly_detector.core.pipeline import DetectionPipeline
+from anomaly_detector.core.scoring.artifact import unpack
+from anomaly_detector.core.scoring.onnx import Model
+from anomaly_detector.core.scoring.revisions import LoadedRevision
 from dev.verify.fuzz import laws
 from dev.verify.fuzz.laws import GOOD, PIPELINES, Sent
 from dev.verify.fuzz.trouble import CHANGES, WHOLE
 from tests.effort import examples
+from tests.scoring.graphs import archive
 
 PLACES = range(len(PIPELINES))
 KEYS = [None, b"", b"k", b"\xff", b"\xed\xa0\x80", b"x" * 600, b"x" * 1_000_000, b"\x00", "é".encode() * 512, b"\xe2\x80\xae"]
@@ -92,6 +98,25 @@ sent = st.builds(
 @example(2, [Sent(GOOD[2], timestamp_ms=2**63 - 1)])
 def test_any_mixture_of_messages_keeps_the_laws(place: int, found: list[Sent]) -> None:
     laws.check(place, found)
+
+
+@cache
+def streams_of_a_model(place: int) -> tuple[DetectionPipeline, DetectionPipeline]:
+    """Two alike, whose graph's error of large numbers is infinite, and not a number of what is infinite."""
+    asked = laws.alarmed(PIPELINES[place]).revision
+    digest, packed = archive(PIPELINES[place])
+    model = Model(unpack(packed, digest), PIPELINES[place])
+    loaded = LoadedRevision(asked.model_copy(update={"model": digest}), model)
+    return DetectionPipeline("/laws", loaded), DetectionPipeline("/laws", loaded)
+
+
+numbers = st.sampled_from([b"0", b"1", b"1.5", b"-2e19", b"1e30", b"3.4e38", b"-3.4e38", b"1e-40", b"null"])
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"k", b"l"]), numbers), max_size=12))
+def test_a_model_decides_alike_however_a_stream_of_any_numbers_is_cut(found: list[tuple[bytes, bytes]]) -> None:
+    sent = [Sent(b'{"a":%s}' % number, key, timestamp_ms=1_767_225_600_000 + step) for step, (key, number) in enumerate(found)]
+    laws.check_stream(0, sent, streams_of_a_model(0))
 
 
 @given(st.floats() | st.floats(width=32))

@@ -114,9 +114,9 @@ def check_letters(place: int, sent: Sequence[Sent]) -> None:
         assert cut is None or weight(cut) < weight(letter), "a shorter one is shorter"
 
 
-def check_stream(place: int, sent: Sequence[Sent]) -> None:
-    """All stages: all at once or one by one."""
-    whole, single = _streams(place)
+def check_stream(place: int, sent: Sequence[Sent], streams: tuple[DetectionPipeline, DetectionPipeline] | None = None) -> None:
+    """All stages: all at once or one by one; without `streams` those of the statistical scorer."""
+    whole, single = streams or _streams(place)
     whole.forget(0)
     single.forget(0)
     outcome = whole.process(messages(sent))
@@ -150,10 +150,10 @@ def _decoder(place: int) -> Decoder:
 @cache
 def _streams(place: int) -> tuple[DetectionPipeline, DetectionPipeline]:
     """Making one takes a hundred times as long as what is done with it."""
-    return DetectionPipeline("/laws", _loaded(PIPELINES[place])), DetectionPipeline("/laws", _loaded(PIPELINES[place]))
+    return DetectionPipeline("/laws", alarmed(PIPELINES[place])), DetectionPipeline("/laws", alarmed(PIPELINES[place]))
 
 
-def _loaded(pipeline: Pipeline) -> LoadedRevision:
+def alarmed(pipeline: Pipeline) -> LoadedRevision:
     """A scorer that decides from the third reading of an entity on, and is easily alarmed."""
     asked = {"value": 1.0, "source": ThresholdSource.FALLBACK, "asked": "1"}
     return LoadedRevision(

@@ -6,6 +6,10 @@
 A table of a fixed size for each partition, in which a reading's place is its hash: a later one takes it from an earlier one. So
 what is kept depends on the readings of a partition and their order, not on how they were cut into batches, and is bounded however
 many carry a trace; where it is too small, a record goes without one.
+
+It buys that an alert of a detector with `time.lateness` or `missing: Interpolate` leads to the trace of its own reading; without
+it such alerts could carry none. Other detectors have no table. It costs 0.1 us a message without headers, some 30 us a message
+that carries a trace (Python, two hashes), and up to 0.4 MB a partition.
 """
 
 from hashlib import blake2b

@@ -9,6 +9,10 @@
 First the idle ones go, then the reading's entity is seated, then whoever is too much. As the partition's event time only rises
 and is noted with each entity that is seen, both kinds go from the same end. What comes out depends on the readings and their
 order, not on batches: a plan ends before the first reading that would need it to part with somebody whom it has seen itself.
+
+Exactness within a batch buys that the budget holds at every reading, whatever the size of a batch. Evicting at fixed multiples of
+the offset would be as deterministic, but between them anybody might come in beyond it: 6,000 new entities of 10 kB are 60 MB.
+Where nobody has to go, which `Entities._fits` finds out by one comparison for a run, none of this is used.
 """
 
 from collections.abc import Iterable

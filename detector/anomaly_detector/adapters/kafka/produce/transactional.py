@@ -1,4 +1,9 @@
-"""A producer of transactions that knows whether a connection of its has broken."""
+"""A producer of transactions that knows whether a connection of its has broken.
+
+librdkafka has neither an event nor an error for every connection that closes, only lines of its log (`log.connection.close`, its
+issue 437; issue 875 asks for events). Why it matters is in `exactly_once.py`. Nothing else of its log is read, nor anywhere else:
+when librdkafka tells of connections, or brokers give each transaction an epoch (KIP-890), this module goes.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
