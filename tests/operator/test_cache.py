@@ -7,20 +7,16 @@ from typing import Any
 
 import pytest
 
-from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.slots import HASHES
 from anomaly_operator.core.resources.names import (
-    ANNOTATION_MANIFEST,
     ANNOTATION_SLOT,
     AUTOSCALERS,
     CONFIG_MAPS,
     DEPLOYMENTS,
     DETECTORS,
-    JOBS,
     MODELS,
     PODS,
-    REPLICA_SETS,
     SERVICES,
 )
 from anomaly_operator.core.scaling import SCALED_BY
@@ -29,28 +25,8 @@ from anomaly_operator.kube.entries import InvalidSpecError
 from anomaly_operator.kube.informers import Cache
 from anomaly_operator.kube.trimming import trimmed
 from tests.operator.api_stub import ApiStub, serving
-from tests.plan.world import SPEC, START, merged, seen_time, trained
-
-KEY = ("plant", "pumps")
-
-
-def detector(name: str = "pumps", version: int = 1, age: float = 0.0, **spec: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "plant", "uid": f"uid-{name}", "resourceVersion": str(version)}
-    metadata["creationTimestamp"] = seen_time(START - age)
-    return {"metadata": metadata, "spec": merged(SPEC, spec)}
-
-
-def child(name: str = "pumps-detector", version: int = 1, owner: str = "pumps", **content: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "plant", "resourceVersion": str(version), "labels": {LABEL_DETECTOR: owner}}
-    return {"metadata": {**metadata, "uid": f"uid-{name}", "ownerReferences": [owned_by(f"uid-{owner}")]}, **content}
-
-
-def owned_by(uid: str) -> dict[str, Any]:
-    return {"kind": "AnomalyDetector", "uid": uid, "controller": True}
-
-
-def group(name: str, brokers: str = "kafka:9092") -> dict[str, Any]:
-    return {"source": {"kafka": {"groupId": name, "bootstrapServers": brokers}}}
+from tests.operator.documents import KEY, child, detector, group, scoring_pod
+from tests.plan.world import SPEC, START, seen_time, trained
 
 
 def test_an_older_version_never_replaces_a_newer_one() -> None:
@@ -175,56 +151,6 @@ def test_an_autoscaler_is_told_from_a_person_with_kubectl(manager: str, owner: s
     assert "managedFields" not in kept["metadata"]
 
 
-# -- whose an object is
-
-
-def test_a_foreign_object_with_our_label_is_not_a_child() -> None:
-    cache = Cache()
-    cache.put(DETECTORS, detector())
-    foreign = child("someone-elses-job", spec={}, status={})
-    foreign["metadata"]["ownerReferences"] = []
-    cache.put(JOBS, foreign)
-    other = child("of-a-namesake")
-    other["metadata"]["ownerReferences"] = [owned_by("uid-of-the-one-before")]
-    cache.put(SERVICES, other)
-    snapshot = cache.snapshot(KEY)
-    assert snapshot is not None
-    assert snapshot.children == {}
-
-
-def test_what_the_operator_made_and_nobody_owns_any_more_is_adopted() -> None:
-    cache = Cache()
-    cache.put(DETECTORS, detector())
-    orphan = child()
-    orphan["metadata"] |= {"ownerReferences": [], "annotations": {ANNOTATION_MANIFEST: "0123"}}
-    cache.put(SERVICES, orphan)
-    assert cache.child(KEY, SERVICES, "pumps-detector") is not None
-
-
-def scoring_pod(name: str, maker: str) -> dict[str, Any]:
-    made = child(name)
-    made["metadata"]["ownerReferences"] = [owned_by(maker)]
-    return made
-
-
-def test_only_pods_that_the_detectors_own_deployment_and_jobs_made_are_its_pods() -> None:
-    cache = Cache()
-    cache.put(DETECTORS, detector())
-    cache.put(PODS, scoring_pod("real", "uid-replicas"))
-    cache.put(PODS, scoring_pod("trainer", "uid-job"))
-    cache.put(PODS, scoring_pod("pretender", "uid-another-set"))
-    cache.put(DEPLOYMENTS, child("pumps-detector", spec={}))
-    cache.put(JOBS, child("job", spec={}))
-    for name, maker in (("replicas", "uid-pumps-detector"), ("another-set", "uid-another-deployment")):
-        made = child(name)
-        made["metadata"]["ownerReferences"] = [owned_by(maker)]
-        cache.put(REPLICA_SETS, made)
-    assert {pod.name for pod in cache.pods(KEY)} == {"real", "trainer"}
-
-
-# -- what comes late
-
-
 def test_an_answer_that_comes_after_the_deletion_does_not_bring_the_object_back() -> None:
     cache = Cache()
     cache.put(DETECTORS, detector(version=5))
@@ -240,49 +166,6 @@ def test_ends_that_are_remembered_are_bounded() -> None:
     for number in range(6000):
         cache.drop(SERVICES, "plant", f"service-{number}", version=number)
     assert len(cache._tombstones) <= 4096
-
-
-# -- specs that make no sense
-
-NONSENSE = {"alerts": {"suppress": [{"name": "x", "schedule": "0 2 * * *", "duration": "1h", "timeZone": "Europe/Atlantis"}]}}
-
-
-@pytest.mark.parametrize("nonsense", [NONSENSE, {"features": "temperature"}])
-def test_a_member_of_a_group_whose_spec_makes_no_sense_leaves_the_group_when_it_is_deleted(nonsense: dict[str, Any]) -> None:
-    cache = Cache()
-    cache.put(DETECTORS, detector("elder", age=60, **group("g")))
-    cache.put(DETECTORS, detector("elder", version=2, age=60, **merged(group("g"), nonsense)))
-    cache.put(DETECTORS, detector("pumps", **group("g")))
-    before = cache.snapshot(KEY)
-    assert before is not None
-    assert group_conflict(before) is not None, "its pods go on with the last spec"
-    cache.drop(DETECTORS, "plant", "elder", version=9)
-    after = cache.snapshot(KEY)
-    assert after is not None
-    assert group_conflict(after) is None
-
-
-def test_a_spec_that_makes_no_sense_is_told_and_the_last_one_stays_in_force() -> None:
-    cache = Cache()
-    cache.put(DETECTORS, detector())
-    newest = detector(version=2, **NONSENSE)
-    newest["metadata"]["generation"] = 2
-    cache.put(DETECTORS, newest)
-    snapshot = cache.snapshot(KEY)
-    assert snapshot is not None
-    assert "Europe/Atlantis" in snapshot.spec_error
-    assert (snapshot.detector.generation, snapshot.detector.resource_version) == (2, "2")
-    assert snapshot.detector.spec.alerts.suppress is None
-
-
-def test_the_last_spec_of_a_namesake_is_not_taken_over() -> None:
-    cache = Cache()
-    cache.put(DETECTORS, detector())
-    another = detector(version=2, **NONSENSE)
-    another["metadata"]["uid"] = "uid-another"
-    cache.put(DETECTORS, another)
-    with pytest.raises(InvalidSpecError):
-        cache.snapshot(KEY)
 
 
 def test_nothing_is_left_of_what_is_gone() -> None:
