@@ -18,7 +18,7 @@ def test_a_coordinator_that_answers_too_late_does_not_end_the_process() -> None:
 
     doors = network.listeners(1)
     with broker.running(f"tests-{os.getpid()}-asker", more=doors) as _, network.links(doors) as [link]:
-        command = [sys.executable, "-m", "tests.recovery.asking", link.address]
+        command = [sys.executable, "-m", "tests.recovery.admin_process", link.address]
         asking = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         with asking:
             assert asking.stdin is not None
