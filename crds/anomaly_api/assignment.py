@@ -124,7 +124,7 @@ class TrainingOrder(Contract):
     def key(self) -> str:
         """Digest of what decides the outcome; 12 characters. Pods' resources and the like do not count."""
         asked = self.training.essentials()
-        for operational in ("image", "resources", "backoffLimit"):
+        for operational in ("image", "resources", "pod", "backoffLimit"):
             asked.pop(operational, None)
         deciding: dict[str, Any] = {
             "topic": self.kafka.topic,

@@ -45,7 +45,7 @@ def detector_crd() -> dict[str, Any]:
         _column("Age", ".metadata.creationTimestamp", "Since when it is there", "date"),
     ]
     scale = {
-        "specReplicasPath": ".spec.scaling.minReplicas",
+        "specReplicasPath": ".spec.replicas",
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     }

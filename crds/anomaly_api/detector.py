@@ -7,7 +7,8 @@ from pydantic import Field
 from anomaly_api.alerting import Alerts
 from anomaly_api.learning import ModelKind, ModelStore, Training, default_model
 from anomaly_api.meta import API_VERSION
-from anomaly_api.policy import Budget, Delivery, Fallback, PodSettings, Scaling, Threshold
+from anomaly_api.pods import PodSettings
+from anomaly_api.policy import Budget, Delivery, Fallback, Scaling, Threshold
 from anomaly_api.quantity import Memory
 from anomaly_api.schema import Contract, Empty, rule
 from anomaly_api.source import Entity, Features, Pipeline, Source, Time, TopicName, WatchedEntity, Window, Windows
@@ -119,8 +120,11 @@ class DetectorSpec(Contract):
     readings are counted, too. The partitions of the topic have equal shares, so that what is forgotten does not depend on which
     pod has them; one share more is set aside for checkpoints. Beyond it the entity that was seen longest ago is forgotten, and
     counted. Each pod needs as much, and 160Mi besides."""
+    replicas: Annotated[int, Field(ge=1, le=256)] = 1
+    """Number of scoring pods, as `kubectl scale`, a HorizontalPodAutoscaler or KEDA set it; the greater of it and
+    scaling.minReplicas counts. More pods than the topic has partitions stand idle. To stop them all, set paused."""
     scaling: Scaling = Field(default_factory=Scaling)
-    """How many pods score."""
+    """Bounds for the number of scoring pods, and whether the operator itself scales them by the lag of the stream."""
     pod: PodSettings = Field(default_factory=PodSettings)
     """The scoring pods."""
     model_store: ModelStore = Field(default_factory=_config_maps)
@@ -133,6 +137,16 @@ class DetectorSpec(Contract):
         """What training and scoring must agree on."""
         known_by = Entity(key=self.entity.key, field=self.entity.field, constant=self.entity.constant)
         return Pipeline(entity=known_by, time=self.time, features=self.features, windows=self.windows)
+
+    @property
+    def fewest_pods(self) -> int:
+        """The fewest pods that somebody asks for."""
+        return max(self.replicas, self.scaling.min_replicas)
+
+    @property
+    def most_pods(self) -> int:
+        """The most pods that the operator may ask for."""
+        return max(self.scaling.max_replicas or 1, self.fewest_pods)
 
     def group_id(self, namespace: str, name: str) -> str:
         """Consumer group of the detector with this name."""

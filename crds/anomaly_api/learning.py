@@ -14,7 +14,8 @@ from anomaly_api.kinds import (
     Seasonal,
     TrainedKind,
 )
-from anomaly_api.policy import LocalReference, Resources
+from anomaly_api.pods import Resources, TrainingPod
+from anomaly_api.policy import LocalReference
 from anomaly_api.schema import Contract, Duration, Empty, exactly_one, matching, rule
 
 Uri = Annotated[
@@ -134,7 +135,9 @@ class Training(Contract):
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     """Image of the trainer. Unset: the one that the operator was installed with."""
     resources: Resources = Field(default_factory=_trainer_resources)
-    """Compute resources of the training pod."""
+    """CPU and memory of the training pod. More memory lets it keep more windows; more CPU makes it quicker."""
+    pod: TrainingPod = Field(default_factory=TrainingPod)
+    """Scheduling, identity, environment and volumes of the training pods, where they differ from those of the scoring pods."""
     backoff_limit: Annotated[int, Field(ge=0, le=20)] = 2
     """Retries of a training that failed, with growing pauses."""
 

@@ -1,17 +1,12 @@
-"""When a score is unusual, and how the pods run: threshold, delivery, fallback, scaling, pod."""
+"""When a score is unusual, and how many pods there are: threshold, delivery, fallback, scaling."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from anomaly_api.quantity import Quantity
 from anomaly_api.schema import Contract, Duration, exactly_one, rule
 
-_QUANTITIES: Final = {
-    "rule": "self.all(name, isQuantity(string(self[name])))",
-    "message": "write Kubernetes quantities, such as cpu: 500m or memory: 256Mi",
-}
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """A value that Kubernetes itself checks when the pod is made."""
 
@@ -72,35 +67,12 @@ class Scaling(Contract):
     """How many pods score. Where an autoscaler sets the replicas of the Deployment `<name>-detector`, it has the say."""
 
     min_replicas: Annotated[int, Field(ge=1, le=256)] = 1
-    """Pods, or the fewest of them. More than the topic has partitions stand idle. `kubectl scale` sets this."""
+    """The fewest pods. An autoscaler that sets replicas never goes below it."""
     max_replicas: Annotated[int, Field(ge=1, le=256)] | None = None
-    """The most pods. Set it, and the operator scales: up while the stream is further behind than `lagSeconds`, down when fewer
-    pods would do; never beyond the number of partitions. Unset: as many as minReplicas."""
-    lag_seconds: Annotated[int, Field(ge=1, le=86_400)] = 30
-    """How old the oldest reading that was not read yet may be before there are to be more pods."""
-
-    @property
-    def most(self) -> int:
-        """The most pods that the operator may ask for."""
-        return self.max_replicas or self.min_replicas
-
-
-Quantities = Annotated[dict[str, Quantity], Field(max_length=16, json_schema_extra={"x-kubernetes-validations": [_QUANTITIES]})]
-
-
-@rule(
-    "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) "
-    "|| !isQuantity(string(self.requests[name])) || !isQuantity(string(self.limits[name])) "
-    "|| quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",
-    "requests must not be greater than limits: no node would take the pod",
-)
-class Resources(Contract):
-    """Compute resources of a container."""
-
-    requests: Quantities | None = None
-    """What the scheduler reserves."""
-    limits: Quantities | None = None
-    """What the container may not exceed."""
+    """The most pods. Set it, and the operator scales: up while the stream is further behind than `maxLag`, down when fewer
+    pods would do; never beyond the number of partitions. Unset: the operator does not scale."""
+    max_lag: Duration = "30s"
+    """How old the oldest reading that was not read yet may be before the operator adds pods. It counts with maxReplicas only."""
 
 
 class LocalReference(Contract):
@@ -108,40 +80,3 @@ class LocalReference(Contract):
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
     """Its name."""
-
-
-def _detector_resources() -> Resources:
-    return Resources(requests={"cpu": "100m", "memory": "192Mi"}, limits={"memory": "512Mi"})
-
-
-_OWN_PREFIXES: Final = {
-    "rule": "self.all(name, !name.startsWith('anomaly-operator.dev/') && !name.startsWith('app.kubernetes.io/'))",
-    "message": "names beginning with anomaly-operator.dev/ or app.kubernetes.io/ are the operator's own: choose others",
-}
-PodTexts = Annotated[
-    dict[str, Annotated[str, Field(max_length=4096)]],
-    Field(max_length=64, json_schema_extra={"x-kubernetes-validations": [_OWN_PREFIXES]}),
-]
-
-
-class PodSettings(Contract):
-    """The scoring pods. Security settings are the operator's own and cannot be weakened here."""
-
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """Image of the detector. Unset: the one that the operator was installed with."""
-    image_pull_secrets: Annotated[list[LocalReference], Field(max_length=16)] | None = None
-    """Secrets for pulling the image."""
-    resources: Resources = Field(default_factory=_detector_resources)
-    """Compute resources of a scoring pod."""
-    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=64)] | None = None
-    """Labels a node must have."""
-    tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = None
-    """Taints that are tolerated."""
-    affinity: Opaque | None = None
-    """Scheduling constraints."""
-    labels: PodTexts | None = None
-    """Further labels of the pods."""
-    annotations: PodTexts | None = None
-    """Further annotations of the pods."""
-    priority_class_name: Annotated[str, Field(max_length=253)] | None = None
-    """PriorityClass of the pods."""

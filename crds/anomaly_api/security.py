@@ -23,7 +23,14 @@ HttpUrl = Annotated[
         "write a URL, such as https://keycloak.example.com/realms/kafka/protocol/openid-connect/token", r"^https?://[^\s]+$"
     ),
 ]
-SHORTEST_TOKEN_SECONDS: Final = 600
+TokenLifetime = Annotated[
+    str,
+    Field(max_length=32),
+    matching(
+        "write minutes from 10m to 1440m, or hours from 1h to 24h: Kubernetes makes no token for less, nor for more",
+        "^(([1-9][0-9]|[1-9][0-9]{2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([1-9]|1[0-9]|2[0-4])h)$",
+    ),
+]
 
 
 class AuthorityReference(Contract):
@@ -106,8 +113,8 @@ class ServiceAccountToken(Contract):
 
     audience: Annotated[str, Field(min_length=1, max_length=256)]
     """Whom the token is for: what the brokers expect."""
-    expiration_seconds: Annotated[int, Field(ge=SHORTEST_TOKEN_SECONDS, le=86_400)] = 3600
-    """How long a token is valid. It is replaced before."""
+    expiration: TokenLifetime = "1h"
+    """How long a token is valid. Kubernetes replaces it before. Shorten it where the brokers' rules ask for it."""
 
 
 @exactly_one("clientCredentials", "serviceAccountToken")

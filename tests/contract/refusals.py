@@ -61,6 +61,10 @@ def _user(**changes: object) -> dict[str, object]:
     return {"mechanism": "ScramSha512", "secretRef": {"name": "pumps", **changes}}
 
 
+def _token(**changes: object) -> dict[str, object]:
+    return {"mechanism": "OAuthBearer", "oauth": {"serviceAccountToken": {"audience": "kafka", **changes}}}
+
+
 def _client(**changes: object) -> dict[str, object]:
     asked = {"tokenEndpointUrl": "https://id.example.com/token", "secretRef": {"name": "pumps"}}
     return {"mechanism": "OAuthBearer", "oauth": {"clientCredentials": {**asked, **changes}}}
@@ -96,6 +100,7 @@ _ROOM = (
     "Raise the limit, or lower the budget"
 )
 _WARNING = {"name": "warning", "above": 1}
+_LIFETIME = "write minutes from 10m to 1440m, or hours from 1h to 24h: Kubernetes makes no token for less, nor for more"
 _DATES = {"from": "2026-12-24T00:00:00Z", "until": "2026-12-27T00:00:00Z"}
 _COOLDOWN = "cooldown is what records say that the cooldown suppresses: choose another name"
 _CRON = "write five fields of cron: minute, hour, day of month, month, day of week, such as 0 2 * * 6"
@@ -136,6 +141,8 @@ DETECTORS = [
     _kafka(f"{_CLIENT}.secretRef.clientIdKey", KEY, sasl=_client(secretRef={"name": "pumps", "clientIdKey": "my id"})),
     _kafka(f"{_CLIENT}.secretRef.clientSecretKey", KEY, sasl=_client(secretRef={"name": "pumps", "clientSecretKey": "a?"})),
     _kafka(f"{_CLIENT}.caSecretRef.key", KEY, sasl=_client(caSecretRef={"name": "ca", "key": "ca crt"})),
+    _kafka(".sasl.oauth.serviceAccountToken.expiration", _LIFETIME, sasl=_token(expiration="5m")),
+    _detector("spec.scaling.maxLag", DURATION, scaling={"maxLag": "30"}),
     _detector(
         "spec.scaling",
         "scaling.maxReplicas must not be less than scaling.minReplicas",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.documents import changed, example, trained_model
-from tests.contract.refusals import ROWS, Wrong
+from tests.contract.pod_refusals import ROWS
+from tests.contract.refusals import Wrong
 from tests.contract.schemas import breaches, nodes, placed, schema_of, written
 
 if TYPE_CHECKING:

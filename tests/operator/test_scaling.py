@@ -97,14 +97,14 @@ def test_a_horizontal_pod_autoscaler_follows_the_lag(served: Plant, tmp_path: Pa
     assert lag.asked == {(served.namespace, LAG, f"detector={detector['metadata']['name']}")}
 
 
-def test_a_horizontal_pod_autoscaler_of_the_detector_sets_its_least_number(served: Plant) -> None:
-    served.detector()
+def test_a_horizontal_pod_autoscaler_of_the_detector_edits_nothing_that_is_the_users(served: Plant) -> None:
+    served.detector(scaling={"minReplicas": 1})
     eventually(lambda: replicas(served) == 1)
     served.apply(autoscaler({"apiVersion": "anomaly-operator.dev/v1alpha1", "kind": "AnomalyDetector", "name": "pumps"}, 2))
     eventually(lambda: replicas(served) == 2, 60)
     detector = served.get("anomalydetector", "pumps")
     assert detector
-    assert detector["spec"]["scaling"]["minReplicas"] == 2
+    assert (detector["spec"]["replicas"], detector["spec"]["scaling"]["minReplicas"]) == (2, 1)
 
 
 def test_between_its_bounds_the_operator_says_how_many_and_why(served: Plant) -> None:

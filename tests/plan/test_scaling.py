@@ -51,7 +51,7 @@ def test_without_a_maximum_the_number_is_fixed_whatever_the_lag() -> None:
 
 
 def test_further_behind_than_asked_there_are_twice_as_many_pods_once_a_minute() -> None:
-    lagging = world(minReplicas=1, maxReplicas=8, lagSeconds=20)
+    lagging = world(minReplicas=1, maxReplicas=8, maxLag="20s")
     assert add_after(lagging, UP_AFTER - 1, lag=21.0, busy=1.0) == 1, "it has just begun"
     assert add_after(lagging, 2, lag=20.0, busy=1.0) == 1, "as far behind as it may be"
     assert add_after(lagging, 1, lag=21.0, busy=1.0) == 2
@@ -81,7 +81,7 @@ def test_fewer_pods_that_would_keep_up_are_enough_after_five_minutes() -> None:
 
 
 def test_idle_pods_stay_while_the_stream_is_behind() -> None:
-    waiting = world(minReplicas=1, maxReplicas=8, lagSeconds=30)
+    waiting = world(minReplicas=1, maxReplicas=8, maxLag="30s")
     assert add_after(waiting, UP_AFTER, lag=999.0, busy=1.0) == 2
     assert add_after(waiting, DOWN_AFTER, lag=16.0, busy=0.0) == 2
 
@@ -158,7 +158,7 @@ def test_paused_it_runs_nothing_and_remembers_how_many_there_were() -> None:
 @pytest.mark.parametrize("work", [0.1, 0.9, 1.7, 4.2, 7.4])
 def test_a_steady_stream_gets_as_many_pods_as_it_needs_and_then_is_left_alone(work: float) -> None:
     """`work`: how many pods are kept busy by it. Half a minute a step, two hours and a half, from ten minutes behind."""
-    steady = world(minReplicas=1, maxReplicas=16, lagSeconds=30)
+    steady = world(minReplicas=1, maxReplicas=16, maxLag="30s")
     lag, counts = 600.0, []
     for _ in range(300):
         count = replicas(steady)
@@ -168,3 +168,11 @@ def test_a_steady_stream_gets_as_many_pods_as_it_needs_and_then_is_left_alone(wo
     assert counts[-1] >= work
     assert set(counts[-60:]) == {counts[-1]}, "the last half hour"
     assert counts[-1] <= max(1.0, work / 0.6) + 1
+
+
+def test_what_an_autoscaler_sets_counts_beside_the_users_own_bounds() -> None:
+    scaled = world(minReplicas=2)
+    scaled.edit({"replicas": 5})
+    assert add_after(scaled, 60) == 5
+    scaled.edit({"replicas": 1})
+    assert add_after(scaled, 60) == 2, "the user's minimum"

@@ -37,7 +37,7 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
             *children.actions(snapshot, installation, desired),
             *model_status.entries(snapshot, desired.selection.revision, now),
         ),
-        status=report.merge_patch(before.document(), status.document()),
+        status=report.merge_patch({**before.document(), **snapshot.detector.unread_status}, status.document()),
         events=events(snapshot, desired, transitions),
         requeue_after=requeue_after(drafts, desired),
         ready=drafts[conditions.READY].status == "True",

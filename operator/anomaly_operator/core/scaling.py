@@ -1,6 +1,6 @@
 """How many pods score. Pure: it follows from the spec, what the pods say, and what was decided before, which the status keeps.
 
-    lag      above lagSeconds: twice as many pods, up to maxReplicas, never more than there are partitions
+    lag      above maxLag: twice as many pods, up to maxReplicas, never more than there are partitions
              below half of it, and one pod less would still be idle for two fifths of the time: one less, down to minReplicas
     pace     a minute passes after a change before more pods are asked for, five before fewer: a rebalance causes no other
     silence  while a pod is missing, has not said anything, or reads up what others knew, nothing is changed
@@ -11,7 +11,8 @@ Whoever else sets the Deployment's replicas through its scale subresource (a Hor
 from dataclasses import dataclass
 from typing import Final
 
-from anomaly_api.policy import Scaling
+from anomaly_api.detector import DetectorSpec
+from anomaly_api.schema import seconds
 from anomaly_api.status import ScalingStatus
 from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
 from anomaly_operator.core.snapshot import Manifest, Snapshot
@@ -51,24 +52,25 @@ class Scale:
 
 def scale(snapshot: Snapshot, now: float) -> Scale:
     """What follows now; it is not asked where nothing may run."""
-    asked = snapshot.detector.spec.scaling
+    spec = snapshot.detector.spec
+    fewest, most = spec.fewest_pods, spec.most_pods
     live = snapshot.children.get((DEPLOYMENTS, detector_child(snapshot.detector.name)), {})
     running = live.get("spec", {}).get("replicas", 0)
     if _autoscaler_decides(snapshot, live) and running > 0:
         return Scale(None, None)
-    if asked.most == asked.min_replicas:
-        return Scale(asked.min_replicas, None)
+    if most == fewest:
+        return Scale(fewest, None)
     before = snapshot.detector.status.scaling
     if before is None:
-        return _decided(min(max(running, asked.min_replicas), asked.most), "Begun", now)
-    bounded = min(max(before.replicas, asked.min_replicas), asked.most)
+        return _decided(min(max(running, fewest), most), "Begun", now)
+    bounded = min(max(before.replicas, fewest), most)
     if bounded != before.replicas:
         return _decided(bounded, "Bounds", now)
     load = _load(snapshot, before.replicas)
-    reason = _reason(asked, before, load, now) if load else ""
+    reason = _reason(spec, before, load, now) if load else ""
     if load is None or not reason:
         return Scale(before.replicas, before)
-    more = min(2 * before.replicas, asked.most, load.partitions)
+    more = min(2 * before.replicas, most, load.partitions)
     return _decided(more if reason == "Lag" else before.replicas - 1, reason, now)
 
 
@@ -80,13 +82,13 @@ def _autoscaler_decides(snapshot: Snapshot, live: Manifest) -> bool:
     return bool(manager)
 
 
-def _reason(asked: Scaling, before: ScalingStatus, load: Load, now: float) -> str:
+def _reason(spec: DetectorSpec, before: ScalingStatus, load: Load, now: float) -> str:
     """Why there are to be more or fewer; empty: as many."""
-    since, count = now - unix(before.since), before.replicas
-    if load.lag_seconds > asked.lag_seconds:
-        return "Lag" if since >= UP_AFTER and count < min(asked.most, load.partitions) else ""
-    idle = load.lag_seconds < asked.lag_seconds / 2 and load.busy < _BUSY_ENOUGH * (count - 1)
-    return "Idle" if idle and since >= DOWN_AFTER and count > asked.min_replicas else ""
+    since, count, allowed = now - unix(before.since), before.replicas, seconds(spec.scaling.max_lag)
+    if load.lag_seconds > allowed:
+        return "Lag" if since >= UP_AFTER and count < min(spec.most_pods, load.partitions) else ""
+    idle = load.lag_seconds < allowed / 2 and load.busy < _BUSY_ENOUGH * (count - 1)
+    return "Idle" if idle and since >= DOWN_AFTER and count > spec.fewest_pods else ""
 
 
 def _load(snapshot: Snapshot, wanted: int) -> Load | None:

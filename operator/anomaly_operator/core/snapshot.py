@@ -7,6 +7,7 @@ from typing import Any
 
 from anomaly_api.detector import DetectorSpec
 from anomaly_api.evidence import DetectorEvidence, TrainingEvidence
+from anomaly_api.lenient import read_leniently
 from anomaly_api.meta import LABEL_TRAINING
 from anomaly_api.model import ModelSpec, ModelStatus
 from anomaly_api.status import DetectorStatus
@@ -31,6 +32,8 @@ class Detector:
     """Version of the document that everything is decided on."""
     spec: DetectorSpec
     status: DetectorStatus
+    unread_status: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the status that a newer operator wrote and this one cannot read, as they are."""
 
     @property
     def group_id(self) -> str:
@@ -122,6 +125,7 @@ class Snapshot:
 def detector(document: Manifest) -> Detector:
     """An AnomalyDetector from its document. Raises pydantic.ValidationError for a spec that this version cannot read."""
     metadata = document["metadata"]
+    status, unread = read_leniently(DetectorStatus, document.get("status") or {})
     return Detector(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -130,7 +134,8 @@ def detector(document: Manifest) -> Detector:
         created=unix(metadata.get("creationTimestamp")),
         resource_version=metadata.get("resourceVersion", ""),
         spec=DetectorSpec.model_validate(document["spec"]),
-        status=DetectorStatus.model_validate(document.get("status") or {}),
+        status=status,
+        unread_status=unread,
     )
 
 
@@ -144,5 +149,5 @@ def model(document: Manifest) -> Model:
         training=metadata.get("labels", {}).get(LABEL_TRAINING, ""),
         created=unix(metadata.get("creationTimestamp")),
         spec=ModelSpec.model_validate(document["spec"]),
-        status=ModelStatus.model_validate(document.get("status") or {}),
+        status=read_leniently(ModelStatus, document.get("status") or {})[0],
     )

@@ -7,6 +7,7 @@ kubelet alone would leave it waiting, with its reason in an Event.
 from typing import Any, Final
 
 from anomaly_api.meta import SECRET_FOLDER
+from anomaly_api.schema import seconds
 from anomaly_api.security import TOKEN_FILE, files
 from anomaly_api.source import KafkaSource
 
@@ -23,7 +24,7 @@ def mounted(kafka: KafkaSource) -> tuple[list[dict[str, Any]], list[dict[str, An
     ]
     token = kafka.sasl.oauth.service_account_token if kafka.sasl and kafka.sasl.oauth else None
     if token is not None:
-        asked = {"audience": token.audience, "expirationSeconds": token.expiration_seconds, "path": TOKEN_FILE}
+        asked = {"audience": token.audience, "expirationSeconds": round(seconds(token.expiration)), "path": TOKEN_FILE}
         sources.append({"serviceAccountToken": asked})
     if not sources:
         return [], []

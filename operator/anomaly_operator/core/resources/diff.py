@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-_KEYS: Final = ("name", "mountPath", "containerPort", "port", "uid", "type")
+_KEYS: Final = ("mountPath", "name", "containerPort", "port", "uid", "type")
 """By which of them the items of a list are told apart, the first that our item has."""
 _SUFFIXES: Final = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1),

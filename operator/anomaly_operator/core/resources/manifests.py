@@ -15,6 +15,7 @@ from anomaly_api.meta import (
     LABEL_TRAINING,
     RUNTIME_FILE,
 )
+from anomaly_api.pods import PodShape
 from anomaly_api.schema import digest
 from anomaly_operator.core.resources import podspec
 from anomaly_operator.core.resources.names import (
@@ -34,6 +35,7 @@ from anomaly_operator.core.resources.names import (
     Kind,
     detector_child,
     job_name,
+    pod_labels,
     revision_child,
     slot_child,
     trainer_child,
@@ -56,7 +58,7 @@ def always(detector: Detector) -> list[Manifest]:
     name = detector_child(detector.name)
     selector = pod_labels(detector.name)
     return [
-        {**_child(detector, SERVICE_ACCOUNTS, name), "automountServiceAccountToken": False},
+        _account(detector, name, DETECTOR, detector.spec.pod),
         {
             **_child(detector, SERVICES, name),
             "spec": {
@@ -75,13 +77,13 @@ def always(detector: Detector) -> list[Manifest]:
 
 def for_training(detector: Detector, installation: Installation) -> list[Manifest]:
     """What a trainer needs besides its Job: an identity, and the right to register its model."""
-    name = trainer_child(detector.name)
+    name, asked = trainer_child(detector.name), podspec.training_shape(detector.spec)
     return [
-        {**_child(detector, SERVICE_ACCOUNTS, name, TRAINER), "automountServiceAccountToken": False},
+        _account(detector, name, TRAINER, asked),
         {
             **_child(detector, ROLE_BINDINGS, name, TRAINER),
             "roleRef": {"apiGroup": ROLE_BINDINGS.group, "kind": "ClusterRole", "name": installation.trainer_role},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": detector.namespace}],
+            "subjects": [{"kind": "ServiceAccount", "name": asked.service_account_name or name, "namespace": detector.namespace}],
         },
     ]
 
@@ -90,6 +92,14 @@ def record(detector: Detector, revision: Revision, number: int) -> Manifest:
     """The ControllerRevision that keeps what a revision is."""
     manifest = _child(detector, CONTROLLER_REVISIONS, revision_child(detector.name, revision.name))
     return {**manifest, "revision": number, "data": revision.document()}
+
+
+def _account(detector: Detector, name: str, component: str, asked: PodShape) -> Manifest:
+    """An identity; clouds tie it to one of theirs by annotations."""
+    account = _child(detector, SERVICE_ACCOUNTS, name, component)
+    if asked.service_account_annotations:
+        account["metadata"]["annotations"] = dict(asked.service_account_annotations)
+    return {**account, "automountServiceAccountToken": False}
 
 
 def settings(detector: Detector, runtime: Runtime, assignment: Assignment) -> Manifest:
@@ -175,11 +185,6 @@ def _labels(detector: str, component: str) -> dict[str, str]:
         LABEL_DETECTOR: detector,
         LABEL_COMPONENT: component,
     }
-
-
-def pod_labels(detector: str) -> dict[str, str]:
-    """What tells its scoring pods from all others."""
-    return {LABEL_DETECTOR: detector, LABEL_COMPONENT: DETECTOR}
 
 
 def _json(document: dict[str, Any]) -> str:

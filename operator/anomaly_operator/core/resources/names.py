@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from anomaly_api.meta import GROUP, VERSION
+from anomaly_api.meta import GROUP, LABEL_COMPONENT, LABEL_DETECTOR, VERSION
 
 FIELD_MANAGER: Final = "anomaly-operator"
 ANNOTATION_MANIFEST: Final = f"{GROUP}/manifest"
@@ -97,6 +97,11 @@ def revision_child(detector: str, revision: str) -> str:
 def slot_child(detector: str, slot: str) -> str:
     """ConfigMap that delivers a model to the scoring pods."""
     return f"{detector}-model-{slot}"
+
+
+def pod_labels(detector: str) -> dict[str, str]:
+    """Labels that tell the scoring pods of a detector from all other pods."""
+    return {LABEL_DETECTOR: detector, LABEL_COMPONENT: DETECTOR}
 
 
 def job_name(detector: str, key: str) -> str:

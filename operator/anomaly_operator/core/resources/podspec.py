@@ -13,8 +13,9 @@ from anomaly_api.meta import (
     MODEL_SLOTS,
     TRAINING_ENV,
 )
+from anomaly_api.pods import PodShape, UserId
 from anomaly_operator.core.resources import credentials
-from anomaly_operator.core.resources.names import detector_child, slot_child, trainer_child
+from anomaly_operator.core.resources.names import detector_child, pod_labels, slot_child, trainer_child
 
 _USER: Final = 65532
 _SECURITY: Final[dict[str, Any]] = {
@@ -23,13 +24,9 @@ _SECURITY: Final[dict[str, Any]] = {
     "runAsNonRoot": True,
     "capabilities": {"drop": ["ALL"]},
 }
-_POD_SECURITY: Final[dict[str, Any]] = {
-    "runAsNonRoot": True,
-    "runAsUser": _USER,
-    "runAsGroup": _USER,
-    "fsGroup": _USER,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
+_POD_SECURITY: Final[dict[str, Any]] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+_FIXED_USER: Final[dict[str, Any]] = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
+_SCHEDULING: Final = ("nodeSelector", "tolerations", "affinity", "priorityClassName")
 
 
 def scoring(detector: str, spec: DetectorSpec, image: str) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def scoring(detector: str, spec: DetectorSpec, image: str) -> dict[str, Any]:
         volumes.append({"name": f"model-{slot}", "configMap": {"name": slot_child(detector, slot), "optional": True}})
         mounts.append({"name": f"model-{slot}", "mountPath": f"{MODEL_FOLDER}/{slot}", "readOnly": True})
     container = {
-        **_container("detector", image, spec, volumes, mounts, writable=False),
+        **_container("detector", image, spec, spec.pod, volumes, mounts, writable=False),
         "resources": spec.pod.resources.document(),
         "startupProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1, "failureThreshold": 120},
         "livenessProbe": {
@@ -51,8 +48,12 @@ def scoring(detector: str, spec: DetectorSpec, image: str) -> dict[str, Any]:
         },
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 2, "timeoutSeconds": 2},
     }
+    spread = [
+        {"labelSelector": {"matchLabels": pod_labels(detector)}, **each} for each in spec.pod.topology_spread_constraints or []
+    ]
     return {
-        **_pod(detector_child(detector), spec, token=False),
+        **_pod(detector_child(detector), spec, spec.pod, token=False),
+        **({"topologySpreadConstraints": spread} if spread else {}),
         "terminationGracePeriodSeconds": 30,
         "containers": [container],
         "volumes": volumes,
@@ -63,36 +64,52 @@ def training(detector: str, spec: DetectorSpec, image: str, order: TrainingOrder
     """Spec of a training pod. It registers its model, so it has a token of its own service account."""
     volumes: list[dict[str, Any]] = []
     mounts: list[dict[str, Any]] = []
+    shape = training_shape(spec)
     container = {
-        **_container("trainer", image, spec, volumes, mounts, writable=True),
+        **_container("trainer", image, spec, shape, volumes, mounts, writable=True),
         "resources": spec.training.resources.document(),
     }
     asked = json.dumps(order.document(), sort_keys=True, separators=(",", ":"))
     container["env"] = [*container["env"], {"name": TRAINING_ENV, "value": asked}]
     return {
-        **_pod(trainer_child(detector), spec, token=True),
+        **_pod(trainer_child(detector), spec, shape, token=True),
         "restartPolicy": "Never",
         "containers": [container],
         "volumes": volumes,
     }
 
 
-def _pod(service_account: str, spec: DetectorSpec, *, token: bool) -> dict[str, Any]:
-    asked = spec.pod.document()
-    kept = ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets")
+def training_shape(spec: DetectorSpec) -> PodShape:
+    """The training pods' settings: those of the scoring pods where `training.pod` has none, but never their identity."""
+    asked, scoring = spec.training.pod, spec.pod
+    inherited = (name for name in PodShape.model_fields if name != "service_account_name" and getattr(asked, name) is None)
+    return asked.model_copy(update={name: getattr(scoring, name) for name in inherited})
+
+
+def _pod(service_account: str, spec: DetectorSpec, shape: PodShape, *, token: bool) -> dict[str, Any]:
+    asked = {**{name: value for name, value in shape.document().items() if name in _SCHEDULING}}
+    if spec.pod.image_pull_secrets:
+        asked["imagePullSecrets"] = [reference.document() for reference in spec.pod.image_pull_secrets]
     return {
-        "serviceAccountName": service_account,
+        "serviceAccountName": shape.service_account_name or service_account,
         "automountServiceAccountToken": token,
         "enableServiceLinks": False,
-        "securityContext": _POD_SECURITY,
-        **{name: asked[name] for name in kept if asked.get(name)},
+        "securityContext": {**_POD_SECURITY, **(_FIXED_USER if spec.pod.user_id is UserId.FIXED else {})},
+        **{name: value for name, value in asked.items() if value},
     }
 
 
 def _container(
-    name: str, image: str, spec: DetectorSpec, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]], *, writable: bool
+    name: str,
+    image: str,
+    spec: DetectorSpec,
+    shape: PodShape,
+    volumes: list[dict[str, Any]],
+    mounts: list[dict[str, Any]],
+    *,
+    writable: bool,
 ) -> dict[str, Any]:
-    """What both have. `volumes` and `mounts` are extended: by /tmp, credentials, and the claim of the model store."""
+    """What both have. `volumes` and `mounts` are extended: by /tmp, credentials, the claim of the model store, the user's own."""
     volumes.append({"name": "tmp", "emptyDir": {}})
     mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - the pod's own
     for kept, found in zip((volumes, mounts), credentials.mounted(spec.source.kafka), strict=True):
@@ -102,12 +119,18 @@ def _container(
         read_only = {} if writable else {"readOnly": True}
         volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": store.claim_name, **read_only}})
         mounts.append({"name": "store", "mountPath": CLAIM_FOLDER, **read_only})
-    secrets = [{"secretRef": {"name": store.secret_ref.name}}] if store and store.secret_ref else []
+    volumes.extend(volume.document() for volume in shape.volumes or ())
+    mounts.extend(mount.document() for mount in shape.volume_mounts or ())
+    sources = [{"secretRef": {"name": store.secret_ref.name}}] if store and store.secret_ref else []
+    sources += shape.env_from or []
+    policy = spec.pod.image_pull_policy
+    own = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return {
         "name": name,
         "image": image,
-        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-        **({"envFrom": secrets} if secrets else {}),
+        **({"imagePullPolicy": policy.value} if policy else {}),
+        "env": [own, *(variable.document() for variable in shape.env or ())],
+        **({"envFrom": sources} if sources else {}),
         "ports": [{"name": "http", "containerPort": HTTP_PORT}],
         "securityContext": _SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",

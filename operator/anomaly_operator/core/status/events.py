@@ -39,7 +39,7 @@ def _scaled(snapshot: Snapshot, desired: DesiredState) -> list[Event]:
     before, now = snapshot.detector.status.scaling, desired.scale.status
     if before is None or now is None or before.replicas == now.replicas:
         return []
-    why = {"Lag": "the stream was further behind than spec.scaling.lagSeconds", "Idle": "fewer keep up with the stream"}
+    why = {"Lag": "the stream was further behind than spec.scaling.maxLag", "Idle": "fewer keep up with the stream"}
     message = f"{now.replicas} pods instead of {before.replicas}: {why.get(now.reason, 'spec.scaling was changed')}"
     key = digest([snapshot.detector.uid, "scaled", before.since, now.replicas])
     return [Event(key, "ScaledUp" if now.replicas > before.replicas else "ScaledDown", message)]

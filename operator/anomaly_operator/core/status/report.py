@@ -15,7 +15,7 @@ from anomaly_api.status import (
     ThresholdStatus,
     TrainingStatus,
 )
-from anomaly_operator.core.resources.manifests import pod_labels
+from anomaly_operator.core.resources.names import pod_labels
 from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.status.health import scoring_pods
 from anomaly_operator.core.timestamps import rfc3339, unix
