@@ -13,38 +13,41 @@ class Opening(Contract):
     """What opens an episode."""
 
     above: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    """Score (1.0 is the threshold) above which a window counts."""
+    """Score above which a window counts towards an opening, default 1.0, which is the threshold."""
     windows: Annotated[int, Field(ge=1, le=1000)] = 2
-    """So many windows in a row."""
+    """Number of such windows in a row that open an episode, default 2. Raise it to ignore short peaks."""
 
 
 class Closing(Contract):
     """What closes an episode."""
 
     below: Annotated[float, Field(gt=0, le=1000)] = 0.8
-    """Score below which a window counts."""
+    """Score below which a window counts towards the closing, default 0.8. Keep it below open.above, so that episodes do not
+    flap."""
     windows: Annotated[int, Field(ge=1, le=1000)] = 5
-    """So many windows in a row."""
+    """Number of such windows in a row that close an episode, default 5. Raise it where alarms come and go."""
 
 
 class Updating(Contract):
     """When an open episode is reported again; a severity that rises is reported at once, whatever stands here."""
 
     every: DurationOrZero = "15m"
-    """After so long in event time, counted from the last record. 0s: never for this reason."""
+    """Event time since the last record after which an open episode is reported again, default 15m. 0s: never for this
+    reason."""
     growth: Annotated[float, Field(gt=1, le=1000)] = 2.0
-    """As soon as its peak is so many times the one that was reported last."""
+    """Growth of the peak since the last record, as a factor, at which an open episode is reported again, default 2."""
 
 
 class Severity(Contract):
     """A name for how bad an episode is."""
 
     name: Name
-    """For example warning or critical."""
+    """Name of the severity in alerts, for example warning or critical."""
     above: Annotated[float, Field(ge=0, le=100_000)]
-    """Score from which it applies."""
+    """Score from which the severity applies; 1.0 is the threshold."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
-    """Only when the score has stayed that high for so long, in event time and in every window. Unset: at once."""
+    """Event time for which the score must have stayed that high, in every window, before the severity applies. Unset: it
+    applies at once."""
 
 
 _FOR: Final = "(has({0}.__for__) ? {0}.__for__ : '')"
@@ -118,19 +121,20 @@ class Suppression(Contract):
     """A time during which new episodes are recorded, marked as suppressed, and announced to nobody, such as maintenance."""
 
     name: Name
-    """Stands in the records as `suppressedBy`."""
+    """Name of the rule; records that it suppresses have it as `suppressedBy`."""
     schedule: Cron | None = None
-    """Begins at these times: cron, minute to day of week."""
+    """Times at which the suppression begins: cron, minute to day of week, such as 0 2 * * 6. Set duration, too."""
     duration: Duration | None = None
-    """And lasts so long."""
+    """Length of the suppression after each time of schedule. Set it with schedule."""
     time_zone: TimeZone | None = None
-    """Where the schedule is read. Unset: UTC."""
+    """Time zone in which schedule is read, such as Europe/Berlin. Unset: UTC."""
     from_: Annotated[Moment | None, Field(alias="from")] = None
-    """Begins once, at this time."""
+    """Time at which a suppression begins that comes only once. Set until, too."""
     until: Moment | None = None
-    """And ends at this one, which is not part of it."""
+    """Time at which a suppression ends that comes only once; it is not part of it. Set it with from."""
     entities: Annotated[str, Field(min_length=1, max_length=253)] = "*"
-    """Which entities: a pattern with * for any text, ? for any character and [abc] for one of some."""
+    """Entities that are suppressed: a pattern with * for any text, ? for any character and [abc] for one of some. Default *,
+    all."""
 
 
 Suppressions = Annotated[list[Suppression], Field(max_length=32, json_schema_extra=list_map("name"))]
@@ -140,9 +144,9 @@ class Limit(Contract):
     """How many episodes are announced at most."""
 
     episodes: Annotated[int, Field(ge=1, le=1_000_000)]
-    """So many."""
+    """Number of episodes that are announced at most within `per`."""
     per: Duration
-    """In this much event time, which begins with the first of them."""
+    """Length of event time that `episodes` refers to; it begins with the first of them."""
 
 
 @rule("has(self.perEntity) || has(self.total)", "set perEntity, total, or both")
@@ -152,31 +156,35 @@ class Limits(Contract):
     """
 
     per_entity: Limit | None = None
-    """Of one entity, over all its windows."""
+    """Limit for each entity, over all its windows. Unset: none."""
     total: Limit | None = None
-    """Of all entities together. Every partition of the topic has an equal share of it, rounded up, because what becomes of a
-    partition may not depend on the others."""
+    """Limit for all entities together. Every partition of the topic has an equal share of it, rounded up, because what
+    becomes of a partition may not depend on the others. Unset: none."""
 
 
 class AlertPolicy(Contract):
     """When episodes open and close, how bad they are, and which are announced. Part of a revision."""
 
     open: Opening = Field(default_factory=Opening)
-    """What opens an episode."""
+    """Condition on which an episode opens: by default two windows in a row above the threshold."""
     close: Closing = Field(default_factory=Closing)
-    """What closes it again."""
+    """Condition on which an episode closes again: by default five windows in a row below 80 percent of the threshold."""
     update: Updating = Field(default_factory=Updating)
-    """When an open one is reported again."""
+    """Conditions on which an open episode is reported again; a severity that rises is reported at once, whatever stands
+    here."""
     severities: Severities = Field(default_factory=_severities)
-    """The severity of an episode is the highest one that it has reached: the one with the highest `above`, then the longest
-    `for`. It never falls while the episode is open. Unset: warning above 1.0 and critical above 3.0."""
+    """Severities by score. An episode has the highest one that it has reached: the one with the highest `above`, then the
+    longest `for`. It never falls while the episode is open. Unset: warning above 1.0 and critical above 3.0."""
     cooldown: DurationOrZero = "10m"
-    """For so long in event time after an announced episode has closed, another one of the same entity and window is recorded,
-    marked as suppressed, and not announced, unless it is more severe. If it is still open then, it is announced. 0s: none."""
+    """Event time after an announced episode has closed in which another one of the same entity and window is recorded, marked
+    as suppressed, and not announced, unless it is more severe; if it is still open afterwards, it is announced. Default 10m.
+    0s: none."""
     suppress: Suppressions | None = None
-    """Times during which new episodes are recorded, marked as suppressed, and announced when they are over."""
+    """Times, such as maintenance, during which new episodes are recorded, marked as suppressed, and announced to nobody;
+    those still open when it is over are announced then. Unset: none."""
     limits: Limits | None = None
-    """How many episodes are announced at most. Unset: all."""
+    """Limits on the number of episodes that are announced, so that one broken sensor does not drown the others. What is
+    beyond is counted. Unset: no limit."""
 
 
 @rule("self.close.below <= self.open.above", "close.below must not be above open.above: an episode would close as it opens")
@@ -191,4 +199,5 @@ class Alerts(AlertPolicy):
     topic: TopicName | None = None
     """Topic for alerts. Unset: `<source topic>.alerts`. It must exist, or the broker must create topics."""
     dead_letter_topic: TopicName | None = None
-    """Topic for messages that could not be read. Unset: `<source topic>.dead-letters`."""
+    """Topic for messages that could not be read, with the reason. Unset: `<source topic>.dead-letters`. It must exist, or the
+    broker must create topics."""

@@ -31,7 +31,7 @@ class Quantile(Contract):
     """One point of the distribution of held-out scores."""
 
     level: float
-    """Between 0 and 1."""
+    """Level of the quantile, between 0 and 1."""
     score: float
     """Score at this level, as the model computes it."""
 
@@ -40,33 +40,33 @@ class RankedPeak(Contract):
     """One point of the peaks beyond those that are kept one by one."""
 
     rank: int
-    """So many excursions were at least as high."""
+    """Number of excursions that were at least as high."""
     score: float
-    """Height of the lowest of them."""
+    """Height of the lowest of these excursions."""
 
 
 class Calibration(Contract):
     """What the held-out part of the data said about one window's scores."""
 
     window: Name
-    """Name of the window."""
+    """Name of the window that the figures are about."""
     windows: int
-    """Held-out windows."""
+    """Number of windows that were held out."""
     entity_seconds: float
-    """Event time they cover, in seconds, added up over entities."""
+    """Event time that the held-out windows cover, in seconds, added up over entities."""
     mean: float
-    """Mean score."""
+    """Mean of the scores of held-out windows."""
     standard_deviation: float
-    """Standard deviation of the scores."""
+    """Standard deviation of the held-out scores."""
     maximum: float
-    """Largest score."""
+    """Largest of the held-out scores."""
     quantiles: Annotated[list[Quantile], Field(min_length=2, max_length=64)]
-    """The distribution, by rising level from 0 to 1."""
+    """Distribution of the held-out scores, by rising level from 0 to 1."""
     peaks: Annotated[list[float], Field(max_length=MAX_PEAKS)]
     """Largest score of each separate excursion of an entity, falling: what an episode would have been."""
     further_peaks: Annotated[list[RankedPeak], Field(max_length=MAX_FURTHER_PEAKS)] | None = None
     """Excursions lower than those in `peaks`, at growing ranks: where many entities are watched, a budget tolerates more than
-    `peaks` holds."""
+    `peaks` holds. Unset: there are none."""
 
 
 Calibrations = Annotated[list[Calibration], Field(min_length=1, max_length=8, json_schema_extra=list_map("window"))]

@@ -87,50 +87,58 @@ class DetectorSpec(Contract):
     """What is watched, by what, and what is to be done about it."""
 
     source: Source
-    """Where the readings come from."""
+    """The stream of readings that is watched."""
     entity: WatchedEntity = Field(default_factory=_by_key)
-    """What the readings are of: a pump, a server, an account. Each has windows and alerts of its own. Unset: the message key."""
+    """The thing that a reading is of: a pump, a server, an account. Each has windows and alerts of its own. Unset: the
+    message key."""
     time: Time = Field(default_factory=Time)
-    """When a reading was taken: the message's timestamp, unless said otherwise."""
+    """The moment at which a reading was taken, and how much disorder is tolerated. Unset: the message's own timestamp."""
     features: Features
-    """The numbers that are watched together."""
+    """The numbers of a reading that are watched together, at least one. The model learns how they belong together, so list
+    what one machine or process measures. A change trains a new model."""
     windows: Windows = Field(default_factory=_one_window)
-    """How many readings are looked at together. Each window is scored by a model of its own. Unset: one window, named short, of
-    12 readings."""
+    """Sequences of readings that are looked at together, each scored by a model of its own. Unset: one window, named short,
+    of 12 readings."""
     model: ModelKind = Field(default_factory=default_model)
     """The scorer that decides whether a window is unusual. Unset: an autoencoder that is trained on the source topic."""
     training: Training = Field(default_factory=Training)
-    """How the model is made."""
+    """The training of the model: its data, how much is needed, and the pod that does it. The defaults suit most detectors."""
     threshold: Threshold = Field(default_factory=_budget)
     """The score at which a window is unusual. Unset: a budget of one false episode an entity and week. It can be changed at any
     time without a new training."""
     fallback: Fallback = Field(default_factory=Fallback)
-    """What decides until there is a model."""
+    """The statistical scorer that decides until there is a trained model, and whenever the model fails."""
     alerts: Alerts = Field(default_factory=Alerts)
-    """What becomes an alert, and where alerts go."""
+    """The rules that make alerts of scores: when an episode opens and closes, how severe it is, when nobody is to be told,
+    and the topics."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
-    """ExactlyOnce: alerts and input offsets are one transaction, so whoever reads committed records sees each alert once,
-    whatever crashes. AtLeastOnce: quicker by some milliseconds; after a crash the last alerts may come again, ids unchanged."""
+    """The promise about alerts when a pod crashes. ExactlyOnce, the default: alerts and input offsets are one transaction, so
+    that readers of committed records see each alert once. AtLeastOnce: alerts come some milliseconds sooner; after a crash
+    the last ones may come again, with the same ids."""
     state_topic: TopicName | None = None
-    """Compacted topic for what the detector remembers: windows and open episodes. Unset: `<source topic>.<consumer group>.state`.
-    The detector makes it if it may, with as many partitions as the source topic."""
+    """Compacted topic for what the detector remembers: windows and open episodes. Unset: `<source topic>.<consumer
+    group>.state`. The detector creates it if it may, with as many partitions as the source topic. Set it where names of
+    topics are given to you."""
     memory_budget: Memory = "256Mi"
-    """What is remembered of all entities together, at most: windows, baselines, episodes, names. An entity of six features and a
-    window of 12 takes about 1,400 bytes, one of three features and a window of 120 two kilobytes; with time.lateness, maxWaiting
-    readings are counted, too. The partitions of the topic have equal shares, so that what is forgotten does not depend on which
-    pod has them; one share more is set aside for checkpoints. Beyond it the entity that was seen longest ago is forgotten, and
-    counted. Each pod needs as much, and 160Mi besides."""
+    """Memory for what is remembered of all entities together: windows, baselines, episodes, names. Default 256Mi. An entity
+    of six features and a window of 12 takes about 1,400 bytes, one of three features and a window of 120 two kilobytes; with
+    time.lateness, maxWaiting readings are counted, too. The partitions of the topic have equal shares, so that what is
+    forgotten does not depend on which pod has them; one share more is set aside for checkpoints. Beyond it the entity that
+    was seen longest ago is forgotten, and counted: raise it when status.memory.evicted grows. Each pod needs as much, and
+    160Mi besides."""
     replicas: Annotated[int, Field(ge=1, le=256)] = 1
     """Number of scoring pods, as `kubectl scale`, a HorizontalPodAutoscaler or KEDA set it; the greater of it and
     scaling.minReplicas counts. More pods than the topic has partitions stand idle. To stop them all, set paused."""
     scaling: Scaling = Field(default_factory=Scaling)
     """Bounds for the number of scoring pods, and whether the operator itself scales them by the lag of the stream."""
     pod: PodSettings = Field(default_factory=PodSettings)
-    """The scoring pods."""
+    """The scoring pods: image, resources, scheduling, identity, environment and volumes. Training pods share most of it."""
     model_store: ModelStore = Field(default_factory=_config_maps)
-    """Where the archives of trained models are kept. Unset: in ConfigMaps, which hold up to 900 KiB. Set uri for larger ones."""
+    """Place where the archives of trained models are kept. Unset: in ConfigMaps, which hold up to 900 KiB. Set uri for larger
+    ones."""
     paused: bool = False
-    """Neither score nor train; the consumer group keeps its place."""
+    """Whether scoring and training are stopped. The consumer group keeps its place, so that nothing is missed when it is
+    false again. Default false."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -178,6 +186,6 @@ class AnomalyDetector(Contract):
     kind: Literal["AnomalyDetector"] = "AnomalyDetector"
     metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
     spec: DetectorSpec
-    """What is asked for. The operator never writes it."""
+    """The detector as you want it. The operator never writes it."""
     status: DetectorStatus | None = None
-    """What is."""
+    """The state of the detector as the operator sees it. Only the operator writes it."""

@@ -35,34 +35,37 @@ class FeatureErrors(Contract):
     """From the errors of features to the score of a window. Each error is divided by its own 99 % quantile in training first."""
 
     combine: Combination = Combination.SQUARE_ROOT
-    """SquareRoot: the mean of the roots, so that several features that deviate a little count beside one that deviates much.
-    Logarithm: the mean of log(1 + error), where one feature alone counts even less. Mean: the mean, where it counts most."""
+    """Way in which the errors of features become one. SquareRoot, the default: the mean of the roots, so that several
+    features that deviate a little count beside one that deviates much. Logarithm: the mean of log(1 + error), where one
+    feature alone counts even less. Mean: the mean, where it counts most."""
     floor: Annotated[float, Field(gt=0, le=100)] = 0.1
-    """The least that an error is divided by, in squared standard deviations of the feature. Raise it, say to 1, when features
-    that hardly ever deviate give alerts that nobody needs."""
+    """Least number that an error is divided by, in squared standard deviations of the feature, default 0.1. Raise it, say to
+    1, when features that hardly ever deviate give alerts that nobody needs."""
 
 
 class Autoencoder(Contract):
     """A network that learns to reproduce normal windows; what it reproduces badly is unusual."""
 
     architecture: Architecture = Architecture.DENSE
-    """Dense: fully connected layers over the flat window. Denoising, Sparse, Variational: the same, learned with values left
-    out, with a penalty on the code, or with a code that is a distribution. Convolutional, Lstm, Tcn, Transformer: know that a
-    window is a sequence; slower, for long windows whose shape matters. Tcn foretells each reading from those before it."""
+    """Kind of network. Dense, the default: fully connected layers over the flat window. Denoising, Sparse, Variational: the
+    same, learned with values left out, with a penalty on the code, or with a code that is a distribution. Convolutional,
+    Lstm, Tcn, Transformer: know that a window is a sequence; slower, for long windows whose shape matters. Tcn foretells each
+    reading from those before it."""
     layers: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1, max_length=8)] | None = None
-    """Widths from the first hidden layer to the bottleneck; the decoder mirrors them. Unset: derived from the window
-    (a window of 12 readings of 6 features gets 64, 32, 8)."""
+    """Widths of the layers from the first hidden one to the bottleneck; the decoder mirrors them. Unset: derived from the
+    window (a window of 12 readings of 6 features gets 64, 32, 8). Set them to make models smaller, or for data with much
+    structure."""
     errors: FeatureErrors = Field(default_factory=FeatureErrors)
-    """From errors to the score."""
+    """Way from the errors of features to the score of a window. The default suits most data."""
 
 
 class Pca(Contract):
     """Principal component analysis of the window: what its first components cannot reproduce is unusual. Fitted in a moment."""
 
     variance_percent: Annotated[float, Field(gt=0, lt=100)] = 95.0
-    """The components kept carry so much of the variance."""
+    """Share of the variance, in percent, that the kept components carry, default 95."""
     errors: FeatureErrors = Field(default_factory=FeatureErrors)
-    """From errors to the score."""
+    """Way from the errors of features to the score of a window. The default suits most data."""
 
 
 class IsolationForest(Contract):
@@ -73,9 +76,9 @@ class IsolationForest(Contract):
     """
 
     trees: Annotated[int, Field(ge=10, le=500)] = 100
-    """Number of trees."""
+    """Number of random trees, default 100. More make scores steadier, and scoring slower."""
     samples: Annotated[int, Field(ge=16, le=1024)] = 256
-    """Windows that each tree is made of."""
+    """Number of windows that each tree is made of, default 256."""
 
 
 class LocalOutlierFactor(Contract):
@@ -85,9 +88,9 @@ class LocalOutlierFactor(Contract):
     """
 
     neighbours: Annotated[int, Field(ge=2, le=200)] = 20
-    """Nearest windows that are looked at."""
+    """Number of nearest windows that are looked at, default 20. Fewer see smaller groups of windows as normal."""
     references: Annotated[int, Field(ge=100, le=5000)] = 1000
-    """Training windows that are kept in the model, evenly chosen."""
+    """Number of training windows that are kept in the model, evenly chosen, default 1000. More make it larger and slower."""
 
 
 class Seasonal(Contract):
@@ -97,9 +100,9 @@ class Seasonal(Contract):
     """
 
     period: Duration = "1d"
-    """Length of the cycle: `1d`, or `7d` where weekends differ. The history needs at least two of them."""
+    """Length of the cycle, default 1d; take 7d where weekends differ. The history needs at least two of them."""
     bins: Annotated[int, Field(ge=2, le=1008)] = 48
-    """Parts that the cycle is divided into."""
+    """Number of parts that the cycle is divided into, default 48."""
 
 
 @rule("has(self.min) || has(self.max)", "set min or max, or both")
@@ -108,11 +111,11 @@ class Bound(Contract):
     """What a feature must not leave."""
 
     name: FeatureName
-    """Name of the feature."""
+    """Name of the feature that is bounded."""
     min: float | None = None
-    """Smallest normal value."""
+    """Smallest normal value. Unset: there is no lower bound."""
     max: float | None = None
-    """Largest normal value."""
+    """Largest normal value. Unset: there is no upper bound."""
 
 
 class Bounds(Contract):
@@ -149,15 +152,15 @@ class EnsembleMember(TrainedKind):
     """A model of an ensemble."""
 
     autoencoder: Autoencoder | None = None
-    """An autoencoder."""
+    """Autoencoder that is trained on past readings."""
     pca: Pca | None = None
-    """A principal component analysis."""
+    """Principal component analysis of windows."""
     isolation_forest: IsolationForest | None = None
-    """An isolation forest."""
+    """Isolation forest over level, spread and newest value of each feature."""
     local_outlier_factor: LocalOutlierFactor | None = None
-    """A local outlier factor."""
+    """Local outlier factor, for normal behaviour with several separate states."""
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    """How much its score counts beside those of the others."""
+    """Weight of its score beside those of the others, default 1."""
 
 
 class Ensemble(Contract):
@@ -166,4 +169,4 @@ class Ensemble(Contract):
     members: Annotated[
         list[EnsembleMember], Field(min_length=2, max_length=8, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ]
-    """The models."""
+    """Models whose scores are added up, two at least."""

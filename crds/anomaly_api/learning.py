@@ -38,23 +38,24 @@ class ModelKind(TrainedKind):
     """What decides."""
 
     autoencoder: Autoencoder | None = None
-    """An autoencoder, trained on the stream."""
+    """Autoencoder that is trained on past readings and learns to reproduce normal windows; what it reproduces badly is
+    unusual."""
     pca: Pca | None = None
-    """A principal component analysis of windows, trained on the stream."""
+    """Principal component analysis of windows, trained on past readings in a moment."""
     isolation_forest: IsolationForest | None = None
-    """An isolation forest, trained on the stream."""
+    """Isolation forest, trained on past readings: it finds windows that random cuts set apart."""
     local_outlier_factor: LocalOutlierFactor | None = None
-    """A local outlier factor, trained on the stream."""
+    """Local outlier factor, trained on past readings, for normal behaviour that has several separate states."""
     seasonal: Seasonal | None = None
-    """What is usual at each time of the day, trained on the stream."""
+    """Usual value at each time of the day, trained on past readings, for streams with a strong cycle."""
     bounds: Bounds | None = None
-    """Static bounds of features."""
+    """Fixed bounds of features, which you know already."""
     ensemble: Ensemble | None = None
-    """Several models together, trained on the stream."""
+    """Several models together, trained on past readings; their scores are added up."""
     statistical: Empty | None = None
-    """The robust statistical scorer of `fallback` alone; nothing is trained."""
+    """Robust statistical scorer of `fallback` alone. Nothing is trained, and it decides from the first hour on."""
     model_ref: LocalReference | None = None
-    """An AnomalyModel of this namespace that exists already; nothing is trained."""
+    """AnomalyModel of this namespace that exists already, such as one that you imported. Nothing is trained."""
 
     @property
     def trained(self) -> bool:
@@ -71,7 +72,8 @@ class TopicData(Contract):
     """The source topic itself."""
 
     last: Duration = "7d"
-    """Readings of the last so much time, by message time."""
+    """Length of the past whose readings are used, by message time, default 7d. It should show all that is normal: a week has
+    its weekend."""
 
 
 @exactly_one("topic", "files")
@@ -79,7 +81,7 @@ class TrainingData(Contract):
     """What to learn from."""
 
     topic: TopicData | None = None
-    """The source topic."""
+    """Readings from the source topic itself, as far back as it keeps them."""
     files: (
         Annotated[
             list[FileUri],
@@ -87,22 +89,24 @@ class TrainingData(Contract):
         ]
         | None
     ) = None
-    """CSV or Parquet files by URI (`s3://`, `https://`, or `file://` below the claim of modelStore). Columns are
-    named like the fields of a reading; `key` stands for the message key, `timestamp` for the message's time."""
+    """CSV or Parquet files by URI (`s3://`, `https://`, or `file://` below the claim of modelStore), for histories that the
+    topic no longer holds. Columns are named like the fields of a reading; `key` stands for the message key, `timestamp` for
+    the message's time."""
 
 
 class TrainingMinimum(Contract):
     """What must be there before training starts."""
 
     windows: Annotated[int, Field(ge=10, le=10_000_000)] = 1000
-    """Windows, over all entities."""
+    """Number of windows, over all entities, that must be there, default 1000. Less data make thresholds that are too low."""
 
 
 class TrainingMaximum(Contract):
     """What is used at most, so that memory is bounded."""
 
     windows: Annotated[int, Field(ge=100, le=10_000_000)] = 200_000
-    """Windows, over all entities; beyond it they are thinned out evenly over time."""
+    """Number of windows, over all entities, that are used at most, default 200000; beyond it they are thinned out evenly over
+    time. Raise it together with resources."""
 
 
 def _trainer_resources() -> Resources:
@@ -123,23 +127,25 @@ class Training(Contract):
     data: TrainingData = Field(default_factory=_topic_data)
     """The readings to learn from. Unset: those of the last seven days in the source topic."""
     minimum: TrainingMinimum = Field(default_factory=TrainingMinimum)
-    """What must be there first; until then the Job waits and the status says how much is missing."""
+    """Amount of data without which no training starts; until then the Job waits and the status says how much is missing."""
     maximum: TrainingMaximum = Field(default_factory=TrainingMaximum)
-    """What is used at most."""
+    """Amount of data that is used at most, so that memory and time are bounded."""
     holdout_percent: Annotated[int, Field(ge=5, le=50)] = 20
-    """Newest part of the data, in percent, that is kept from training: thresholds and figures come from it."""
+    """Newest part of the data, in percent, that is kept from training, default 20: thresholds and figures come from it."""
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 50
-    """Passes over the data at most; training stops early when the validation loss no longer falls."""
+    """Number of passes over the data at most, default 50; training stops early when the validation loss no longer falls."""
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 1
-    """Seed of everything random in training."""
+    """Seed of everything random in training, default 1. Another one makes another model of the same data."""
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """Image of the trainer. Unset: the one that the operator was installed with."""
+    """Image of the trainer. Unset: the one that the operator was installed with, which an upgrade of the operator
+    replaces."""
     resources: Resources = Field(default_factory=_trainer_resources)
-    """CPU and memory of the training pod. More memory lets it keep more windows; more CPU makes it quicker."""
+    """CPU and memory of the training pod, by default half a CPU and 768Mi up to 2Gi. More memory lets it keep more windows;
+    more CPU makes it quicker."""
     pod: TrainingPod = Field(default_factory=TrainingPod)
     """Scheduling, identity, environment and volumes of the training pods, where they differ from those of the scoring pods."""
     backoff_limit: Annotated[int, Field(ge=0, le=20)] = 2
-    """Retries of a training that failed, with growing pauses."""
+    """Number of retries of a training that failed, with growing pauses, default 2."""
 
 
 @rule("!self.uri.startsWith('file://') || has(self.claimName)", "a file:// URI needs claimName: the volume that holds the models")
@@ -147,11 +153,12 @@ class UriStore(Contract):
     """A folder anywhere that fsspec reaches."""
 
     uri: Uri
-    """For example `s3://models/pumps`, or `file:///pumps` for a folder of the claim."""
+    """Folder by URI, for example `s3://models/pumps`, or `file:///pumps` for a folder of the claim."""
     secret_ref: LocalReference | None = None
-    """Secret whose keys become environment variables of the pods (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on)."""
+    """Secret whose keys become environment variables of the pods (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on). Unset:
+    none; see pod.serviceAccountAnnotations for workload identity."""
     claim_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """PersistentVolumeClaim with the models, for file:// URIs."""
+    """PersistentVolumeClaim with the models, for file:// URIs; scoring pods mount it read-only. Unset: none."""
 
 
 @exactly_one("configMap", "uri")
@@ -159,6 +166,6 @@ class ModelStore(Contract):
     """Where model artifacts are kept."""
 
     config_map: Empty | None = None
-    """Immutable ConfigMaps; an artifact may have up to 900 KiB."""
+    """Immutable ConfigMaps in the detector's namespace; a model may have up to 900 KiB. Nothing has to be set up."""
     uri: UriStore | None = None
-    """A folder by URI, for larger artifacts."""
+    """Folder anywhere that fsspec reaches (S3, GCS, Azure, a volume), for larger models."""

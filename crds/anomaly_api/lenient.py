@@ -20,7 +20,8 @@ def read_leniently(model: type[ContractType], document: Mapping[str, Any]) -> tu
     Unknown fields are ignored as everywhere. A value of another type, or one that an enumeration does not have, is left out;
     where that field is required, so is the object or the item of a list that it belongs to.
     """
-    readable, unread = copy.deepcopy(dict(document)), {}
+    readable = copy.deepcopy(dict(document))
+    unread: dict[str, Any] = {}
     while True:
         try:
             return model.model_validate(readable), unread

@@ -28,11 +28,11 @@ class ArtifactUri(Contract):
     """An artifact somewhere that fsspec reaches."""
 
     url: Uri
-    """For example `s3://models/pumps/7d41c0.tar`."""
+    """URL of the archive, for example `s3://models/pumps/7d41c0.tar`."""
     secret_ref: LocalReference | None = None
-    """Secret whose keys become environment variables of the pods that fetch it."""
+    """Secret whose keys become environment variables of the pods that fetch the archive. Unset: none."""
     claim_name: Annotated[str, Field(max_length=253)] | None = None
-    """PersistentVolumeClaim that a file:// URL stands in."""
+    """PersistentVolumeClaim that a file:// URL stands in. Unset: none."""
 
 
 @exactly_one("configMapRef", "uri")
@@ -40,18 +40,18 @@ class Artifact(Contract):
     """Where the artifact is: a tar archive with the manifest and an ONNX graph for each window."""
 
     config_map_ref: LocalReference | None = None
-    """ConfigMap with the archive under the key `model.tar`."""
+    """ConfigMap of this namespace with the archive under the key `model.tar`."""
     uri: ArtifactUri | None = None
-    """The archive by URI."""
+    """Archive in an object store or on a volume, by URL."""
 
 
 class InterfaceWindow(Contract):
     """A window that the model scores."""
 
     name: Name
-    """Its name."""
+    """Name of the window in the detector's spec."""
     size: Annotated[int, Field(ge=2, le=1024)]
-    """Readings in it."""
+    """Number of readings in the window."""
 
 
 class Interface(Contract):
@@ -60,70 +60,71 @@ class Interface(Contract):
     features: Annotated[
         list[FeatureName], Field(min_length=1, max_length=128, json_schema_extra={"x-kubernetes-list-type": "set"})
     ]
-    """Features, in the order of the graph's input."""
+    """Names of the features, in the order of the graph's input. A detector that uses the model has the same."""
     windows: Annotated[list[InterfaceWindow], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))]
-    """Windows, a graph each."""
+    """Windows that the model scores, with an ONNX graph each."""
     opset: int | None = None
-    """ONNX operator set."""
+    """Version of the ONNX operator set. Unset: not known."""
     size_bytes: int | None = None
-    """Size of the archive in bytes."""
+    """Size of the archive in bytes. Unset: not known."""
 
 
 class HeldOut(Contract):
     """How the model did on the part of the data it was not trained on."""
 
     window: Name
-    """Name of the window."""
+    """Name of the window that the figures are about."""
     windows: int
-    """Held-out windows."""
+    """Number of windows that were held out."""
     loss: float
-    """Mean score."""
+    """Mean of the scores of held-out windows."""
     p99: float
-    """99th percentile of the scores."""
+    """99th percentile of the scores of held-out windows."""
 
 
 class Trained(Contract):
     """How a model was trained."""
 
     detector: str
-    """The AnomalyDetector that asked for it."""
+    """Name of the AnomalyDetector that asked for the model."""
     job: str
-    """The Job that made it."""
+    """Name of the Job that made the model."""
     data_from: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """Event time of the first reading used."""
+    """Event time of the first reading that was used."""
     data_to: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """Event time of the last one."""
+    """Event time of the last reading that was used."""
     readings: int
-    """Readings used."""
+    """Number of readings that were used."""
     entities: int
-    """Entities they are of."""
+    """Number of entities that the readings are of."""
     rejected: int = 0
-    """Messages that could not be read."""
+    """Number of messages that could not be read and were left out, default 0."""
     kind: ScorerKind
-    """Kind of the model."""
+    """Kind of the model, such as Autoencoder."""
     settings: Opaque
-    """The kind's settings as they were used: what the spec says, and what training settled where it was left open."""
+    """Settings of the kind as they were used: those of the spec, and what training settled where it was left open."""
     seed: int
-    """Seed of everything random."""
+    """Seed of everything random in the training."""
     epochs: int
-    """Passes over the data until it stopped."""
+    """Number of passes over the data until the training stopped."""
     seconds: float
     """Wall time of the training proper, in seconds."""
     constant_features: list[str] | None = None
-    """Features that never changed in the data; any change in them will look unusual."""
+    """Features that never changed in the data; any change in them will look unusual. Unset: none."""
     pipeline: Opaque | None = None
-    """What turned messages into its windows: `entity`, `time`, `features` and `windows` of the detector's spec then."""
+    """Rules that turned messages into windows: `entity`, `time`, `features` and `windows` of the detector's spec at that
+    time."""
     held_out: Annotated[list[HeldOut], Field(max_length=8, json_schema_extra=list_map("window"))]
-    """Figures on the held-out part."""
+    """Figures on the part of the data that was held out, for each window."""
     versions: dict[str, str]
-    """Versions of what made it."""
+    """Versions of the software that made the model."""
 
 
 class Imported(Contract):
     """A model that someone brought."""
 
     origin: Annotated[str, Field(min_length=1, max_length=1024)]
-    """Where it comes from, for people."""
+    """Origin of the model in words, for people."""
 
 
 @exactly_one("trained", "imported")
@@ -137,26 +138,26 @@ class ModelSpec(Contract):
     """One model version."""
 
     digest: Digest
-    """sha256 of the archive; pods refuse an artifact that has another one."""
+    """Digest (sha256) of the archive; pods refuse an archive that has another one."""
     artifact: Artifact
-    """Where the archive is."""
+    """Place of the archive: a tar with the manifest and an ONNX graph for each window."""
     interface: Interface
-    """What goes into it."""
+    """Input of the model: features, windows and their sizes."""
     calibration: Calibrations
-    """Held-out scores, boiled down to what thresholds are computed from."""
+    """Held-out scores of each window, condensed to what thresholds are computed from."""
     trained: Trained | None = None
-    """How it was trained."""
+    """Record of the training that made the model. Set by the trainer."""
     imported: Imported | None = None
-    """Where it comes from, when someone brings it."""
+    """Origin of a model that somebody brought. Set it when you import one."""
 
 
 class ModelStatus(Contract):
     """What became of a model version."""
 
     conditions: Conditions | None = None
-    """Verified: whether pods have loaded the artifact and its digest matched."""
+    """Conditions of the model. Verified: whether pods have loaded the artifact and its digest matched."""
     used_by: list[str] | None = None
-    """AnomalyDetectors whose stable or candidate revision has it."""
+    """AnomalyDetectors whose stable or candidate revision has the model."""
 
 
 class AnomalyModel(Contract):
@@ -166,6 +167,6 @@ class AnomalyModel(Contract):
     kind: Literal["AnomalyModel"] = "AnomalyModel"
     metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
     spec: ModelSpec
-    """The version. Immutable."""
+    """The version of the model. It cannot be changed: create another AnomalyModel instead."""
     status: ModelStatus | None = None
-    """What became of it."""
+    """State of the model as the operator sees it. Only the operator writes it."""

@@ -118,7 +118,7 @@ class VolumeMount(Contract):
     ]
     """Absolute path in the container where the volume is found."""
     sub_path: Annotated[str, Field(max_length=512)] | None = None
-    """File or folder within the volume that is mounted instead of all of it."""
+    """File or folder within the volume that is mounted. Unset: all of it."""
     read_only: bool | None = None
     """Whether the container may only read the volume. Unset: it may write, too, where the volume allows it."""
 
@@ -178,23 +178,23 @@ class PodSettings(PodShape):
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     """Image of the detector. Unset: the one that the operator was installed with, which an upgrade of the operator replaces."""
     image_pull_policy: PullPolicy | None = None
-    """When a node pulls the images of scoring and training pods. Unset: as Kubernetes decides, which is Always for the tag latest
-    and IfNotPresent for others."""
+    """Moment at which a node pulls the images of scoring and training pods. Unset: as Kubernetes decides, which is Always for
+    the tag latest and IfNotPresent for others."""
     image_pull_secrets: Annotated[list[LocalReference], Field(max_length=16)] | None = None
     """Secrets with which the images of scoring and training pods are pulled. Unset: those of the ServiceAccount."""
     resources: Resources = Field(default_factory=_detector_resources)
     """CPU and memory of a scoring pod. The memory limit must have room for memoryBudget. More CPU lets a pod score more
     readings a second."""
     topology_spread_constraints: Annotated[list[Opaque], Field(max_length=16)] | None = None
-    """How the scoring pods are spread over zones and nodes, as in a pod; without a labelSelector it is that of these pods. Unset:
-    the cluster's default."""
+    """Spreading of the scoring pods over zones and nodes, as in a pod; a constraint without labelSelector is about these
+    pods. Unset: the cluster's default."""
     labels: PodTexts | None = None
     """Further labels of scoring and training pods, for network policies, cost reports, or azure.workload.identity/use."""
     annotations: PodTexts | None = None
     """Further annotations of scoring and training pods, for service meshes and log collectors, for example."""
     user_id: UserId = UserId.FIXED
-    """Who chooses the user that the containers run as. Fixed: the operator, 65532. Platform: nobody here, so that the platform
-    gives one, as OpenShift's restricted-v2 does. Change it on OpenShift. It is never root."""
+    """Choice of the user that the containers run as, which is never root. Fixed, the default: 65532. Platform: none is asked
+    for, so that the platform gives one, as OpenShift's restricted-v2 does. Change it on OpenShift."""
 
 
 class TrainingPod(PodShape):

@@ -15,9 +15,9 @@ class Budget(Contract):
     """How many false alerts are acceptable."""
 
     episodes: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """False episodes an entity."""
+    """Number of false episodes of an entity that are acceptable within `per`, default 1."""
     per: Duration = "1w"
-    """In this much event time."""
+    """Length of event time that `episodes` refers to, default 1w."""
 
 
 @exactly_one("budget", "quantile", "standardDeviations", "value")
@@ -25,14 +25,15 @@ class Threshold(Contract):
     """The score at which a window is unusual. It is computed from held-out scores, never from training error."""
 
     budget: Budget | None = None
-    """So that at most so many false episodes an entity are to be expected; beyond what the held-out part has seen,
-    the tail of its peaks is extrapolated (generalised Pareto)."""
+    """Number of false alerts that you accept: the threshold is the level that normal data are expected to exceed so often.
+    Beyond what the held-out part of the data has seen, the tail of its peaks is extrapolated (generalised Pareto)."""
     quantile: Annotated[float, Field(gt=0.5, lt=1)] | None = None
-    """This quantile of the held-out scores."""
+    """Quantile of the held-out scores, such as 0.995: of normal windows five in a thousand would be above it."""
     standard_deviations: Annotated[float, Field(gt=0, le=100)] | None = None
-    """Mean of the held-out scores plus so many standard deviations."""
+    """Number of standard deviations that the threshold lies above the mean of the held-out scores, such as 3."""
     value: Annotated[float, Field(gt=0)] | None = None
-    """This value, as the model computes it (mean squared error of the scaled window)."""
+    """Score itself, as the model computes it (mean squared error of the scaled window), for those who know their model. It
+    serves one window only."""
 
 
 class Delivery(StrEnum):
@@ -52,11 +53,12 @@ class Fallback(Contract):
     """
 
     standard_deviations: Annotated[float, Field(gt=0, le=1000)] = 8.0
-    """Distance of a window from the entity's own running level, in robust standard deviations, that is unusual: score 1.0. Lower
-    it to be told of less, raise it for fewer alerts. A distance that has come three times is not unusual."""
+    """Distance of a window from the entity's own running level, in robust standard deviations, that is unusual: score 1.0.
+    Default 8: lower it to be told of less, raise it for fewer alerts. A distance that has come three times is not unusual."""
     warmup: Annotated[int, Field(ge=2, le=100_000)] = 60
-    """Readings of an entity, with a value of the feature, before the feature is scored this way. The running level forgets over
-    as many (but at least 32), the scale over five times as many: raise it where readings are frequent and change slowly."""
+    """Number of readings of an entity, with a value of the feature, before the feature is scored this way, default 60. The
+    running level forgets over as many (but at least 32), the scale over five times as many: raise it where readings are
+    frequent and change slowly."""
 
 
 @rule(
@@ -67,16 +69,16 @@ class Scaling(Contract):
     """How many pods score. Where an autoscaler sets the replicas of the Deployment `<name>-detector`, it has the say."""
 
     min_replicas: Annotated[int, Field(ge=1, le=256)] = 1
-    """The fewest pods. An autoscaler that sets replicas never goes below it."""
+    """Least number of pods, default 1. An autoscaler that sets replicas never goes below it."""
     max_replicas: Annotated[int, Field(ge=1, le=256)] | None = None
-    """The most pods. Set it, and the operator scales: up while the stream is further behind than `maxLag`, down when fewer
-    pods would do; never beyond the number of partitions. Unset: the operator does not scale."""
+    """Greatest number of pods. Set it, and the operator scales: up while the stream is further behind than `maxLag`, down
+    when fewer pods would do; never beyond the number of partitions. Unset: the operator does not scale."""
     max_lag: Duration = "30s"
-    """How old the oldest reading that was not read yet may be before the operator adds pods. It counts with maxReplicas only."""
+    """Age of the oldest unread reading beyond which the operator adds pods, default 30s. It counts with maxReplicas only."""
 
 
 class LocalReference(Contract):
     """Something in the same namespace, by name."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
-    """Its name."""
+    """Name of the object, in the namespace of this resource."""

@@ -37,20 +37,22 @@ class AuthorityReference(Contract):
     """A Secret with the certificates of authorities."""
 
     name: SecretName
-    """Its name, in the namespace of the detector."""
+    """Name of the Secret with the authorities' certificates, in the namespace of the detector."""
     key: SecretKey = "ca.crt"
-    """Its key with the certificates, PEM, one or more. Strimzi (`<cluster>-cluster-ca-cert`) and cert-manager have `ca.crt`."""
+    """Key of the Secret with the certificates, PEM, one or more. Default ca.crt, as Strimzi (`<cluster>-cluster-ca-cert`) and
+    cert-manager have it."""
 
 
 class CertificateReference(Contract):
     """A Secret with a certificate and its private key, such as cert-manager makes (type kubernetes.io/tls)."""
 
     name: SecretName
-    """Its name, in the namespace of the detector."""
+    """Name of the Secret with the certificate, in the namespace of the detector."""
     certificate_key: SecretKey = "tls.crt"
-    """Its key with the certificate, PEM, with intermediate ones after it. Strimzi's users have it in `user.crt`."""
+    """Key of the Secret with the certificate, PEM, with intermediate ones after it. Default tls.crt; Strimzi's users have
+    user.crt."""
     private_key_key: SecretKey = "tls.key"
-    """Its key with the private key, PEM, not encrypted. Strimzi's users have it in `user.key`."""
+    """Key of the Secret with the private key, PEM, not encrypted. Default tls.key; Strimzi's users have user.key."""
 
 
 class Tls(Contract):
@@ -59,7 +61,7 @@ class Tls(Contract):
     ca_secret_ref: AuthorityReference | None = None
     """Authorities that sign the brokers' certificates. Unset: those that the image comes with, as for public services."""
     client_secret_ref: CertificateReference | None = None
-    """Certificate by which the brokers know the detector (mutual TLS)."""
+    """Certificate by which the brokers know the detector (mutual TLS). Unset: none."""
 
 
 class Mechanism(StrEnum):
@@ -75,35 +77,35 @@ class PasswordReference(Contract):
     """A Secret with a name and a password."""
 
     name: SecretName
-    """Its name, in the namespace of the detector."""
+    """Name of the Secret with user name and password, in the namespace of the detector."""
     username_key: SecretKey = "username"
-    """Its key with the user's name; not read where sasl.username is set."""
+    """Key of the Secret with the user's name, default username; not read where sasl.username is set."""
     password_key: SecretKey = "password"  # noqa: S105 - where it stands
-    """Its key with the password."""
+    """Key of the Secret with the password, default password."""
 
 
 class ClientReference(Contract):
     """A Secret with an OAuth client's id and secret."""
 
     name: SecretName
-    """Its name, in the namespace of the detector."""
+    """Name of the Secret with the OAuth client's id and secret, in the namespace of the detector."""
     client_id_key: SecretKey = "client-id"
-    """Its key with the client's id; not read where clientId is set."""
+    """Key of the Secret with the client's id, default client-id; not read where clientId is set."""
     client_secret_key: SecretKey = "client-secret"  # noqa: S105 - where it stands
-    """Its key with the client's secret."""
+    """Key of the Secret with the client's secret, default client-secret."""
 
 
 class ClientCredentials(Contract):
     """A token from an OpenID provider (Keycloak, Entra ID, Okta ...), asked for by client credentials."""
 
     token_endpoint_url: HttpUrl
-    """Where tokens are asked for, as the pods reach it."""
+    """URL at which tokens are asked for, as the pods reach it."""
     client_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """The client's id. Unset: it stands in the Secret."""
+    """Id of the OAuth client. Unset: it stands in the Secret."""
     secret_ref: ClientReference
-    """Secret with the client's id and secret."""
+    """Secret with the OAuth client's id and secret."""
     scope: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Scopes to ask for, with spaces between them."""
+    """Scopes to ask for, with spaces between them. Unset: those that the provider gives by itself."""
     ca_secret_ref: AuthorityReference | None = None
     """Authorities that sign the certificate of the token endpoint. Unset: those that the image comes with."""
 
@@ -112,9 +114,9 @@ class ServiceAccountToken(Contract):
     """The token of the pods' own Kubernetes service account, for brokers that trust the cluster as an OpenID provider."""
 
     audience: Annotated[str, Field(min_length=1, max_length=256)]
-    """Whom the token is for: what the brokers expect."""
+    """Audience that the token is made for: the one that the brokers expect."""
     expiration: TokenLifetime = "1h"
-    """How long a token is valid. Kubernetes replaces it before. Shorten it where the brokers' rules ask for it."""
+    """Length of a token's life, default 1h. Kubernetes replaces it before. Shorten it where the brokers' rules ask for it."""
 
 
 @exactly_one("clientCredentials", "serviceAccountToken")
@@ -122,13 +124,14 @@ class OAuth(Contract):
     """Where the bearer token comes from."""
 
     client_credentials: ClientCredentials | None = None
-    """An OpenID provider."""
+    """Token from an OpenID provider (Keycloak, Entra ID, Okta ...), asked for by client credentials."""
     service_account_token: ServiceAccountToken | None = None
-    """Kubernetes itself."""
+    """Token of the pods' own Kubernetes ServiceAccount, for brokers that trust the cluster as an OpenID provider. No Secret
+    is needed."""
     extensions: (
         Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=1024)]], Field(min_length=1, max_length=16)] | None
     ) = None
-    """SASL extensions that go with the token; Confluent Cloud wants logicalCluster and identityPoolId."""
+    """SASL extensions that go with the token; Confluent Cloud wants logicalCluster and identityPoolId. Unset: none."""
 
 
 @rule(
@@ -147,13 +150,13 @@ class Sasl(Contract):
     """By what name, and what proof of it, the brokers know the detector."""
 
     mechanism: Mechanism
-    """What the listener of the brokers asks for."""
+    """Mechanism that the listener of the brokers asks for. Plain sends the password as it is: use it with tls."""
     username: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """The user's name. Unset: it stands in the Secret. Strimzi's Secrets do not hold it: it is that of the KafkaUser."""
+    """Name of the user. Unset: it stands in the Secret. Strimzi's Secrets do not hold it: it is that of the KafkaUser."""
     secret_ref: PasswordReference | None = None
-    """Secret with the user's name and password."""
+    """Secret with the user's name and password, for all mechanisms but OAuthBearer."""
     oauth: OAuth | None = None
-    """Where the token of OAuthBearer comes from."""
+    """Source of the token for OAuthBearer; not set for other mechanisms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,39 +111,44 @@ class KafkaSource(Contract):
     """A Kafka topic, read by a consumer group."""
 
     bootstrap_servers: BootstrapServers
-    """Comma-separated `host:port` of some brokers, as the pods reach them."""
+    """Addresses of some brokers, `host:port` joined by commas, as the pods reach them. The others are found through these."""
     topic: TopicName
-    """Topic with the readings."""
+    """Topic with the readings. It must exist already."""
     group_id: Annotated[str, Field(min_length=1, max_length=249)] | None = None
-    """Consumer group. Unset: `anomaly-operator.<namespace>.<name>`. Two detectors must not share one."""
+    """Consumer group that keeps the place in the topic. Unset: `anomaly-operator.<namespace>.<name>`. Set it where your
+    brokers allow certain names only. Two detectors must not share one."""
     group_protocol: GroupProtocol = GroupProtocol.CLASSIC
-    """Classic works with every broker; a pod whose container is killed has its partitions back at once. Consumer (KIP-848, Kafka
-    4.0 and later) leaves the assignment to the broker, and how long a killed pod is waited for: 45 s, unless its
-    group.consumer.session.timeout.ms says otherwise. A change replaces the pods one by one, and the group is converted."""
+    """Protocol by which the pods share the partitions. Classic, the default, works with every broker; a pod whose container
+    is killed has its partitions back at once. Consumer (KIP-848, Kafka 4.0 and later) leaves the assignment to the broker,
+    and how long a killed pod is waited for: 45 s, unless its group.consumer.session.timeout.ms says otherwise. A change
+    replaces the pods one by one, and the group is converted."""
     start_from: StartFrom = StartFrom.LATEST
-    """Where to begin when the group has no committed offsets yet."""
+    """Place in the topic where a group without committed offsets begins. Latest, the default: with what comes from now on.
+    Earliest: with all that the topic still holds."""
     tls: Tls | None = None
-    """Encryption; `{}` is TLS with the authorities that the image comes with. Unset: none."""
+    """Encryption of the connection. `{}` trusts the authorities that the image comes with, as for public services. Unset:
+    none."""
     sasl: Sasl | None = None
-    """By what name the brokers know the detector. Unset: by none, or by the certificate of tls."""
+    """Login of the detector at the brokers by name and proof. Unset: none, or the certificate of tls."""
     properties: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=64)] | None = None
-    """Further librdkafka properties, by their own names; those that the operator owns are refused."""
+    """Further librdkafka properties by their own names, such as client.rack. Those that the operator sets itself are refused.
+    Unset: none."""
 
 
 class Source(Contract):
     """Where the readings come from."""
 
     kafka: KafkaSource
-    """A Kafka topic with one JSON object a message."""
+    """Kafka topic with one JSON object a message, which is read by a consumer group."""
     silent_after: Duration | None = None
-    """After so long without any reading the condition ReadingsArriving becomes False (Silent) and an Event says so; Ready stays
-    as it is, for a quiet topic is no fault of the detector. Unset: after 30 times the usual time between two readings of the
-    stream, and not before ten minutes. Set it where a topic uses to be silent for longer, at night or at weekends, or to hear of
-    a silence sooner."""
+    """Time without any reading after which the condition ReadingsArriving becomes False (Silent) and an Event says so; Ready
+    stays as it is, for a quiet topic is no fault of the detector. Unset: 30 times the usual time between two readings of the
+    stream, and not less than ten minutes. Set it where a topic uses to be silent for longer, at night or at weekends, or to
+    hear of a silence sooner."""
     max_loss_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """When a larger share of the readings does not count (late, there twice, deleted before they were read), the condition
-    ReadingsUsed becomes False (ReadingsLeftOut) within a minute and says what helps; Ready stays as it is. Raise it where
-    producers are known to repeat themselves; 1 says nothing, ever."""
+    """Share of the readings that may be lost (late, there twice, deleted before they were read), default 0.01. When more are,
+    the condition ReadingsUsed becomes False (ReadingsLeftOut) within a minute and says what helps; Ready stays as it is.
+    Raise it where producers are known to repeat themselves; 1 says nothing, ever."""
 
 
 @at_most_one("key", "field", "constant")
@@ -155,12 +160,13 @@ class Entity(Contract):
     """
 
     key: Empty | None = None
-    """The message key, as UTF-8 text. It is what counts where none of key, field and constant is set."""
+    """The message key, as UTF-8 text. It counts where none of key, field and constant is set."""
     field: FieldPath | None = None
-    """A field of the reading; text or a whole number."""
+    """Field of the reading with the entity's name: text or a whole number. Dots lead into nested objects: `device.id`. Set it
+    where the messages have no key."""
     constant: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """One entity for the whole topic, with this name. The topic has one partition, or all its messages have one key: otherwise
-    each partition is scored by itself, under the same name."""
+    """Name of the one entity that the whole topic is about. The topic has one partition, or all its messages have one key:
+    otherwise each partition is scored by itself, under the same name."""
 
     @model_validator(mode="before")
     @classmethod
@@ -175,9 +181,9 @@ class WatchedEntity(Entity):
     """What a reading is of, and how long it is remembered. Memory is no part of a model: what is above is."""
 
     expire_after: Duration = "7d"
-    """An entity without readings for so long is forgotten: its windows and levels begin anew if it comes back, and an open
-    episode closes with reason Idle. Measured in event time, by the newest reading of its partition. A week, so that a machine
-    that stands still at the weekend is known on Monday. Never sooner than the longest maxGap; 5200w is for ever."""
+    """Silence after which an entity is forgotten: its windows and baselines begin anew if it comes back, and an open episode
+    closes with reason Idle. Default 7d, so that a machine that stands still at the weekend is known on Monday. Measured in
+    event time, by the newest reading of its partition; never sooner than the longest maxGap. 5200w is for ever."""
 
 
 class TimeFormat(StrEnum):
@@ -193,17 +199,21 @@ class Time(Contract):
     """When a reading was taken (event time)."""
 
     field: FieldPath | None = None
-    """Field with the time. Unset: the message's own timestamp."""
+    """Field of the reading with the time at which it was taken. Unset: the message's own timestamp. Set it where messages are
+    sent later than they were measured."""
     format: TimeFormat = TimeFormat.ISO8601
-    """How the field is written. Iso8601 without an offset is read as UTC."""
+    """Notation of the time in `field`. Default Iso8601, which is read as UTC where it has no offset."""
     lateness: DurationOrZero = "0s"
-    """How long a reading waits, in event time, for earlier ones of its entity that come after it: it is used once its entity has
-    sent one that is so much newer. 0s: at once, and what comes out of order is late. What is late is counted and left out."""
+    """Time, in event time, that a reading waits for earlier ones of its entity that come after it: it is used once its entity
+    has sent one that is so much newer. Default 0s: no waiting, and what comes out of order is late. Late readings are counted
+    and left out: raise it when there are many."""
     max_ahead: Duration = "1h"
-    """A time so far ahead is a wrong clock: with `field` it is compared with the message's own timestamp, without with the pod's
-    clock. The message becomes a dead letter; were it believed, everything after it would be late."""
+    """Tolerance for clocks that are fast, default 1h. With `field` a reading's time is compared with the message's own
+    timestamp, without with the pod's clock; beyond this the message becomes a dead letter. Were it believed, everything after
+    it would be late."""
     max_waiting: Annotated[int, Field(ge=1, le=1024)] = 64
-    """A reading waits for at most so many further ones of its entity, whatever `lateness` asks for: memory stays bounded."""
+    """Number of further readings of its entity that a reading waits for at most, whatever `lateness` asks for, default 64:
+    memory stays bounded. Raise it where an entity sends more than that within `lateness`."""
 
 
 class Missing(StrEnum):
@@ -220,11 +230,13 @@ class Feature(Contract):
     name: FeatureName
     """Name of the feature in models, alerts and reports."""
     field: FieldPath | None = None
-    """Where it stands in the reading. Unset: the name."""
+    """Field of the reading with the value; dots lead into nested objects: `sensors.temperature`. Unset: the field that is
+    called like the feature."""
     missing: Missing = Missing.HOLD
-    """A reading may lack the value, or have null for it, as long as it has one of another feature. Hold: it has the entity's last
-    value, for at most the window's maxGap. Interpolate: one on the way to the next value, for which it waits. Drop: windows with
-    such a reading are not scored. What was filled in is counted, and alerts say so."""
+    """Treatment of readings that lack the value, or have null for it, as long as they have one of another feature. Hold, the
+    default: the entity's last value, for at most the window's maxGap. Interpolate: a value on the way to the next one, for
+    which the reading waits. Drop: windows with such a reading are not scored. What was filled in is counted, and alerts say
+    so."""
 
     @property
     def path(self) -> str:
@@ -239,11 +251,12 @@ class Window(Contract):
     name: Name
     """Name of the window in models, thresholds and alerts."""
     size: Annotated[int, Field(ge=2, le=1024)] = 12
-    """Readings in a window."""
+    """Number of readings in a window, default 12. Take a short one for what breaks suddenly, a long one for what drifts."""
     every: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Score after every so many readings of the entity."""
+    """Number of readings of the entity between two scores, default 1. Raise it for long windows, to save computing time."""
     max_gap: Duration = "5m"
-    """Two readings of an entity further apart than this do not belong into one window: it starts again."""
+    """Longest time between two readings of an entity in one window, default 5m: after a longer silence the window starts
+    again. It must be longer than the usual interval of your readings."""
 
 
 Features = Annotated[list[Feature], Field(min_length=1, max_length=128, json_schema_extra=list_map("name"))]

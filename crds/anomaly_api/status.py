@@ -12,17 +12,17 @@ class Condition(Contract):
     """A Kubernetes condition; Ready, Reconciling and Stalled mean what kstatus says."""
 
     type: Annotated[str, Field(max_length=316)]
-    """Name of the condition."""
+    """Name of the condition, such as Ready."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """True, False, or Unknown: whether the condition holds."""
     reason: Annotated[str, Field(max_length=1024)]
-    """One word in CamelCase, for programs."""
+    """Reason for the status in one word in CamelCase, for programs."""
     message: Annotated[str, Field(max_length=32768)]
-    """A sentence for people: what, where, what to do."""
+    """Sentence for people: what is the case, where, and what to do about it."""
     observed_generation: int
-    """Generation of the spec that it speaks of."""
+    """Generation of the spec that the condition speaks of."""
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """When `status` changed last."""
+    """Time at which the condition's status changed last."""
 
 
 class StableStatus(Contract):
@@ -33,36 +33,36 @@ class StableStatus(Contract):
     model: str | None = None
     """AnomalyModel that scores. Unset: the fallback scorer decides."""
     since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """Since when it is stable."""
+    """Time at which the revision became stable."""
 
 
 class CandidateStatus(Contract):
     """The revision under analysis."""
 
     revision: str
-    """Name of the revision."""
+    """Name of the revision: the first 8 characters of its digest."""
     model: str | None = None
-    """Its AnomalyModel."""
+    """AnomalyModel of the candidate. Unset: it has none."""
     since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """Since when it is a candidate."""
+    """Time at which the revision became a candidate."""
     reason: str
-    """Why it is not stable yet."""
+    """Reason for which it is not stable yet, for people."""
 
 
 class ThresholdStatus(Contract):
     """A threshold in force."""
 
     window: str
-    """Name of the window."""
+    """Name of the window that the threshold is for."""
     value: float
     """Score, as the model computes it, that is shown as 1.0."""
     source: ThresholdSource
-    """How it came about."""
+    """Kind of threshold: Budget, Quantile, StandardDeviations and Value are the spec's, Fallback is the fallback scorer's."""
     asked: str
-    """What was asked for."""
+    """Number that the spec asks for, such as 1/1w or 0.995."""
     expected_episodes: float | None = None
-    """False episodes an entity that are to be expected in the budget's period. More than were asked for while the held-out part
-    is too short to know what is rarer. Unset where no budget was asked for."""
+    """Number of false episodes of an entity that are to be expected in the budget's period. More than were asked for while
+    the held-out part is too short to know what is rarer. Unset where no budget was asked for."""
     exposure_seconds: float | None = None
     """Event time that was held out, added up over entities: what the estimate stands on."""
 
@@ -71,64 +71,66 @@ class TrainingStatus(Contract):
     """The training that is under way, or the last one."""
 
     state: Literal["Pending", "Waiting", "Reading", "Training", "Storing", "Retrying", "Failed", "Complete"]
-    """Waiting: for enough data. Retrying: failed, will be tried again."""
+    """Progress of the training. Waiting: for enough data. Retrying: it failed and will be tried again. Failed: somebody has
+    to act."""
     job: str
-    """Name of the Job."""
+    """Name of the Job that trains, or has trained."""
     progress: int | None = None
-    """Percent."""
+    """Percent of the current state that is done."""
     readings: int | None = None
-    """Readings found so far."""
+    """Number of readings found so far."""
     windows: int | None = None
-    """Windows found so far."""
+    """Number of windows found so far."""
     needed: int | None = None
-    """Windows needed."""
+    """Number of windows that are needed before training starts."""
     attempts: int | None = None
-    """Attempts that failed."""
+    """Number of attempts that failed."""
     message: str | None = None
-    """What went wrong, or what it waits for."""
+    """Sentence for people: what went wrong, or what the training waits for."""
 
 
 class SourceStatus(Contract):
     """The stream, as the pods see it."""
 
     partitions: int
-    """Partitions that are being read."""
+    """Number of partitions that are being read."""
     lag: int
-    """Messages not read yet, over all partitions."""
+    """Number of messages not read yet, over all partitions."""
     lag_seconds: int | None = None
-    """Age of the oldest of them, in whole seconds."""
+    """Age of the oldest message not read yet, in whole seconds."""
     last_scored: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
-    """When a window was scored last."""
+    """Time at which a window was scored last."""
     last_alert: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
-    """When an alert was sent last."""
+    """Time at which an alert was sent last."""
     last_score: float | None = None
-    """The highest score of the last batch; 1.0 is the threshold."""
+    """Highest score of the last batch; 1.0 is the threshold."""
     dead_letters: int | None = None
-    """Messages that could not be read, since the pods started."""
+    """Number of messages that could not be read, since the pods started."""
 
 
 class MemoryStatus(Contract):
     """What the pods remember of entities."""
 
     entities: int
-    """Entities known, over all pods."""
+    """Number of entities that are remembered, over all pods."""
     capacity: int
-    """Entities that the memory budget has room for, if the topic's partitions have equally many."""
+    """Number of entities that the memory budget has room for, if the topic's partitions have equally many."""
     evicted: int | None = None
-    """Entities forgotten because of the budget, since the pods started."""
+    """Number of entities forgotten because of the budget, since the pods started. If it grows, raise memoryBudget."""
     expired: int | None = None
-    """Entities forgotten because they sent nothing for entity.expireAfter, since the pods started."""
+    """Number of entities forgotten because they sent nothing for entity.expireAfter, since the pods started."""
 
 
 class ScalingStatus(Contract):
     """What the operator decided about the number of pods, where spec.scaling leaves it room."""
 
     replicas: int
-    """Pods that are wanted."""
+    """Number of pods that are wanted."""
     reason: Literal["Begun", "Bounds", "Lag", "Idle"]
-    """Why so many. Bounds: the spec's bounds changed. Lag: the stream was too far behind. Idle: fewer do."""
+    """Reason for the number. Begun: the operator has begun to scale. Bounds: the spec's bounds changed. Lag: the stream was
+    too far behind. Idle: fewer pods keep up."""
     since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """Since when."""
+    """Time at which the number was decided."""
 
 
 Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))]
@@ -140,22 +142,23 @@ class DetectorStatus(Contract):
     observed_generation: int | None = None
     """Generation of the spec that this status speaks of."""
     conditions: Conditions | None = None
-    """Ready, Reconciling, Stalled, SourceReachable, ModelAvailable, Scoring, Alerting, ReadingsArriving, ReadingsUsed."""
+    """Conditions of the detector: Ready, Reconciling and Stalled as kstatus defines them, and what they are made of:
+    SourceReachable, ModelAvailable, Scoring, Alerting, ReadingsArriving, ReadingsUsed."""
     stable: StableStatus | None = None
-    """The revision that decides."""
+    """Revision (model, pipeline, thresholds and alert policy) that decides."""
     candidate: CandidateStatus | None = None
-    """The revision under analysis."""
+    """Revision that is under analysis before it may decide. Unset: none."""
     thresholds: Annotated[list[ThresholdStatus], Field(max_length=8, json_schema_extra=list_map("window"))] | None = None
-    """Thresholds of the stable revision."""
+    """Thresholds in force, one for each window of the stable revision."""
     training: TrainingStatus | None = None
-    """The training that is under way, or the last one."""
+    """Training that is under way, or the last one."""
     source: SourceStatus | None = None
-    """The stream, as the pods see it."""
+    """Figures of the stream, as the pods see it."""
     memory: MemoryStatus | None = None
-    """What the pods remember of entities."""
+    """Figures of what the pods remember of entities."""
     scaling: ScalingStatus | None = None
-    """What the operator decided about the number of pods. Unset: the spec, or somebody else, says how many."""
+    """Number of pods that the operator has decided on. Unset: the spec, or an autoscaler, says how many."""
     replicas: int | None = None
-    """Scoring pods that are ready."""
+    """Number of scoring pods that are ready."""
     selector: str | None = None
     """Labels of the scoring pods, for autoscalers."""

@@ -141,6 +141,7 @@ DETECTORS = [
     _kafka(f"{_CLIENT}.secretRef.clientIdKey", KEY, sasl=_client(secretRef={"name": "pumps", "clientIdKey": "my id"})),
     _kafka(f"{_CLIENT}.secretRef.clientSecretKey", KEY, sasl=_client(secretRef={"name": "pumps", "clientSecretKey": "a?"})),
     _kafka(f"{_CLIENT}.caSecretRef.key", KEY, sasl=_client(caSecretRef={"name": "ca", "key": "ca crt"})),
+    _detector("spec.source.silentAfter", DURATION, source={"silentAfter": "never"}),
     _kafka(".sasl.oauth.serviceAccountToken.expiration", _LIFETIME, sasl=_token(expiration="5m")),
     _detector("spec.scaling.maxLag", DURATION, scaling={"maxLag": "30"}),
     _detector(

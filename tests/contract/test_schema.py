@@ -1,5 +1,6 @@
 """The generated schemas, without an API server: fresh, described, with pydantic's defaults, and lossless."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,12 @@ from tests.contract.schemas import ANY_KEY, Schema, defaulted, is_union, nodes, 
 
 RESOURCES: dict[str, type[Contract]] = {"AnomalyDetector": AnomalyDetector, "AnomalyModel": AnomalyModel}
 SHORTEST = example("shortest.yaml")
+FEWEST_CHARACTERS = 30
+RIDDLE = re.compile(
+    r"(What|Who|Whom|There|It|Its|They|So|And|Why|How|When|Since|Where|Of|In|Only|As|After|This|These|That|Tells) "
+)
+SAYS_WITHOUT = re.compile(r"[Dd]efault|Unset: |[Nn]ot set|[Ss]et it|Set \w+, too|by default")
+"""How a description speaks of the field being absent."""
 EVERYWHERE = {
     "source": {"kafka": {"bootstrapServers": "kafka:9092", "topic": "readings"}},
     "features": [{"name": "load"}],
@@ -57,19 +64,42 @@ def test_the_crds_are_not_stale() -> None:
     assert crds.stale() == [], "run `make crds`"
 
 
-@pytest.mark.parametrize("kind", RESOURCES)
-def test_every_field_has_a_description(kind: str) -> None:
+def _described(kind: str) -> dict[str, tuple[str, Schema]]:
+    """Descriptions, as `kubectl explain` prints them, by field."""
     of_kubernetes = {"apiVersion", "kind", "metadata"}
-    bare = [
-        written(path)
-        for path, node in nodes(schema_of(kind))
-        if path
-        and isinstance(path[-1], str)
-        and path[-1] != "any"
-        and path[0] not in of_kubernetes
-        and not node.get("description")
-    ]
-    assert bare == []
+    fields = ((path, node) for path, node in nodes(schema_of(kind)) if _is_field(path) and path[0] not in of_kubernetes)
+    return {written(path): (node.get("description", ""), node) for path, node in fields}
+
+
+@pytest.mark.parametrize("kind", RESOURCES)
+def test_every_description_names_its_subject_in_a_whole_sentence_or_more(kind: str) -> None:
+    wrong = {
+        field: text
+        for field, (text, _) in _described(kind).items()
+        if len(text) < FEWEST_CHARACTERS or not text.endswith(".") or RIDDLE.match(text)
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("kind", RESOURCES)
+def test_every_description_says_what_counts_when_the_field_is_left_out(kind: str) -> None:
+    """A default, or what is the case without; what is inside a required object or a union says it above."""
+    silent = {}
+    for field, (text, node) in _described(kind).items():
+        if not field.startswith("spec.") or node.get("type") == "object" or not _may_be_left_out(kind, field):
+            continue
+        if not SAYS_WITHOUT.search(text):
+            silent[field] = text
+    assert silent == {}
+
+
+def _may_be_left_out(kind: str, field: str) -> bool:
+    above: Schema = schema_of(kind)
+    *steps, last = field.split(".")
+    for step in steps:
+        above = above["properties"][step.removesuffix("[]")]
+        above = above["items"] if step.endswith("[]") else above
+    return last not in above.get("required", []) and not is_union(above)
 
 
 @pytest.mark.parametrize("kind", RESOURCES)

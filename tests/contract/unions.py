@@ -23,6 +23,8 @@ _TEXTS: Final = (
 )
 _BESIDES: Final[Document] = {"source": {"kafka": {"sasl": {"mechanism": "OAuthBearer"}}}}
 """Without it the schema's rules across fields refuse a union."""
+_VALUES: Final = {"bounds": {"features": [{"name": "temperature", "max": 90}]}}
+"""Members whose smallest value is not what `smallest` finds, because of rules across fields."""
 _NEVER_ABSENT: Final = {"spec.source.kafka.sasl.oauth"}
 """Unions that a rule asks for, given `_BESIDES`."""
 
@@ -36,6 +38,10 @@ class Union:
     """Its members, and `ABSENT` where it may be left out."""
     values: dict[str, Any]
     """The smallest value of each member."""
+    names: tuple[str, ...]
+    """Fields that the union cannot be without, besides."""
+    nested: bool
+    """Whether it is within a member of another one."""
 
     @property
     def title(self) -> str:
@@ -46,7 +52,7 @@ class Union:
         """The document with the union in this state."""
         value = MISSING if state == ABSENT else {state: self.values[state]}
         *above, last = self.path
-        if isinstance(last, int):  # an item of a list keeps what names it
+        if "name" in self.names:  # an item of a list keeps what names it
             value = {"name": "pumps", **value}
         filled: Document = placed(document, schema_of("AnomalyDetector"), (*above, last), value)
         return filled
@@ -68,9 +74,16 @@ def unions() -> list[Union]:
     return [_union(path, node) for path, node in found]
 
 
-def base() -> Document:
-    """A detector that all unions can be put into."""
-    return changed(example("shortest.yaml"), {"spec": _BESIDES})
+def base(*, without: Union | None = None) -> Document:
+    """A detector that all unions can be put into; or one, within a member of another one."""
+    document = changed(example("shortest.yaml"), {"spec": _BESIDES})
+    schema = schema_of("AnomalyDetector")
+    above: Schema = schema
+    for depth, step in enumerate(without.path if without else ()):
+        if is_union(above) and isinstance(step, str):
+            document = placed(document, schema, without.path[: depth + 1], smallest(above["properties"][step]))  # type: ignore[union-attr]
+        above = above["items"] if isinstance(step, int) else above["properties"][step]
+    return document
 
 
 def tour(union: Union) -> Iterator[str]:
@@ -97,7 +110,7 @@ def smallest(schema: Schema) -> Any:
             members = _members(schema)[:1] if is_union(schema) else []
             return {name: smallest(schema["properties"][name]) for name in [*schema.get("required", []), *members]}
         case "array":
-            return [smallest(schema["items"])]
+            return [smallest(schema["items"])] * schema.get("minItems", 1)
         case "string":
             return schema["enum"][0] if "enum" in schema else _text(schema)
         case "integer":
@@ -110,9 +123,18 @@ def smallest(schema: Schema) -> Any:
 
 def _union(path: Path, node: Schema) -> Union:
     members = _members(node)
-    values = {member: smallest(node["properties"][member]) for member in members}
+    values = {member: _VALUES.get(member) or smallest(node["properties"][member]) for member in members}
     optional = written(path) not in _NEVER_ABSENT and not isinstance(path[-1], int)
-    return Union(path, (*members, ABSENT) if optional else members, values)
+    return Union(path, (*members, ABSENT) if optional else members, values, tuple(node.get("required", [])), _nested(path))
+
+
+def _nested(path: Path) -> bool:
+    above: Schema = schema_of("AnomalyDetector")
+    for step in path:
+        if is_union(above):
+            return True
+        above = above["items"] if isinstance(step, int) else above["properties"][step]
+    return False
 
 
 def _members(node: Schema) -> tuple[str, ...]:
