@@ -41,6 +41,10 @@ class FeatureErrors(Contract):
     floor: Annotated[float, Field(gt=0, le=100)] = 0.1
     """Least number that an error is divided by, in squared standard deviations of the feature, default 0.1. Raise it, say to
     1, when features that hardly ever deviate give alerts that nobody needs."""
+    smoothing: Annotated[int, Field(ge=1, le=256)] = 1
+    """Number of scores that the score is the mean of, default 1. The window is cut into so many parts, each one reading on, that
+    are scored by themselves: with a window of 53 and smoothing 30, parts have 24 readings. Raise it, and widen the window, when
+    single odd readings give alerts that nobody needs: a deviation must then last to count."""
 
 
 class Autoencoder(Contract):

@@ -14,6 +14,7 @@ from anomaly_api.learning import ModelKind, Training
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.training import blocks
 from anomaly_detector.training.calibrate import calibrate
 from anomaly_detector.training.data.messages import Messages
 from anomaly_detector.training.data.samples import Sample, Split, memory_for, split
@@ -40,6 +41,8 @@ class Learned:
     seconds: float
     constant: list[str]
     """Features that never changed."""
+    held_out: NDArray[np.float64] | None = None
+    """[n] Score of each window by a model that has not seen it, where all were held out in turn (`blocks`)."""
 
 
 def learn(
@@ -58,12 +61,18 @@ def learn(
             "check spec.time, or give more data"
         )
     started = time.monotonic()
-    fitted = _fitted(window, model, data, Effort(training.epochs, training.seed, len(pipeline.windows), progress))
+    effort = Effort(training.epochs, training.seed, len(pipeline.windows), progress)
+    held_out = None
+    if blocks.applies(model, sample):
+        span = round((blocks.readings_scored_together(model, window.size) - 1) * interval * MICROSECONDS)
+        fitted, held_out = _by_blocks(window, model, sample, names, span, effort)
+    else:
+        fitted = _fitted(window, model, data, effort)
     spent = time.monotonic() - started
     newest = data.train[-_CHECKED:]
     graph = export(fitted.scorer, sample.values[newest], sample.times[newest])
     constant = [name for name, still in zip(names, data.scaling().constant, strict=True) if still]
-    return Learned(window, graph, parts, fitted.settings, fitted.epochs, spent, constant)
+    return Learned(window, graph, parts, fitted.settings, fitted.epochs, spent, constant, held_out)
 
 
 def _fitted(window: Window, model: ModelKind, data: Data, effort: Effort) -> Fitted:
@@ -73,11 +82,27 @@ def _fitted(window: Window, model: ModelKind, data: Data, effort: Effort) -> Fit
         raise TrainingError(f"window {window.name}: {error}") from error
 
 
+def _by_blocks(
+    window: Window, model: ModelKind, sample: Sample, names: tuple[str, ...], span: int, effort: Effort
+) -> tuple[Fitted, NDArray[np.float64]]:
+    try:
+        return blocks.fit_by_blocks(model, sample, names, span, effort)
+    except FittingError as error:
+        raise TrainingError(f"window {window.name}: {error}") from error
+
+
 @dataclass
 class _Scores:
     scores: list[NDArray[np.float64]]
     slots: list[NDArray[np.int64]]
     times: list[NDArray[np.int64]]
+
+    def keep(self, scores: NDArray[np.float64], sample: Sample) -> None:
+        """Scores that are known already; those that are not numbers are left out."""
+        known = np.isfinite(scores)
+        self.scores.append(scores[known])
+        self.slots.append(sample.slots[known])
+        self.times.append(sample.times[known])
 
     def add(self, learned: Learned, sample: Sample) -> None:
         self.scores.append(learned.graph.scores(sample.values, sample.times))
@@ -105,7 +130,10 @@ def calibrations(
     for model in learned:
         if model not in thinned:
             sample = samples[model.window.name]
-            found[model.window.name].add(model, sample.at(model.split.held_out(sample)))
+            if model.held_out is not None:
+                found[model.window.name].keep(model.held_out, sample)
+            else:
+                found[model.window.name].add(model, sample.at(model.split.held_out(sample)))
     if thinned:
         _score_again(thinned, found, pipeline, again())
     return [found[model.window.name].calibration(model.window) for model in learned]

@@ -11,6 +11,7 @@ from anomaly_detector.training.models.kind import Data, Effort, Fitted, Kind
 from anomaly_detector.training.models.local_outlier_factor import LocalOutlierFactorKind
 from anomaly_detector.training.models.pca import PcaKind
 from anomaly_detector.training.models.seasonal import SeasonalKind
+from anomaly_detector.training.models.smoothing import newest_part, smoothed
 
 KINDS: Final[dict[str, Kind[Any]]] = {
     "autoencoder": AutoencoderKind(),
@@ -25,4 +26,8 @@ KINDS: Final[dict[str, Kind[Any]]] = {
 
 def fit_model(asked: TrainedKind, data: Data, effort: Effort) -> Fitted:
     """Fits the kind that is set. Raises FittingError."""
-    return KINDS[asked.kind].fit(asked.settings, data, effort)
+    kind, settings = KINDS[asked.kind], asked.settings
+    errors = getattr(settings, "errors", None)
+    if errors is None or errors.smoothing == 1:
+        return kind.fit(settings, data, effort)
+    return smoothed(kind.fit(settings, newest_part(data, errors.smoothing), effort), data.size, errors.smoothing)
