@@ -18,6 +18,8 @@ from dev.environment.backends import compiled_in
 _ROOT: Final = Path(__file__).resolve().parent.parent
 # Two threads of torch or numpy collapse when the other core is busy (60 times slower): one each, always.
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# Cases that come from a set are in the same order in both workers, or pytest-xdist gives up.
+_SAME_ORDER: Final = {"PYTHONHASHSEED": "0"}
 _PYTEST: Final = ("pytest", "--quiet", "--durations=25", "--durations-min=1")
 # Whole files go to a worker: what a file's tests share is started once. The largest come first (tests/conftest.py).
 _TWO_WORKERS: Final = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
@@ -102,7 +104,7 @@ class Run:
         status = subprocess.run(
             [_ROOT / ".venv/bin" / command[0], *command[1:], *reported],
             cwd=_ROOT,
-            env={**os.environ, **_ONE_THREAD, **compiled_in(self.folder / "compiled")},
+            env={**os.environ, **_ONE_THREAD, **_SAME_ORDER, **compiled_in(self.folder / "compiled")},
             check=False,
         ).returncode
         self.tally.add(report)

@@ -91,6 +91,7 @@ class ScoringPod:
             "OPENBLAS_NUM_THREADS": "1",
             "POD_NAME": self.name,
             "PYTHONFAULTHANDLER": "1",
+            "PYTHONHASHSEED": "random",  # as in a cluster, though `make test` fixes its own: no alert may depend on it
             **self.environment,
         }
         with self.log.open("ab") as log:
