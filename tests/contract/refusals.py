@@ -57,6 +57,11 @@ def _suppression(field: str, sentence: str, **rule: str) -> Wrong:
     return _detector(f"spec.alerts.suppress[0]{field}", sentence, alerts={"suppress": [{"name": "some", **rule}]})
 
 
+def _bound(field: str, sentence: str, **bound: object) -> Wrong:
+    features = [{"name": "temperature", **bound}]
+    return _detector(f"spec.model.bounds.features[0]{field}", sentence, model={"bounds": {"features": features}})
+
+
 def _user(**changes: object) -> dict[str, object]:
     return {"mechanism": "ScramSha512", "secretRef": {"name": "pumps", **changes}}
 
@@ -86,6 +91,7 @@ _BROKER_DECIDES = (
 _EXACTLY_ONE_MODEL = (
     "set exactly one of: autoencoder, pca, isolationForest, localOutlierFactor, seasonal, bounds, ensemble, statistical, modelRef"
 )
+_EXACTLY_ONE_MEMBER = "set exactly one of: autoencoder, pca, isolationForest, localOutlierFactor"
 _EXACTLY_ONE_THRESHOLD = "set exactly one of: budget, quantile, standardDeviations, value"
 _ONE_VALUE = "threshold.value is one number and cannot serve several windows: use budget, quantile or standardDeviations"
 _FILE_CLAIM = "training.data.files with file:// needs modelStore.uri.claimName: the volume that holds the files"
@@ -172,6 +178,11 @@ DETECTORS = [
         _EXACTLY_ONE_MODEL,
         model={"autoencoder": {}, "statistical": {}},
     ),
+    _detector("spec.model.seasonal.period", DURATION, model={"seasonal": {"period": "0d"}}),
+    _detector("spec.model.ensemble.members[0]", _EXACTLY_ONE_MEMBER, model={"ensemble": {"members": [{}, {"pca": {}}]}}),
+    _bound(".name", FEATURE, name="oil temperature", max=1),
+    _bound("", "set min or max, or both"),
+    _bound("", "min must be less than max", min=1, max=1),
     _detector("spec.training.data", "set exactly one of: topic, files", training={"data": {}}),
     _detector("spec.training.data.topic.last", DURATION, training={"data": {"topic": {"last": "0d"}}}),
     _detector("spec.training.data.files[0]", FILE, training={"data": {"files": ["s3://history/pumps.json"]}}),

@@ -76,7 +76,7 @@ def unions() -> list[Union]:
 
 def base(*, without: Union | None = None) -> Document:
     """A detector that all unions can be put into; or one, within a member of another one."""
-    document = changed(example("shortest.yaml"), {"spec": _BESIDES})
+    document = changed(example("shortest.yaml"), {} if without else {"spec": _BESIDES})
     schema = schema_of("AnomalyDetector")
     above: Schema = schema
     for depth, step in enumerate(without.path if without else ()):
