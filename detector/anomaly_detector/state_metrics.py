@@ -9,7 +9,8 @@ from prometheus_client import Counter as Rising
 
 from anomaly_api.evidence import MemoryEvidence, SeenEntity
 from anomaly_detector.core.health.entity_sample import EntitySample
-from anomaly_detector.core.pipeline import DetectionPipeline, Outcome
+from anomaly_detector.core.outcome import Outcome
+from anomaly_detector.core.pipeline import DetectionPipeline
 
 _RECENT_SECONDS: Final = 60
 _SEEN_SECONDS: Final = 30.0

@@ -13,7 +13,7 @@ from anomaly_api.alert import UndeliverableReason
 from anomaly_detector.core.health.lag import Lag
 from anomaly_detector.core.health.losses import RecentLosses
 from anomaly_detector.core.health.progress import ProgressTracker
-from anomaly_detector.core.pipeline import Outcome
+from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.preprocess.counts import ReadingCounts
 
 _RECENT_SECONDS: Final = 60

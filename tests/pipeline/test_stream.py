@@ -16,8 +16,9 @@ from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.source import Window
 from anomaly_detector.core.alerts import pending_traces
-from anomaly_detector.core.pipeline import DetectionPipeline, Messages, Outcome
-from anomaly_detector.core.preprocess.counts import ReadingCounts
+from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.outcome import Outcome
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.artifact import unpack
 from anomaly_detector.core.scoring.onnx import Model
 from anomaly_detector.core.scoring.revisions import LoadedRevision
@@ -263,7 +264,7 @@ def test_bad_messages_are_rejected_and_late_ones_and_duplicates_left_out() -> No
     values = [*good.values, b"bad"]
     outcome = stream.process(Messages(values, [*good.keys, b"a"], np.zeros(5, np.int64), np.zeros(5, np.int64)))
     assert (outcome.readings, [reject.row for reject in outcome.rejects]) == (2, [4])
-    assert outcome.tally == ReadingCounts(late=1, duplicates=1)
+    assert (outcome.tally.late, outcome.tally.duplicates) == (1, 1)
 
 
 def test_an_alert_says_which_values_were_filled_in() -> None:

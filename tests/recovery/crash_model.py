@@ -18,9 +18,10 @@ from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.changelog import CHANGES, Change
+from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy
 from anomaly_detector.core.state.records import Commit, Read, Record
 from anomaly_detector.core.state.recovery import Changelog
-from anomaly_detector.core.state.tasks import CheckpointPolicy, PartitionTasks, Topics
+from anomaly_detector.core.state.tasks import PartitionTasks, Topics
 from tests.stream.pods import PIPELINE, revision
 
 SOURCE = "/namespaces/plant/anomalydetectors/pumps"

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.changelog import header_key
+from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy
 from anomaly_detector.core.state.recovery import Changelog
-from anomaly_detector.core.state.tasks import CheckpointPolicy, PartitionTasks
+from anomaly_detector.core.state.tasks import PartitionTasks
 from tests.effort import examples
 from tests.recovery.crash_model import (
     ALLOWANCES,

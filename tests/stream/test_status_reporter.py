@@ -18,7 +18,8 @@ from anomaly_api.evidence import DetectorEvidence
 from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
 from anomaly_detector.adapters.kafka.diagnose.broker_monitor import BrokerMonitor
 from anomaly_detector.core.columns import Messages
-from anomaly_detector.core.pipeline import DetectionPipeline, Outcome
+from anomaly_detector.core.outcome import Outcome
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.records import Read
 from anomaly_detector.core.state.tasks import Decided

@@ -17,7 +17,8 @@ from anomaly_api.schema import seconds
 from anomaly_detector.adapters.assignment_watcher import load
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.entities.quota import MemoryQuota
-from anomaly_detector.core.pipeline import DetectionPipeline, Outcome
+from anomaly_detector.core.outcome import Outcome
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.preprocess.counts import ReadingCounts
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from dev.verify.torture import orders, recording

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
-from msgspec import Struct, field
+from msgspec import Struct
 
-from anomaly_api.alert import EpisodeReason, LimitKind
+from anomaly_api.alert import EpisodeReason
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.policy import Fallback
@@ -24,9 +24,9 @@ from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.alerts.builder import AlertBuilder, ScoredWindows
-from anomaly_detector.core.columns import MICROSECONDS, Float32, Messages
+from anomaly_detector.core.columns import MICROSECONDS, Messages
 from anomaly_detector.core.configuration import Configuration, Deciders
-from anomaly_detector.core.decode.json import Decoded, Reject
+from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.entities.lru import Reason
 from anomaly_detector.core.entities.micro_batch import Evicted
 from anomaly_detector.core.entities.quota import MemoryQuota
@@ -37,7 +37,7 @@ from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.episodes.table import Episodes
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity
-from anomaly_detector.core.preprocess.counts import ReadingCounts
+from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.preprocess.intake import Intake
 from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor
 from anomaly_detector.core.preprocess.windows import WindowBatch
@@ -47,37 +47,6 @@ from anomaly_detector.core.scoring.sharing import why_apart
 from anomaly_detector.core.shadow import Shadow
 
 _ENDINGS: Final = {Reason.BUDGET: EpisodeReason.EVICTED, Reason.IDLE: EpisodeReason.IDLE}
-
-
-class Outcome(Struct):
-    """What a batch led to."""
-
-    rejects: list[Reject]
-    alerts: list[Alert] = []
-    """In the order of the messages that led to them."""
-    readings: int = 0
-    """Readings taken into windows."""
-    tally: ReadingCounts = field(default_factory=ReadingCounts)
-    """What became of the other readings."""
-    windows: int = 0
-    """Windows decided."""
-    top: float | None = None
-    """Highest score; 1.0 is the threshold."""
-    dropped: list[LimitKind] = []
-    """Episodes that a limit held back, each once in a period."""
-    suppressed: int = 0
-    """Alerts that are for the record only."""
-    left: list[Evicted] = []
-    """Entities that were forgotten; some of them may have come back since."""
-    cut_off: int = 0
-    """Of those that had to make room, how many were so active that their next reading would have belonged to the same window."""
-
-    def scored(self, values: Float32) -> None:
-        """Windows were decided, unless their score is not a number."""
-        decided = values[~np.isnan(values)]
-        if len(decided):
-            self.windows += len(decided)
-            self.top = max(float(decided.max()), -np.inf if self.top is None else self.top)
 
 
 class _UnderWay(Struct, frozen=True):

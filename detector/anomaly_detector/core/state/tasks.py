@@ -10,7 +10,6 @@ It knows no broker: `drain` says what one commit must hold, and what a pod needs
 """
 
 import logging
-import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -24,11 +23,13 @@ from anomaly_detector.core.configuration import Configuration
 from anomaly_detector.core.decode.dead_letters import dead_letters
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.episodes.closures import Closures
-from anomaly_detector.core.pipeline import DetectionPipeline, Outcome
+from anomaly_detector.core.outcome import Outcome
+from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.executor import Executor, inline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state import changelog
 from anomaly_detector.core.state.changelog_writer import ChangelogWriter
+from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy, CheckpointSchedule, Task
 from anomaly_detector.core.state.records import Commit, PartitionCommit, Read, Record
 from anomaly_detector.core.state.recovery import Recovered
 from anomaly_detector.core.state.restore import Restore
@@ -45,26 +46,6 @@ class Topics(Struct, frozen=True):
     state: str
 
 
-class CheckpointPolicy(Struct, frozen=True):
-    """When what is remembered of a partition is written down."""
-
-    readings: int = 200_000
-    """After so many readings: replaying them takes about half a second."""
-    seconds: float = 60.0
-    """Or after so long, if there was a reading."""
-    bytes_per_second: float = 250_000.0
-    """But then no more than so much on average: hundreds of megabytes may be remembered, of which a minute changes little, and
-    reading a few readings again is cheaper than writing all. 256 MB take 17 minutes."""
-    longest: float = 3_600.0
-    """After so long at any rate: the source does not keep readings for ever."""
-    pieces: int = 2
-    """Pieces in one commit, so that no commit is large."""
-    leaving: int = 10_000
-    """A partition that is given up is written down if so many readings would have to be replayed."""
-    leaving_bytes: int = 32_000_000
-    """But no more than about so much in one commit: whoever takes the others over replays them."""
-
-
 class Decided(Struct, frozen=True):
     """A batch without what had been decided before, and what it led to."""
 
@@ -72,28 +53,6 @@ class Decided(Struct, frozen=True):
     outcome: Outcome
     begun: float
     """When it was taken in."""
-
-
-class Task(Struct):
-    """A partition that decides."""
-
-    next: int
-    """The first offset that was not read."""
-    log: ChangelogWriter
-    """With all records of the partition that wait for the next commit, alerts and dead letters too."""
-    written: float
-    """When what is remembered was written down last."""
-    weight: int = 0
-    """Bytes of the dead letters that wait."""
-    since: int = 0
-    """Readings since what is remembered was written down."""
-    moved: bool = False
-    """Whether the group's position is to be committed."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether there is anything to commit."""
-        return self.moved or bool(self.log.records)
 
 
 class PartitionTasks:
@@ -109,9 +68,8 @@ class PartitionTasks:
         self.pipeline = pipeline
         self._topics = topics
         self._checkpoints = checkpoints or CheckpointPolicy()
+        self._schedule = CheckpointSchedule(self._checkpoints)
         self._executor = executor
-        self._rest_until = -math.inf
-        """When the next checkpoint may begin that is due for its age only."""
         self._begun: tuple[Read, float] | None = None
         """The batch that is under way, and when it was taken in."""
         self._decided: list[Decided] = []
@@ -231,7 +189,7 @@ class PartitionTasks:
         for partition in self.pipeline.episodes.dirty_limits():
             self._note_limit(partition)
         last = set(leaving)
-        self._begin_checkpoints(now, last)
+        self._schedule.begin(self._tasks, self.pipeline.preprocessor, now, last)
         drained: Commit = {}
         for partition, task in self._tasks.items():
             task.log.pieces(None if partition in last else self._checkpoints.pieces)
@@ -365,30 +323,3 @@ class PartitionTasks:
         task = self._tasks.get(partition)
         if task is not None:
             task.log.note_limit(self.pipeline.episodes.limit_of(partition))
-
-    def _begin_checkpoints(self, now: float, leaving: set[int]) -> None:
-        """One at a time: a checkpoint takes a copy of what is remembered of its partition. Then those of the last commit."""
-        checkpoints = self._checkpoints
-        seconds = checkpoints.seconds if now >= self._rest_until else checkpoints.longest
-        due = [
-            partition
-            for partition, task in self._tasks.items()
-            if task.since >= checkpoints.readings or (task.since and now - task.written >= seconds)
-        ]
-        if due and not any(task.log.checkpointing for task in self._tasks.values()):
-            self._begin_checkpoint(max(due, key=lambda partition: self._tasks[partition].since), now)
-        left = checkpoints.leaving_bytes
-        for partition in sorted(leaving & self._tasks.keys()):
-            task = self._tasks[partition]
-            weight = self.pipeline.preprocessor.entities.weight(partition)
-            if (task.log.checkpointing or task.since >= checkpoints.leaving) and weight <= left:
-                left -= weight
-                if not task.log.checkpointing:
-                    self._begin_checkpoint(partition, now)
-
-    def _begin_checkpoint(self, partition: int, now: float) -> None:
-        task = self._tasks[partition]
-        preprocessor = self.pipeline.preprocessor
-        task.log.begin_checkpoint(preprocessor.snapshot(partition), task.next)
-        self._rest_until = now + preprocessor.entities.weight(partition) / self._checkpoints.bytes_per_second
-        task.since, task.written = 0, now
