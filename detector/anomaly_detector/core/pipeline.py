@@ -17,15 +17,14 @@ import numpy as np
 from msgspec import Struct
 
 from anomaly_api.alert import EpisodeReason
-from anomaly_api.alerting import AlertPolicy
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
-from anomaly_api.policy import Fallback
 from anomaly_api.schema import seconds
-from anomaly_api.source import Pipeline, Window
+from anomaly_api.source import Window
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.alerts.builder import AlertBuilder, ScoredWindows
 from anomaly_detector.core.columns import MICROSECONDS, Messages
-from anomaly_detector.core.configuration import Configuration, Deciders
+from anomaly_detector.core.composition import composed
+from anomaly_detector.core.configuration import Configuration
 from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.entities.lru import Reason
 from anomaly_detector.core.entities.micro_batch import Evicted
@@ -35,10 +34,8 @@ from anomaly_detector.core.episodes.by_revision import RevisionEpisodes
 from anomaly_detector.core.episodes.closures import Closures
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import Processed
-from anomaly_detector.core.episodes.table import Episodes
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity
 from anomaly_detector.core.outcome import Outcome
-from anomaly_detector.core.preprocess.intake import Intake
 from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
@@ -241,20 +238,8 @@ class DetectionPipeline:
         self.preprocessor.change(self.configuration.intake)
 
     def _configured(self) -> Configuration:
-        revision, shadow = self.stable.revision, self.shadow
-        pipeline = revision.pipeline
-        row = _row_bytes(pipeline, revision.fallback)
-        bounds = self._quota.bounds(row, pipeline.windows) if self._quota else None
-        intake = Intake.of(pipeline, revision.fallback, bounds=bounds, sparingly=not self._statistical)
-        if shadow is not None:
-            theirs = [window for window in shadow.running.revision.pipeline.windows if window not in pipeline.windows]
-            intake = intake.model_copy(update={"windows": pipeline.windows + theirs})
-        deciders = Deciders(
-            stable=self.stable.decider(),
-            candidate=shadow.running.decider() if shadow is not None else None,
-            partitions=self._quota.partitions if self._quota else 1,
-        )
-        return Configuration(intake=intake, deciders=deciders)
+        candidate = self.shadow.running if self.shadow is not None else None
+        return composed(self.stable, candidate, self._quota, sparingly=not self._statistical)
 
     def _ended(self, closures: Closures) -> list[tuple[int, Alert]]:
         if not closures.any:
@@ -354,10 +339,3 @@ class DetectionPipeline:
 def _identity(window: Window) -> tuple[str, int, int, str]:
     """Windows that are equal in this are the same windows."""
     return window.name, window.size, window.every, window.max_gap
-
-
-def _row_bytes(pipeline: Pipeline, fallback: Fallback) -> int:
-    """What an entity takes in the columns of all stages: they are asked, so that none is forgotten."""
-    entities = Preprocessor(Intake.of(pipeline, fallback)).entities
-    Episodes(entities, EpisodePolicy(AlertPolicy()), [window.name for window in pipeline.windows])
-    return entities.row_bytes
