@@ -109,8 +109,8 @@ class RevisionEvidence(Contract):
     fallback_windows: int = 0
     """Windows that the fallback scorer decided instead of its model."""
     unscored_windows: int = 0
-    """Windows that nothing decided, because the model's score of them was no number, or it failed while the
-    fallback scorer had seen too few readings of their entity."""
+    """Windows that nothing decided: the model failed or its score was no number, while the fallback scorer had
+    seen too few readings of their entity."""
     paired: list[PairedEvidence] = []
     """Of a candidate: its windows beside those of the stable revision."""
 

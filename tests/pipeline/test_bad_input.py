@@ -19,7 +19,7 @@ from dev.verify.fuzz import laws
 from dev.verify.fuzz.laws import GOOD, PIPELINES, Sent
 from dev.verify.fuzz.trouble import CHANGES, WHOLE
 from tests.effort import examples
-from tests.scoring.graphs import archive
+from tests.scoring.graphs import archive, distance_graph
 
 PLACES = range(len(PIPELINES))
 KEYS = [None, b"", b"k", b"\xff", b"\xed\xa0\x80", b"x" * 600, b"x" * 1_000_000, b"\x00", "é".encode() * 512, b"\xe2\x80\xae"]
@@ -101,10 +101,12 @@ def test_any_mixture_of_messages_keeps_the_laws(place: int, found: list[Sent]) -
 
 
 @cache
-def streams_of_a_model(place: int) -> tuple[DetectionPipeline, DetectionPipeline]:
-    """Two alike, whose graph's error of large numbers is infinite, and not a number of what is infinite."""
+def streams_of_a_model(place: int, *, divide_by_zero: bool) -> tuple[DetectionPipeline, DetectionPipeline]:
+    """Two alike; the graph's error of large numbers is infinite, and with `divide_by_zero` it is no number of zeros."""
     asked = laws.alarmed(PIPELINES[place]).revision
-    digest, packed = archive(PIPELINES[place])
+    [window], features = PIPELINES[place].windows, len(PIPELINES[place].features)
+    graph = distance_graph(window, features, divide_by_zero=divide_by_zero)
+    digest, packed = archive(PIPELINES[place], {window.name: graph})
     model = Model(unpack(packed, digest), PIPELINES[place])
     loaded = LoadedRevision(asked.model_copy(update={"model": digest}), model)
     return DetectionPipeline("/laws", loaded), DetectionPipeline("/laws", loaded)
@@ -113,10 +115,12 @@ def streams_of_a_model(place: int) -> tuple[DetectionPipeline, DetectionPipeline
 numbers = st.sampled_from([b"0", b"1", b"1.5", b"-2e19", b"1e30", b"3.4e38", b"-3.4e38", b"1e-40", b"null"])
 
 
-@given(st.lists(st.tuples(st.sampled_from([b"k", b"l"]), numbers), max_size=12))
-def test_a_model_decides_alike_however_a_stream_of_any_numbers_is_cut(found: list[tuple[bytes, bytes]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from([b"k", b"l"]), numbers), max_size=12), st.booleans())
+def test_a_model_decides_alike_however_a_stream_of_any_numbers_is_cut(
+    found: list[tuple[bytes, bytes]], divide_by_zero: bool
+) -> None:
     sent = [Sent(b'{"a":%s}' % number, key, timestamp_ms=1_767_225_600_000 + step) for step, (key, number) in enumerate(found)]
-    laws.check_stream(0, sent, streams_of_a_model(0))
+    laws.check_stream(0, sent, streams_of_a_model(0, divide_by_zero=divide_by_zero))
 
 
 @given(st.floats() | st.floats(width=32))

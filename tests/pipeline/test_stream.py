@@ -216,13 +216,15 @@ def test_a_score_that_is_not_finite_is_of_its_window_alone(sizes: list[int]) -> 
     assert math.isfinite(opened["score"]), "JSON has finite numbers only"
 
 
-def test_windows_whose_score_is_no_number_are_counted_and_not_decided() -> None:
+def test_windows_of_which_the_model_gives_no_number_are_decided_by_the_statistical_scorer_and_counted() -> None:
     graph = distance_graph(PIPELINE.windows[0], 2, center=20.0, divide_by_zero=True)
     stream = DetectionPipeline(SOURCE, by_model(revision(threshold=100.0), {"short": graph}))
     rows = [(0, "a", at, 20.0) for at in range(20)]  # at the center: 0 / 0
     outcome = stream.process(messages(rows))
-    assert (outcome.windows, outcome.alerts) == (0, [])
-    assert stream.stable.evidence().unscored_windows == 17
+    evidence = stream.stable.evidence()
+    assert evidence.failure is None, "others are scored by the model"
+    assert evidence.fallback_windows == evidence.windows == outcome.windows > 0
+    assert evidence.windows + evidence.unscored_windows == 17
 
 
 def test_a_score_beyond_float32_is_told_as_a_number() -> None:

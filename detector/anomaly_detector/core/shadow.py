@@ -83,7 +83,7 @@ class Shadow:
         except Exception as error:  # noqa: BLE001 - however it fails, the stable revision goes on
             self._fail(f"{type(error).__name__}: {error}")
             return
-        if self.running.failure is not None or self.running.unscored_windows:
+        if self.running.failure is not None or self.running.fallback_windows or self.running.unscored_windows:
             self._fail(self.running.message or "a score is not finite")
             return
         kinds = [

@@ -47,7 +47,10 @@ class AlertBuilder(Struct, frozen=True):
             trace = self._trace(record)
             if isinstance(record, EpisodeTransition):
                 each = scored.get(record.window)
-                by_model = each.scores.by_model if each else self.revision.loaded.model is not None
+                # what no window of this batch led to is of the scorer that decides as a rule: batches make no difference
+                by_model = not self.revision.wants_levels if each else self.revision.loaded.model is not None
+                if each and record.index is not None:
+                    by_model = bool(each.scores.by_model[record.index])
                 decision = self.revision.decision(record.window, by_model=by_model)
                 alerts.append(episode_alert(decision, record, reasons.get(place), trace))
             else:

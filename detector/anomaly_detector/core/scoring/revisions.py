@@ -10,7 +10,7 @@ from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_detector.core.alerts.alert import Decision, Explanation
-from anomaly_detector.core.columns import Float32, Int64
+from anomaly_detector.core.columns import Float32, Int64, Mask
 from anomaly_detector.core.configuration import Decider
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
@@ -39,9 +39,10 @@ class Scores(Struct, frozen=True):
     """Scores of a batch of windows by one revision."""
 
     values: Float32
-    """[n] Finite, 1.0 is the threshold; or not a number: the model gave none, or the fallback scorer has seen too few readings of
+    """[n] Finite, 1.0 is the threshold; or not a number: nothing decides, for the statistical scorer has seen too few readings of
     the entity."""
-    by_model: bool
+    by_model: Mask
+    """[n] Whether the model gave them; where it gives no number, the statistical scorer decides that window alone."""
 
 
 class RunningRevision:
@@ -85,13 +86,17 @@ class RunningRevision:
             else:
                 if self.failure is RevisionFailure.SCORING_FAILED and len(raw):
                     self.failure, self.message = None, ""
-                unscored = int(np.count_nonzero(np.isnan(raw)))
-                self.windows += len(raw) - unscored
-                self.unscored_windows += unscored
-                return Scores(_in_thresholds(raw, self._threshold(window.name, by_model=True)), by_model=True)
-        found = scores(departures(window, levels, self._threshold(window.name, by_model=False)))
+                own = _in_thresholds(raw, self._threshold(window.name, by_model=True))
+                known = ~np.isnan(own)
+                self.windows += int(np.count_nonzero(known))
+                if known.all():
+                    return Scores(own, known)
+                found = self._fallback(window, levels)
+                self._count(found[~known])
+                return Scores(np.where(known, own, found), known)
+        found = self._fallback(window, levels)
         self._count(found)
-        return Scores(found, by_model=False)
+        return Scores(found, np.zeros(len(found), bool))
 
     def decision(self, window: str, *, by_model: bool) -> Decision:
         """What an alert says about who decided."""
@@ -109,16 +114,18 @@ class RunningRevision:
     def explain(self, window: WindowBatch, places: Int64, scores: Scores, levels: RunningBaseline | None) -> list[Explanation]:
         """What the scores of a few windows are made of."""
         actual = window.values[places, -1]
-        if scores.by_model:
+        errors, expected = np.zeros_like(actual), actual.copy()
+        mine = scores.by_model[places]
+        if mine.any():
             assert self.loaded.model is not None, "it gave the scores"
             try:
-                errors, expected = self.loaded.model.explain(window.name, window.values[places], window.times[places])
+                reasons = self.loaded.model.explain(window.name, window.values[places[mine]], window.times[places[mine]])
+                errors[mine], expected[mine] = reasons
             except ScoringError as error:  # an alert without contributors is better than none
                 self.failure, self.message = RevisionFailure.SCORING_FAILED, str(error)
-                errors, expected = np.zeros_like(actual), actual
-        else:
+        if not mine.all():
             assert levels is not None, "they gave the scores"
-            errors, expected = self._departures(window, places, levels)
+            errors[~mine], expected[~mine] = self._departures(window, places[~mine], levels)
         imputed = [0] * len(places) if window.filled is None else window.filled[places].tolist()
         filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
         return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
@@ -155,6 +162,10 @@ class RunningRevision:
         if own is None or (not by_model and self.revision.model is not None):
             return self.revision.fallback.standard_deviations
         return own
+
+    def _fallback(self, window: WindowBatch, levels: RunningBaseline) -> Float32:
+        """[n] Scores of the statistical scorer."""
+        return scores(departures(window, levels, self._threshold(window.name, by_model=False)))
 
     def _departures(self, window: WindowBatch, places: Int64, levels: RunningBaseline) -> tuple[Float32, Float32]:
         """[n, features] How much each feature departs from its baseline, and the level there; none while it warms up."""
