@@ -19,13 +19,15 @@ from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from anomaly_api.policy import Fallback
-from anomaly_detector.core.columns import Float32, Float64, Int64, Mask, Readings
+from anomaly_detector.core.columns import Float32, Float64, Int64, Readings
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring import estimators
+from anomaly_detector.core.scoring.blocks import Blocks, Teaching
 from anomaly_detector.core.scoring.estimators import (
     BLOCK,
     COUNT,
@@ -43,25 +45,45 @@ _FARTHEST: Final = 1000.0
 """Departures near this many thresholds, smoothly."""
 _TAIL: Final = 16.0
 """At the threshold of eight standard deviations, the square of Student's t over its four degrees of freedom."""
-_THINNED: Final = 16
-"""While a model decides, the baseline learns from one block in so many, once the entity has had four times `warmup` readings."""
+_THINNED: Final = 64
+"""While a model decides, the baseline learns from one block in so many, once the entity has had four times `warmup` readings. At
+16, half of the batches of a hundred busy entities teach each of them; at 64, an eighth of them do."""
+_CURRENT: Final = -1
+"""The version of an entity that learned nothing in a batch: its baseline is the one that it has."""
+
+
+_NONE: Final = np.empty((0, PUBLIC, 0), np.float32)
 
 
 class RunningBaseline(Struct, frozen=True):
     """What was known of each reading's entity before that reading."""
 
     version: Int64
-    """[n] Which version of its entity's baseline each reading met."""
+    """[n] Which version of its entity's baseline each reading met; _CURRENT: the one that its entity has when it is asked for."""
     since: Int64
     """[n] How many readings of the entity came between that version and the reading."""
     estimates: Float32
     """[versions, PUBLIC, features] See `estimators`."""
     warmup: int
     """Readings of a feature before it is scored."""
+    slots: Int64
+    """[n] The entity of each reading."""
+    current: Float32
+    """[slots, ROWS, features] The baselines of all entities as they are."""
+
+    def known(self, places: Int64) -> Float64:
+        """[k, PUBLIC, features] The estimates that these readings met."""
+        version = self.version[places]
+        lasting = version == _CURRENT
+        if not lasting.any():
+            return self.estimates[version].astype(np.float64)
+        found = self.current[self.slots[places], :PUBLIC].astype(np.float64)
+        found[~lasting] = self.estimates[version[~lasting]]
+        return found
 
     def levels(self, places: Int64) -> Float64:
         """[k, features] Where these readings were expected, in their own units."""
-        found = self.estimates[self.version[places]].astype(np.float64)
+        found = self.known(places)
         return found[:, LEVEL] + found[:, LEVEL_REST]
 
 
@@ -87,14 +109,33 @@ class Statistical:
     def observe(self, readings: Readings, *, sparingly: bool = False) -> RunningBaseline:
         """Takes in readings: each entity's one after the other, all entities side by side. What was filled in teaches nothing.
 
-        `sparingly`: only some of the blocks teach, which takes a fraction of the time.
+        `sparingly`: only some of the blocks teach, and of entities that learn nothing now no more than their number of
+        readings is looked at. Their windows, should a model fail in this very batch, are compared with what is known when
+        they are scored.
         """
+        teaching = Teaching(4 * self._fallback.warmup, _THINNED if sparingly else 1)
+        if not sparingly:
+            return self._observed(readings, teaching)
+        starts = np.flatnonzero(readings.first)
+        counts = np.diff(np.append(starts, len(readings.slots)))
+        slots = readings.slots[starts]
+        before = self._seen[slots]
+        learns = teaching.before(before + counts) > teaching.before(before)
+        self._seen[slots[~learns]] += counts[~learns]
+        version, since = np.full(len(readings.slots), _CURRENT), np.zeros(len(readings.slots), np.int64)
+        found = RunningBaseline(version, since, _NONE, self._fallback.warmup, readings.slots, self._estimates)
+        if not learns.any():
+            return found
+        some = np.flatnonzero(np.repeat(learns, counts))
+        taught = self._observed(_part(readings, some), teaching)
+        version[some], since[some] = taught.version, taught.since
+        return replace(found, estimates=taught.estimates)
+
+    def _observed(self, readings: Readings, teaching: Teaching) -> RunningBaseline:
         values = readings.values
         if readings.filled is not None:
             values = np.where(readings.filled, np.float32(np.nan), values)
-        blocks = _Blocks.of(
-            readings, self._seen, self._taught, _Teaching(4 * self._fallback.warmup, _THINNED if sparingly else 1)
-        )
+        blocks = Blocks.of(readings, self._seen, self._taught, teaching)
         learning = self._estimates[blocks.slots[: blocks.most]]
         met = np.empty((blocks.versions, PUBLIC, values.shape[1]), np.float32)
         met[blocks.first] = self._estimates[blocks.slots, :PUBLIC]
@@ -105,7 +146,7 @@ class Statistical:
             learning[:most] = estimators.learned(learning[:most], block, self._fallback.warmup)
             met[blocks.first[:most] + turn + 1] = learning[:most, :PUBLIC]
         self._estimates[blocks.slots[: blocks.most]] = learning
-        return RunningBaseline(blocks.met, blocks.since, met, self._fallback.warmup)
+        return RunningBaseline(blocks.met, blocks.since, met, self._fallback.warmup, readings.slots, self._estimates)
 
     @property
     def row_bytes(self) -> int:
@@ -134,7 +175,7 @@ class Statistical:
     def _columns(self) -> dict[str, NDArray[Any]]:
         return {"seen": self._seen, "taught": self._taught, "estimates": self._estimates, "waiting": self._waiting}
 
-    def _lay(self, blocks: "_Blocks", values: Float32) -> Float32:
+    def _lay(self, blocks: Blocks, values: Float32) -> Float32:
         """[BLOCK times the complete blocks, features] The readings of the complete blocks. What is left of others waits."""
         most = blocks.most
         slots, waited = blocks.slots[:most], blocks.waited[:most]
@@ -148,118 +189,16 @@ class Statistical:
         return numbers
 
 
-class _Blocks(Struct, frozen=True):
-    """Which blocks readings complete. Entities are in the order of how many that are, most first."""
-
-    slots: Int64
-    """[entities] The entity."""
-    seen: Int64
-    """[entities] Readings of it, these included."""
-    waited: Int64
-    """[entities] Readings that waited for their block to be complete."""
-    taught: Int64
-    """[entities] Readings of it that belong to a block, these included."""
-    begin: Int64
-    """[entities] Where the readings of its complete blocks begin, when those of all entities are laid one behind the other."""
-    first: Int64
-    """[entities] The version of its baseline as it is; one more for each block that is complete now."""
-    active: list[int]
-    """How many entities have a first complete block, a second one, and so on."""
-    complete: Int64
-    """[c] Readings of complete blocks."""
-    spots: Int64
-    """[c] Where each of them is laid."""
-    left: Int64
-    """[w] Readings of blocks that are not complete."""
-    whose: Int64
-    """[w] Place of the entity of each of them."""
-    within: Int64
-    """[w] Place of each in its block."""
-    met: Int64
-    """[n] Which version each new reading meets."""
-    since: Int64
-    """[n] How many readings of its block came before it."""
-
-    @classmethod
-    def of(cls, readings: Readings, seen: Int64, taught: Int64, teaching: "_Teaching") -> "_Blocks":
-        """`seen` and `taught` are of all slots, before these readings."""
-        starts = np.flatnonzero(readings.first)
-        counts = np.diff(np.append(starts, len(readings.slots)))
-        slots = readings.slots[starts]
-        before, known = seen[slots], taught[slots]
-        known_now = known + teaching.before(before + counts) - teaching.before(before)
-        complete = _place(known_now) // BLOCK - _place(known) // BLOCK
-        order = np.argsort(-complete, kind="stable")
-        whose = np.empty_like(order)
-        whose[order] = np.arange(len(order))
-        whose = np.repeat(whose, counts)
-        starts, counts, slots, before = starts[order], counts[order], slots[order], before[order]
-        known, known_now, complete = known[order], known_now[order], complete[order]
-        begin = BLOCK * (np.cumsum(complete) - complete)
-        first = np.cumsum(complete + 1) - complete - 1
-        begun = _place(known) // BLOCK
-        number = np.arange(len(whose)) + (before - starts)[whose]
-        along = _place(teaching.before(number) + (known - teaching.before(before))[whose]) - BLOCK * begun[whose]
-        turn, within = np.divmod(along, BLOCK)
-        teaches, done = teaching.teaches(number), turn < complete[whose]
-        laid, left = np.flatnonzero(teaches & done), np.flatnonzero(teaches & ~done)
-        turns = np.arange(complete[0] if len(complete) else 0)
-        return cls(
-            slots=slots,
-            seen=before + counts,
-            waited=_place(known) % BLOCK,
-            taught=known_now,
-            begin=begin,
-            first=first,
-            active=np.searchsorted(-complete, -turns, side="left").tolist(),
-            complete=laid,
-            spots=begin[whose[laid]] + along[laid],
-            left=left,
-            whose=whose[left],
-            within=within[left],
-            met=first[whose] + turn,
-            since=within,
-        )
-
-    @property
-    def most(self) -> int:
-        """How many entities have a complete block."""
-        return self.active[0] if self.active else 0
-
-    @property
-    def versions(self) -> int:
-        """Of all baselines."""
-        return len(self.slots) + sum(self.active)
-
-
-class _Teaching(Struct, frozen=True):
-    """Which readings of an entity teach: the first `young`, and BLOCK of every `thinned` times BLOCK after them."""
-
-    young: int
-    thinned: int
-
-    def before(self, number: Int64) -> Int64:
-        """How many of the first readings teach."""
-        if self.thinned == 1:
-            return number
-        rounds, rest = np.divmod(np.maximum(number - self.young, 0), self.thinned * BLOCK)
-        found: Int64 = np.minimum(number, self.young) + rounds * BLOCK + np.minimum(rest, BLOCK)
-        return found
-
-    def teaches(self, number: Int64) -> Mask:
-        """Whether these readings do."""
-        found: Mask = (number < self.young) | ((number - self.young) % (self.thinned * BLOCK) < BLOCK)
-        return found
-
-
-def _place(readings: Int64) -> Int64:
-    """Where a reading stands in the blocks: blocks are of two readings at first, then of four, then of BLOCK.
-
-    0 1 . . . . . .   2 3 . . . . . .   4 5 6 7 . . . .   8 9 10 11 12 13 14 15
-    """
-    young = np.minimum(readings, BLOCK)
-    found: Int64 = readings + (young >= 2) * (BLOCK - 2) + (young >= 4) * (BLOCK - 2) + (young >= BLOCK) * (BLOCK // 2)
-    return found
+def _part(readings: Readings, some: Int64) -> Readings:
+    """Some readings: all those of some entities."""
+    return Readings(
+        rows=readings.rows[some],
+        slots=readings.slots[some],
+        times=readings.times[some],
+        values=readings.values[some],
+        first=readings.first[some],
+        filled=None if readings.filled is None else readings.filled[some],
+    )
 
 
 def departures(window: WindowBatch, baseline: RunningBaseline, deviations: float) -> Float32:
@@ -268,7 +207,7 @@ def departures(window: WindowBatch, baseline: RunningBaseline, deviations: float
     Not a number while the feature warms up.
     """
     places = window.places
-    known = baseline.estimates[baseline.version[places]].astype(np.float64).transpose(1, 0, 2)
+    known = baseline.known(places).transpose(1, 0, 2)
     reach = np.maximum(deviations * known[SCALE], known[EXCURSION])
     level = known[LEVEL] + known[LEVEL_REST]
     far = np.maximum(window.values.max(axis=1) - level, level - window.values.min(axis=1)) / reach
