@@ -78,7 +78,8 @@ class RunningBaseline(Struct, frozen=True):
         if not lasting.any():
             return self.estimates[version].astype(np.float64)
         found = self.current[self.slots[places], :PUBLIC].astype(np.float64)
-        found[~lasting] = self.estimates[version[~lasting]]
+        if not lasting.all():
+            found[~lasting] = self.estimates[version[~lasting]]
         return found
 
     def levels(self, places: Int64) -> Float64:
@@ -201,6 +202,7 @@ def _part(readings: Readings, some: Int64) -> Readings:
     )
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # what is not known yet is not a number afterwards
 def departures(window: WindowBatch, baseline: RunningBaseline, deviations: float) -> Float32:
     """[n, features] How far the window departs from the baseline; 1.0: the threshold of so many standard deviations.
 
