@@ -1,6 +1,7 @@
 """The report of a backtest: one HTML file without scripts or anything from elsewhere, pictures as SVG."""
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ _POINTS: Final = 600
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;background:#fff;max-width:1060px;margin:2em auto;padding:0 1em}
 h1{font-size:1.6em;margin:0}h2{margin:1.6em 0 .3em;border-top:1px solid #d8dee4;padding-top:.8em}
-table{border-collapse:collapse;margin:.8em 0}td,th{padding:.2em .9em .2em 0;text-align:right;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;margin:.8em 0;font-size:12px}td,th{padding:.2em .8em .2em 0;text-align:right;font-variant-numeric:tabular-nums}
 td:first-child,th:first-child{text-align:left}th{color:#57606a;font-weight:600;border-bottom:1px solid #d8dee4}
 p,.key{color:#57606a}svg{display:block;margin:.15em 0}.key span{display:inline-block;width:1.1em;height:.8em;margin:0 .35em 0 1em}
 """
@@ -66,7 +67,7 @@ def _page(name: str, backtest: Backtest) -> str:
     since, until = _moment(table.times.min()), _moment(table.times.max())
     parts = [
         f"<h1>Backtest of {html.escape(name)}</h1>",
-        f"<p>{len(table):,} readings of {len(table.names):,} entities, {since} to {until}.",
+        f"<p>{len(table):,} readings of {len(table.names):,} entities, {since} to {until}. ",
         f"Scored by {html.escape(found.scorer or 'the statistical scorer')}; a score of 1.0 is the threshold.</p>",
         _thresholds(backtest.revision),
         _figures(backtest),
@@ -168,7 +169,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+    return "" if value is None or math.isnan(value) else f"{value:g}"
 
 
 def _moment(micros: int) -> str:
