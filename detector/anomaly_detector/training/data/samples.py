@@ -20,7 +20,7 @@ _MOST_BYTES: Final = 384 * 1024 * 1024
 """Of kept windows, all sizes together, where the pod's limit is not known or leaves room for more."""
 _BESIDES: Final = 768 * 1024 * 1024
 """What a training needs whatever the data: torch, its exporter, readings under way."""
-COPIES: Final = 3.5
+COPIES: Final = 2.5
 """The most memory that a training needs for its windows, as a multiple of them: sorting them and scaling them copies them."""
 _FEWEST_BYTES: Final = 16 * 1024 * 1024
 
@@ -29,7 +29,7 @@ def affordable(limit: int | None) -> int:
     """Bytes of windows that a training in a pod with this memory limit may keep.
 
     >>> affordable(2 * 1024**3) // 1024**2, affordable(1024**3) // 1024**2, affordable(None) // 1024**2
-    (365, 73, 384)
+    (384, 102, 384)
     """
     if limit is None:
         return _MOST_BYTES

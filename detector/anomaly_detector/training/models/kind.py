@@ -4,7 +4,6 @@ A kind is one file in this folder and one line in `kinds.py`. Its scorer becomes
 and normalisation inside, so whatever a kind does must be written with operations that ONNX has.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -145,8 +144,3 @@ class Kind(Protocol, Generic[Settings]):
 
     def fit(self, settings: Settings, data: Data, effort: Effort) -> Fitted:
         """Learns from `data`: deterministic for a seed. Raises FittingError with a sentence where it cannot."""
-
-
-def elapsed(since: float) -> float:
-    """Seconds of wall time."""
-    return time.monotonic() - since
