@@ -171,10 +171,11 @@ def test_thinned_windows_are_scored_by_reading_once_more():
     from tests.training.test_samples import gathered, messages
 
     whole, thinned = gathered(most=10_000), gathered(most=300)
+    every, some = whole.samples(), thinned.samples()
     settings = (MODEL, training())
     wanted = pipeline()
-    model = learning.learn(wanted.windows[0], whole.samples()["short"], wanted, settings, whole.interval, lambda _: None)
-    [kept] = learning.calibrations([model], whole.samples(), wanted, list)
-    [again] = learning.calibrations([model], thinned.samples(), wanted, lambda: [messages()])
-    assert not thinned.samples()["short"].complete
+    model = learning.learn(wanted.windows[0], every["short"], wanted, settings, whole.interval, lambda _: None)
+    [kept] = learning.calibrations([model], every, wanted, list)
+    [again] = learning.calibrations([model], some, wanted, lambda: [messages()])
+    assert not some["short"].complete
     assert (again.windows, again.maximum, again.peaks) == (kept.windows, pytest.approx(kept.maximum), pytest.approx(kept.peaks))
