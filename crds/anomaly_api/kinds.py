@@ -123,7 +123,10 @@ class Bound(Contract):
 
 
 class Bounds(Contract):
-    """Static bounds: a reading on a bound has the score 1.0, whatever `threshold` says. Training only checks the names."""
+    """Static bounds: a reading on a bound scores 1 in the model's own unit, so set `threshold: {value: 1}` with them.
+
+    Training only checks the names.
+    """
 
     features: Annotated[list[Bound], Field(min_length=1, max_length=128, json_schema_extra=list_map("name"))]
     """Bounds by feature; features without one are not looked at."""
