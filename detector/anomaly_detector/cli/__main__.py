@@ -11,6 +11,7 @@ from anomaly_detector.cli.errors import CommandError
 COMMANDS: Final = {
     "backtest": "what a detector would have said of recorded readings",
     "fit": "train a detector's model from files to a folder",
+    "tune": "search kind of model and window, say why, and write a spec",
     "lint": "check a spec as the API server would, CEL rules included",
 }
 

@@ -25,7 +25,7 @@ _POINTS: Final = 600
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;background:#fff;max-width:1060px;margin:2em auto;padding:0 1em}
 h1{font-size:1.6em;margin:0}h2{margin:1.6em 0 .3em;border-top:1px solid #d8dee4;padding-top:.8em}
-table{border-collapse:collapse;margin:.8em 0;font-size:12px}td,th{padding:.2em .8em .2em 0;text-align:right;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;margin:.8em 0;font-size:12px}td,th{padding:.2em .8em .2em 0;text-align:right}
 td:first-child,th:first-child{text-align:left}th{color:#57606a;font-weight:600;border-bottom:1px solid #d8dee4}
 p,.key{color:#57606a}svg{display:block;margin:.15em 0}.key span{display:inline-block;width:1.1em;height:.8em;margin:0 .35em 0 1em}
 """
