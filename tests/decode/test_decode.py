@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, TimeFormat, Window
-from anomaly_detector.core.decode.exact import MAX_BYTES
 from anomaly_detector.core.decode.json import Decoded, Decoder
+from anomaly_detector.core.decode.sizes import MAX_BYTES
 
 ISO = "2026-01-01T10:00:05.25Z"
 MICROS = 1_767_261_605_250_000

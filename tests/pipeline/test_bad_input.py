@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anomaly_detector.core.decode.exact import MAX_DEPTH
 from anomaly_detector.core.decode.json import Decoder
+from anomaly_detector.core.decode.sizes import MAX_DEPTH
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.artifact import unpack
 from anomaly_detector.core.scoring.onnx import Model

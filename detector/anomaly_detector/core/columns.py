@@ -103,3 +103,24 @@ def numbers_in(numbers: Int64) -> list[int]:
     """The different ones, rising. Quick where they come in runs, as partitions do."""
     turns = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
     return sorted({*numbers[:1].tolist(), *numbers[turns].tolist()})
+
+
+def merged(one: Batch, other: Batch) -> Batch:
+    """The readings of both, by their rows."""
+    if not (len(one) and len(other)):
+        return one if len(one) else other
+    rows = np.concatenate([one.rows, other.rows])
+    both = Batch(
+        rows,
+        np.concatenate([one.partitions, other.partitions]),
+        one.entities + other.entities,
+        np.concatenate([one.times, other.times]),
+        np.concatenate([one.values, other.values]),
+    )
+    return select(both, np.argsort(rows, kind="stable"))
+
+
+def select(batch: Batch, keep: Int64) -> Batch:
+    """The readings at these places."""
+    entities = [batch.entities[place] for place in keep.tolist()]
+    return Batch(batch.rows[keep], batch.partitions[keep], entities, batch.times[keep], batch.values[keep])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from anomaly_detector.core.decode.exact import MAX_BYTES
+from anomaly_detector.core.decode.sizes import MAX_BYTES
 from dev.verify.fuzz.laws import GOOD
 
 NUMBERS = [

@@ -1,7 +1,6 @@
 """One message, read with care: what the fast decoder refused is read exactly here, or it is said what is wrong with it.
 
-Slow on purpose and used for such messages only. A flaw names the field and the kind of value found, never the value: it is
-logged.
+Slow on purpose, for such messages only. A flaw names the field and the kind of value found, never the value: it is logged.
 """
 
 import json
@@ -11,20 +10,17 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
 from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.core.decode.kinds import KINDS, kind_of, surroundings
 from anomaly_detector.core.decode.paths import MISSING, path
+from anomaly_detector.core.decode.sizes import MAX_BYTES, MAX_DEPTH, too_deep
 
-MAX_BYTES: Final = 256 * 1024
-"""Of a message. Reading a larger one would hold up its partition."""
 MAX_ENTITY: Final = 512
 """Characters of an entity's name."""
-MAX_DEPTH: Final = 256
-"""Brackets within brackets."""
 _BEYOND_FLOAT32: Final = 3.4028235677973366e38
 """Half a step above the largest float32: from here on a number becomes infinite."""
 _EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC).timestamp()
@@ -38,19 +34,7 @@ _NO_TIME: Final = 10**18
 """Milliseconds that are in no calendar; a whole number may have thousands of digits, and then becomes no float."""
 _BROKEN: Final = ("JSON is malformed", "Input data was truncated")
 _SAID: Final = re.compile(r"Expected `[^`]*`, got `(?P<kind>\w+)`(?: - at `\$\.(?P<path>[^`]*)`)?")
-_KINDS: Final = {
-    "str": "text",
-    "bool": "true or false",
-    "null": "null",
-    "array": "a list",
-    "object": "an object",
-    "int": "a number",
-    "float": "a number",
-}
 _MOST_KNOWN: Final = 1_000
-_AT_ONCE: Final = 4096
-_STEPS: Final = bytes({ord("["): 1, ord("{"): 1, ord("]"): 255, ord("}"): 255}.get(byte, 0) for byte in range(256))
-"""By byte: what it adds to the depth; 255 is -1."""
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -102,13 +86,13 @@ class Explainer:
         if said not in self._known:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[said] = self._wrong_kind(said)
+            self._known[said] = self._wrongkind_of(said)
         return self._known[said]
 
-    def _wrong_kind(self, said: str) -> Flaw | None:
+    def _wrongkind_of(self, said: str) -> Flaw | None:
         """Of a feature that is no number, or a message that is no object; None: it has to be looked at."""
         match = _SAID.fullmatch(said)
-        kind = _KINDS.get(match["kind"]) if match else None
+        kind = KINDS.get(match["kind"]) if match else None
         if match is None or kind is None:
             return None
         place = match["path"]
@@ -188,7 +172,7 @@ class Explainer:
             found, constant = self._lenient.read(value)
         if isinstance(found, (dict, Flaw)):
             return found, constant
-        return _no_object(_kind(found)), ""
+        return _no_object(kind_of(found)), ""
 
     def _entity(self, document: dict[str, Any], key: bytes | None) -> str | Flaw:
         entity = self._pipeline.entity
@@ -230,7 +214,7 @@ class Explainer:
                 values.append(math.nan)
                 continue
             if type(found) is not float and type(found) is not int:  # true and false are whole numbers as well
-                return _no_number(each.text, _kind(found))
+                return _no_number(each.text, kind_of(found))
             if not -_BEYOND_FLOAT32 < found < _BEYOND_FLOAT32:
                 return self.range_flaw(place)
             values.append(float(found))
@@ -239,30 +223,12 @@ class Explainer:
     def _none(self, document: dict[str, Any]) -> Flaw:
         names = ", ".join(feature.path for feature in self._pipeline.features[:8])
         what = f"{names}: the feature is missing" if len(self._paths) == 1 else f"none of the features is there ({names})"
-        return Flaw(DeadLetterReason.FEATURE_MISSING, f"{what}; {_surroundings(document)}")
+        return Flaw(DeadLetterReason.FEATURE_MISSING, f"{what}; {surroundings(document)}")
 
 
 _EMPTY: Final = Flaw(DeadLetterReason.EMPTY, "the message has no value (a tombstone, or nothing was sent)")
 _TOO_DEEP: Final = Flaw(DeadLetterReason.NOT_JSON, f"the message is nested too deeply to be read (more than {MAX_DEPTH} levels)")
 _NO_KEY: Final = Flaw(DeadLetterReason.ENTITY_MISSING, "the message has no key: send one, or set entity.field or entity.constant")
-
-
-def too_deep(value: bytes) -> bool:
-    """Whether brackets are nested deeper than is read. Those in texts count, too: what is asked for here must be cheap.
-
-    Without it, how deep a decoder gets would depend on how deep the stack is that calls it, and two passes over the same
-    message could differ.
-    """
-    if value.count(b"[") + value.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for start in range(0, len(value), _AT_ONCE):  # what is nothing but brackets is found out at its beginning
-        steps = np.frombuffer(value[start : start + _AT_ONCE].translate(_STEPS), np.int8)
-        levels = np.cumsum(steps, dtype=np.int32)
-        if depth + int(levels.max()) > MAX_DEPTH:
-            return True
-        depth += int(levels[-1])
-    return False
 
 
 def _no_object(kind: str) -> Flaw:
@@ -332,19 +298,3 @@ def _encodable(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _kind(found: Any) -> str:
-    if found is None:
-        return "null"
-    if isinstance(found, bool):
-        return "true or false"
-    if isinstance(found, str):
-        return "text"
-    return "a list" if isinstance(found, list) else "an object" if isinstance(found, dict) else "a number"
-
-
-def _surroundings(document: dict[str, Any]) -> str:
-    """Names of fields at hand; a renamed field is found by them."""
-    names = [name[:40] for name in list(document)[:8]]
-    return f"the message has {', '.join(names)}" if names else "the message is an empty object"

@@ -26,8 +26,8 @@ import numpy as np
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.schema import seconds
 from anomaly_api.source import Time
-from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Int64, Numbers
-from anomaly_detector.core.decode.json import Reject, select
+from anomaly_detector.core.columns import MICROSECONDS, NEVER, Batch, Int64, Numbers, select
+from anomaly_detector.core.decode.json import Reject
 
 _LONGEST: Final = 1 << 60
 _FEW: Final = 16

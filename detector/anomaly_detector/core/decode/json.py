@@ -1,15 +1,14 @@
 """Messages to readings: JSON, nested paths, entity, event time. A batch in, columns and rejects out; it never raises on input.
 
 Two ways lead through it. The fast one is a msgspec Struct decoder made from the spec. A message that it refuses goes, alone,
-through `exact.py`, which either reads it exactly or says what is wrong with it. Which way a message takes depends on that
-message only, so the same bytes always give the same reading.
+through `exact.py`, which reads it or says what is wrong. The way depends on that message only: same bytes, same reading.
 """
 
 import math
 import struct
 from collections.abc import Sequence
 from datetime import UTC
-from itertools import repeat, starmap
+from itertools import starmap
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -19,9 +18,21 @@ from msgspec import Struct
 
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
-from anomaly_detector.core.columns import MICROSECONDS, Batch, Float32, Float64, Int64, Mask, Numbers, whole_numbers
-from anomaly_detector.core.decode.exact import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, Exact, Explainer, too_deep
+from anomaly_detector.core.columns import (
+    MICROSECONDS,
+    Batch,
+    Float32,
+    Float64,
+    Int64,
+    Mask,
+    Numbers,
+    merged,
+    select,
+    whole_numbers,
+)
+from anomaly_detector.core.decode.exact import MAX_ENTITY, Exact, Explainer
 from anomaly_detector.core.decode.layout import Layout, layouts
+from anomaly_detector.core.decode.sizes import MAX_BYTES, MAX_DEPTH, for_care, longest, perhaps_deep
 
 _EARLIEST: Final = -62_135_596_800 * MICROSECONDS
 _LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
@@ -84,7 +95,7 @@ class Decoder:
                 other = [row for row, said in refused if said.startswith(_LACKING)]
                 if other:
                     more, left = self._fast(layout, np.array(other), values, keys, timestamps_ms, where, rejects)
-                    batch, done = _merged(batch, more), set(other) - {row for row, _ in left}
+                    batch, done = merged(batch, more), set(other) - {row for row, _ in left}
                     refused = [(row, said) for row, said in refused if row not in done]
                     if 2 * len(done) > len(values):
                         self._layouts = [layout, first]  # the likelier one comes first; what comes of a message is the same
@@ -128,9 +139,9 @@ class Decoder:
         """What the fast way reads, and the rows that it refuses, with what it says; one pass, whatever the share of bad ones."""
         records: list[Any] = []
         refused: list[tuple[int, str]] = []
-        longest = _longest(values)
-        if longest > MAX_BYTES or (longest > MAX_DEPTH and _perhaps_deep(values)):
-            values = [None if value is not None and _for_care(value) else value for value in values]
+        most = longest(values)
+        if most > MAX_BYTES or (most > MAX_DEPTH and perhaps_deep(values)):
+            values = [None if value is not None and for_care(value) else value for value in values]
         rest = iter(values)
         while True:
             try:
@@ -252,7 +263,7 @@ class Decoder:
         times = np.array([exact.time for _, exact in read], np.int64)
         numbers = np.array([exact.values for _, exact in read], np.float32)
         own = [exact.entity for _, exact in read]
-        return _merged(batch, Batch(rows, partitions[rows], own, times, numbers))
+        return merged(batch, Batch(rows, partitions[rows], own, times, numbers))
 
 
 class _Names(dict[bytes | None, str]):
@@ -263,26 +274,6 @@ class _Names(dict[bytes | None, str]):
         if 0 < len(name) <= MAX_ENTITY:
             self[key] = name
         return name
-
-
-def _longest(values: Sequence[bytes | None]) -> int:
-    """Bytes of the longest message."""
-    try:
-        return int(whole_numbers(map(len, values), len(values)).max(initial=0))  # type: ignore[arg-type]  # None raises, see below
-    except TypeError:
-        return max(map(len, filter(None, values)), default=0)
-
-
-def _perhaps_deep(values: Sequence[bytes | None]) -> bool:
-    """Whether a message may be nested too deeply; that none is can be told by their brackets, without a step for each."""
-    most = [max(map(bytes.count, filter(None, values), repeat(bracket))) for bracket in (b"[", b"{")]
-    return sum(most) > MAX_DEPTH
-
-
-def _for_care(value: bytes) -> bool:
-    """Whether a message is for the exact way, which looks at size and depth first."""
-    size = len(value)
-    return size > MAX_DEPTH and (size > MAX_BYTES or too_deep(value))
 
 
 def _narrow(exact: Float64) -> tuple[Float32, Mask]:
@@ -307,24 +298,3 @@ def _text(key: bytes | None) -> str:
         return key.decode() if key else ""
     except UnicodeDecodeError:
         return ""
-
-
-def _merged(one: Batch, other: Batch) -> Batch:
-    """The readings of both, by their rows."""
-    if not (len(one) and len(other)):
-        return one if len(one) else other
-    rows = np.concatenate([one.rows, other.rows])
-    both = Batch(
-        rows,
-        np.concatenate([one.partitions, other.partitions]),
-        one.entities + other.entities,
-        np.concatenate([one.times, other.times]),
-        np.concatenate([one.values, other.values]),
-    )
-    return select(both, np.argsort(rows, kind="stable"))
-
-
-def select(batch: Batch, keep: Int64) -> Batch:
-    """The readings at these places."""
-    entities = [batch.entities[place] for place in keep.tolist()]
-    return Batch(batch.rows[keep], batch.partitions[keep], entities, batch.times[keep], batch.values[keep])
