@@ -27,21 +27,26 @@ from anomaly_detector.training.models.kind import Data, Effort, Fitted, FittingE
 from anomaly_detector.training.models.kinds import KINDS, fit_model  # noqa: E402
 
 SIZE, NAMES = 8, ("flow", "current", "speed", "heat")
-BOUNDS = [Bound(name="flow", min=60, max=140), Bound(name="current", max=25), Bound(name="speed", min=900, max=2100)]
+BOUNDS = [
+    Bound(name="flow", min=60, max=140),
+    Bound(name="current", min=3, max=25),
+    Bound(name="speed", min=900, max=2100),
+    Bound(name="heat", min=44, max=56),
+]
 ASKED = {
     **{architecture.value: ModelKind(autoencoder=Autoencoder(architecture=architecture)) for architecture in Architecture},
     "Pca": ModelKind(pca=Pca()),
     "IsolationForest": ModelKind(isolation_forest=IsolationForest(trees=50)),
     "LocalOutlierFactor": ModelKind(local_outlier_factor=LocalOutlierFactor(references=300)),
     "Seasonal": ModelKind(seasonal=Seasonal(period="20m", bins=12)),
-    "Bounds": ModelKind(bounds=Bounds(features=[*BOUNDS, Bound(name="heat", min=20, max=80)])),
+    "Bounds": ModelKind(bounds=Bounds(features=BOUNDS)),
     "Ensemble": ModelKind(
         ensemble=Ensemble(members=[EnsembleMember(pca=Pca()), EnsembleMember(autoencoder=Autoencoder(), weight=2)])
     ),
     "EnsembleWithoutExpected": ModelKind(
         ensemble=Ensemble(
             members=[
-                EnsembleMember(isolation_forest=IsolationForest(trees=20)),
+                EnsembleMember(isolation_forest=IsolationForest(trees=200)),
                 EnsembleMember(isolation_forest=IsolationForest()),
             ]
         )
