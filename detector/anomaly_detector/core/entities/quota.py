@@ -28,6 +28,8 @@ class Bounds(Contract):
     """Of an entity, without its name."""
     idle: int
     """Microseconds of the partition's event time after which an entity without readings is forgotten."""
+    partitions: int = 1
+    """Of the topic. When there are more, keys move: see `Entities.expect`."""
 
     @property
     def entities(self) -> int:
@@ -66,6 +68,7 @@ class MemoryQuota(Struct, frozen=True):
             bytes=self.budget // (self.partitions + 1),
             entity_bytes=row_bytes + HOUSEKEEPING,
             idle=min(_LONGEST, round(max(self.expire_after, longest) * MICROSECONDS)),
+            partitions=self.partitions,
         )
 
 

@@ -156,6 +156,22 @@ class Entities:
         roll.oldest = NEVER
         return slots
 
+    def expect(self, within: int) -> None:
+        """Has every entity be idle by now but for so many microseconds: whoever sends nothing within them is forgotten.
+
+        A topic that gets more partitions sends the readings of some keys elsewhere from then on. Nobody can tell of which, and an
+        open episode of one of them would hang in its old partition until `expireAfter`.
+        """
+        if self.bounds is None:
+            return
+        for roll in self._rolls.values():
+            slots = np.fromiter(roll.slots.values(), np.int64, len(roll.slots))
+            if roll.clock == NEVER or not len(slots):
+                continue
+            latest = roll.clock - self.bounds.idle + within
+            self._seen.stamps[slots] = np.minimum(self._seen.stamps[slots], latest)
+            roll.oldest = min(roll.oldest, latest)
+
     def drop(self, partition: int) -> None:
         """Forgets a partition's entities."""
         roll = self._rolls.pop(partition, None)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from anomaly_api.schema import seconds
 from anomaly_detector.core.alerts.pending_traces import PendingTraces
-from anomaly_detector.core.columns import Batch, Headers, Int64, Messages, Readings, no_headers
+from anomaly_detector.core.columns import MICROSECONDS, Batch, Headers, Int64, Messages, Readings, no_headers
 from anomaly_detector.core.decode.future_guard import FutureGuard
 from anomaly_detector.core.decode.json import Decoded, Decoder
 from anomaly_detector.core.entities.micro_batch import MicroBatch
@@ -70,6 +71,8 @@ class Preprocessor:
             self._imputation.adapt(intake)
             self.windows.adapt(intake.windows)
         self.statistical.set(intake.baseline)
+        if before.bounds is not None and intake.bounds is not None and before.bounds.partitions < intake.bounds.partitions:
+            self.entities.expect(max(round(seconds(window.max_gap) * MICROSECONDS) for window in intake.windows))
         return True
 
     def decode(self, messages: Messages) -> Decoded:
