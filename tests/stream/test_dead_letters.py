@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,6 +13,8 @@ from anomaly_api.policy import Delivery
 from tests.stream.pods import Topics, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
+NOISE = Random(1).randbytes(1_500_010)
+"""It cannot be compressed: what a topic takes is measured after that."""
 BOTH = pytest.mark.parametrize("delivery", list(Delivery))
 
 
@@ -40,9 +43,9 @@ def test_what_is_too_large_for_the_topic_is_cut_and_stops_nothing(topics: Topics
     topics.create(topics.name, max_message_bytes="4000000")
     topics.readings(range(1000, 1020), calm)
     for number in range(3):
-        topics.send(b"v" * (1_500_000 + number))
-    topics.send(b"k", b"k" * 1_500_000)
-    topics.send(b"h", headers=[("h", b"h" * 1_500_000)])
+        topics.send(NOISE[: 1_500_000 + number])
+    topics.send(b"k", NOISE[:1_500_000])
+    topics.send(b"h", headers=[("h", NOISE[:1_500_000])])
     topics.send(b"small")
     topics.readings(range(1020, 1040), calm)
     order = runtime(topics).model_copy(update={"delivery": delivery})
@@ -52,7 +55,7 @@ def test_what_is_too_large_for_the_topic_is_cut_and_stops_nothing(topics: Topics
         records = {int(dict(record.headers() or [])["offset"]): record for record in topics.received(topics.dead_letters, 6)}
         assert sorted(records) == list(range(20, 26))
         for offset in (20, 21, 22):
-            assert records[offset].value() == b"v" * len(records[offset].value() or b"")
+            assert NOISE.startswith(records[offset].value() or b"nothing")
             assert dict(records[offset].headers() or [])["original-size"] == str(1_500_000 + offset - 20).encode()
         assert dict(records[23].headers() or [])["original-key-size"] == b"1500000"
         assert dict(records[24].headers() or [])["original-headers"] == b"1"
