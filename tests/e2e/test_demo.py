@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-# The stream is shorter and played faster than for people. What is found and what memory it takes is held to what `make demo`
+# The stream is played faster than for people. What is found and what memory it takes is held to what `make demo`
 # promises; times are not: a machine that runs tests does other things besides, and `make demo` measures them.
-EACH, RATE = 5, 30.0
+EACH, RATE = 10, 30.0
 
 
 @pytest.mark.timeout(480)
