@@ -34,7 +34,7 @@ def fetch(location: str) -> bytes:
     except FileNotFoundError as error:
         text = f"there is no model archive at {location} (yet)"
         raise ArtifactUnavailableError(RevisionFailure.ARTIFACT_MISSING, text) from error
-    except Exception as error:
+    except Exception as error:  # each store has a client with errors of its own, and none of them may end the pod
         reason = " ".join(str(error).split()) or type(error).__name__
         text = f"the model archive at {location} cannot be read: {reason[:300]}"
         failure = RevisionFailure.MODEL_STORE_UNREACHABLE if remote(location) else RevisionFailure.ARTIFACT_MISSING
