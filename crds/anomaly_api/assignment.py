@@ -37,6 +37,8 @@ class Runtime(Contract):
     memory_budget: int | None = None
     """Bytes of all entities of the topic together; None: nobody is forgotten, nor when idle."""
     expire_after: Duration = "7d"
+    drift_over: Duration = "1d"
+    """Length of event time over which drift is counted."""
 
     @property
     def digest(self) -> str:

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
+from anomaly_api.drift import DriftEvidence
 from anomaly_api.schema import Contract
 
 
@@ -245,6 +246,8 @@ class DetectorEvidence(Contract):
     """Of the last minute."""
     lasting_losses: LossEvidence = LossEvidence()
     """Of the last ten minutes."""
+    drift: DriftEvidence | None = None
+    """What was counted to tell drift. None: the model that decides, if there is one, has no reference."""
     last_reading: float | None = None
     last_scored: float | None = None
     last_alert: float | None = None

@@ -90,4 +90,5 @@ def runtime(spec: DetectorSpec, detector: Identity) -> Runtime:
         delivery=spec.delivery,
         memory_budget=int(amount(spec.memory_budget)),
         expire_after=spec.entity.expire_after,
+        drift_over=spec.drift.over,
     )

@@ -7,7 +7,9 @@ from typing import Final
 
 from anomaly_api.alert import UndeliverableReason
 from anomaly_api.assignment import Runtime
+from anomaly_api.drift import LONGEST
 from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvidence, SourceState
+from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline
 from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
 from anomaly_detector.adapters.kafka.diagnose.broker_monitor import BrokerMonitor
@@ -17,6 +19,7 @@ from anomaly_detector.core.health.losses import LASTING_SECONDS, RECENT_SECONDS
 from anomaly_detector.core.health.progress import ProgressTracker
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state.tasks import Decided
+from anomaly_detector.drift_watch import DriftWatch
 from anomaly_detector.field_monitor import FieldMonitor
 from anomaly_detector.group_session import GroupSession
 from anomaly_detector.settings import Settings
@@ -48,6 +51,8 @@ class StatusReporter:
         self._telemetry = Telemetry(self.pace)
         self.state_metrics = StateMetrics(self._telemetry.registry)
         self._field_monitor = FieldMonitor(pipeline.stable.revision.pipeline)
+        self._drift = DriftWatch(pipeline, min(LONGEST, seconds(runtime.drift_over)), self._telemetry.registry)
+        pipeline.observer = self._drift.observe
         self._session: GroupSession | None = None
         self._turned = self._told = time.monotonic()
         self._waited = 0.0
@@ -95,13 +100,14 @@ class StatusReporter:
 
     def tell(self, now: float, topic_partitions: int) -> None:
         """Looks at how things stand."""
-        member, seconds = self._session, now - self._told
+        member, since = self._session, now - self._told
         self._told = now
         self.state_metrics.tell(self._pipeline, member.partitions if member else 0, topic_partitions)
+        self._drift.tell(now)
         lags = member.lags(self._broker_monitor.source.ends) if member else {}
         self.pace.look(lags, time.monotonic())
         waited = member.waited if member else 0.0
-        self._telemetry.worked(1.0 - (waited - self._waited if waited >= self._waited else waited) / seconds, seconds)
+        self._telemetry.worked(1.0 - (waited - self._waited if waited >= self._waited else waited) / since, since)
         self._waited = waited
         self._behind = member.behind(lags, time.time()) if member else {}
         self._warming, self._limiting = self._pipeline.warming, self._pipeline.limiting
@@ -156,6 +162,7 @@ class StatusReporter:
             recent_dead_letters=recent_dead,
             recent_losses=telemetry.losses.evidence(time.time(), RECENT_SECONDS),
             lasting_losses=telemetry.losses.evidence(time.time(), LASTING_SECONDS),
+            drift=self._drift.evidence,
             last_reading=telemetry.last_reading,
             last_scored=telemetry.last_scored,
             last_alert=telemetry.last_alert,

@@ -175,7 +175,7 @@ def test_thinned_windows_are_scored_by_reading_once_more():
     settings = (MODEL, training())
     wanted = pipeline()
     model = learning.learn(wanted.windows[0], every["short"], wanted, settings, whole.interval, lambda _: None)
-    [kept] = learning.calibrations([model], every, wanted, list)
-    [again] = learning.calibrations([model], some, wanted, lambda: [messages()])
+    [kept] = learning.calibrations([model], learning.held_out_scores([model], every, wanted, list))
+    [again] = learning.calibrations([model], learning.held_out_scores([model], some, wanted, lambda: [messages()]))
     assert not some["short"].complete
     assert (again.windows, again.maximum, again.peaks) == (kept.windows, pytest.approx(kept.maximum), pytest.approx(kept.peaks))

@@ -22,6 +22,7 @@ from anomaly_detector.training.data.messages import MessageSource
 from anomaly_detector.training.data.samples import Gathering, affordable
 from anomaly_detector.training.data.topic import Topic
 from anomaly_detector.training.failures import TrainingError
+from anomaly_detector.training.reference import drift_reference
 from anomaly_detector.training.registry import Registry, connect
 from anomaly_detector.training.reporting import Progress
 
@@ -159,15 +160,20 @@ def learn_model(
             *(window.name, order.model.kind, learned[-1].settings, learned[-1].epochs, learned[-1].seconds),
         )
         gc.collect()
-    found = learning.calibrations(learned, samples, order.pipeline, source.again)
+    scores = learning.held_out_scores(learned, samples, order.pipeline, source.again)
+    found = learning.calibrations(learned, scores)
+    names = [feature.name for feature in order.pipeline.features]
+    newest = samples[windows[0].name]
+    drift = drift_reference(newest.times, newest.values[:, -1], names, learning.in_time(scores))
     manifest = Manifest(
         interface=Interface(
-            features=[feature.name for feature in order.pipeline.features],
+            features=names,
             windows=[InterfaceWindow(name=window.name, size=window.size) for window in windows],
             opset=learned[0].graph.opset,
         ),
         calibration=found,
         trained=_provenance(order, gathered, learned, found),
+        drift=drift,
     )
     archive = pack(manifest, {model.window.name: model.graph.content for model in learned})
     return archive, manifest, sum(model.seconds for model in learned)

@@ -1,7 +1,7 @@
 """From windows to graphs and calibrations: fits, exports, scores what was held out. This module brings torch in."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -92,7 +92,9 @@ def _by_blocks(
 
 
 @dataclass
-class _Scores:
+class HeldOutScores:
+    """Scores of the windows of one size that were held out, with their entities and event times (microseconds)."""
+
     scores: list[NDArray[np.float64]]
     slots: list[NDArray[np.int64]]
     times: list[NDArray[np.int64]]
@@ -105,11 +107,13 @@ class _Scores:
         self.times.append(sample.times[known])
 
     def add(self, learned: Learned, sample: Sample) -> None:
+        """Scores windows that the model has not seen."""
         self.scores.append(learned.graph.scores(sample.values, sample.times))
         self.slots.append(sample.slots)
         self.times.append(sample.times)
 
     def calibration(self, window: Window) -> Calibration:
+        """Raises TrainingError where nothing was held out."""
         scores = np.concatenate(self.scores) if self.scores else np.empty(0)
         if not len(scores):
             raise TrainingError(f"window {window.name}: nothing is left to hold out; give more data or raise holdoutPercent")
@@ -118,14 +122,24 @@ class _Scores:
         return calibrate(window.name, scores, np.concatenate(self.slots), times, apart, seconds(window.max_gap) * window.every)
 
 
-def calibrations(
+def calibrations(learned: list[Learned], scores: "Mapping[str, HeldOutScores]") -> list[Calibration]:
+    """Of the held-out scores of every model, in order. Raises TrainingError."""
+    return [scores[model.window.name].calibration(model.window) for model in learned]
+
+
+def in_time(scores: "Mapping[str, HeldOutScores]") -> list[tuple[str, NDArray[np.int64], NDArray[np.float64]]]:
+    """By window, event times (microseconds) and scores of what was held out."""
+    return [(name, np.concatenate(each.times), np.concatenate(each.scores)) for name, each in scores.items() if each.scores]
+
+
+def held_out_scores(
     learned: list[Learned], samples: dict[str, Sample], pipeline: Pipeline, again: Callable[[], Iterable[Messages]]
-) -> list[Calibration]:
-    """Of the held-out scores of every model, in order.
+) -> "dict[str, HeldOutScores]":
+    """The held-out scores of every model, by window.
 
     Where windows were thinned out, the readings are read `again`: excursions can be told apart only when none is missing.
     """
-    found = {model.window.name: _Scores([], [], []) for model in learned}
+    found = {model.window.name: HeldOutScores([], [], []) for model in learned}
     thinned = [model for model in learned if not samples[model.window.name].complete]
     for model in learned:
         if model not in thinned:
@@ -136,10 +150,12 @@ def calibrations(
                 found[model.window.name].add(model, sample.at(model.split.held_out(sample)))
     if thinned:
         _score_again(thinned, found, pipeline, again())
-    return [found[model.window.name].calibration(model.window) for model in learned]
+    return found
 
 
-def _score_again(learned: list[Learned], found: dict[str, _Scores], pipeline: Pipeline, messages: Iterable[Messages]) -> None:
+def _score_again(
+    learned: list[Learned], found: dict[str, HeldOutScores], pipeline: Pipeline, messages: Iterable[Messages]
+) -> None:
     memory = memory_for(pipeline)
     places = {window.name: place for place, window in enumerate(pipeline.windows)}
     for whole in messages:

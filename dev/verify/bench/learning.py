@@ -25,6 +25,7 @@ from anomaly_detector.training.data.messages import Messages
 from anomaly_detector.training.data.samples import Gathering, Sample
 from anomaly_detector.training.models.kind import Data, Effort
 from anomaly_detector.training.models.kinds import fit_model
+from anomaly_detector.training.reference import drift_reference
 from dev.verify.bench.readings import PIPELINE, STEP, Readings
 
 _TICKS: Final = 17_280
@@ -43,13 +44,16 @@ def main(folder: Path) -> None:
     settings = (_MODEL, Training(epochs=_EPOCHS))
     [window] = PIPELINE.windows
     learned = learning.learn(window, sample, PIPELINE, settings, float(STEP), lambda _: None)
-    [calibration] = learning.calibrations([learned], {window.name: sample}, PIPELINE, _healthy)
+    scores = learning.held_out_scores([learned], {window.name: sample}, PIPELINE, _healthy)
+    [calibration] = learning.calibrations([learned], scores)
+    names = [feature.name for feature in PIPELINE.features]
+    drift = drift_reference(sample.times, sample.values[:, -1], names, learning.in_time(scores))
     interface = Interface(
-        features=[feature.name for feature in PIPELINE.features],
+        features=names,
         windows=[InterfaceWindow(name=window.name, size=window.size)],
         opset=learned.graph.opset,
     )
-    archive = pack(Manifest(interface=interface, calibration=[calibration]), {window.name: learned.graph.content})
+    archive = pack(Manifest(interface=interface, calibration=[calibration], drift=drift), {window.name: learned.graph.content})
     (folder / "model.tar").write_bytes(archive)
     (folder / "score.onnx").write_bytes(learned.graph.content)
     seconds = _timed(sample.values)

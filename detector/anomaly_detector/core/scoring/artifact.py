@@ -24,6 +24,7 @@ from pydantic import Field, ValidationError
 
 from anomaly_api.alert import ScorerKind
 from anomaly_api.calibration import Calibrations
+from anomaly_api.drift import DriftReference
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.model import HeldOut, Interface
 from anomaly_api.policy import Opaque
@@ -87,6 +88,8 @@ class Manifest(Contract):
     """Held-out scores of each window, boiled down to what thresholds are computed from."""
     trained: Provenance | None = None
     """How it was trained; absent from a model that someone brings."""
+    drift: DriftReference | None = None
+    """What readings and scores are compared with to tell drift; None: nothing is told."""
     graphs: Annotated[dict[str, str], Field(max_length=8)] = {}
     """sha256, in hexadecimal, of each window's graph. `pack` fills it in."""
 

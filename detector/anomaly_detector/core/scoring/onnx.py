@@ -65,6 +65,8 @@ class Model:
         """Raises InterfaceMismatchError when it is made for another pipeline, InvalidArtifactError when a graph does not run."""
         _match(artifact, pipeline)
         self.digest = artifact.digest
+        self.reference = artifact.manifest.drift
+        """What drift is told against; None: nothing is."""
         self.kind = artifact.manifest.trained.kind if artifact.manifest.trained else ScorerKind.IMPORTED
         self._sessions = {window.name: _session(window.name, artifact.graphs[window.name]) for window in pipeline.windows}
         for window in pipeline.windows:
