@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from anomaly_api.alerting import Alerts
+from anomaly_api.drift import Drift
 from anomaly_api.learning import ModelKind, ModelStore, Training, default_model
 from anomaly_api.meta import API_VERSION
 from anomaly_api.pods import PodSettings
@@ -111,6 +112,9 @@ class DetectorSpec(Contract):
     alerts: Alerts = Field(default_factory=Alerts)
     """The rules that make alerts of scores: when an episode opens and closes, how severe it is, when nobody is to be told,
     and the topics."""
+    drift: Drift = Field(default_factory=Drift)
+    """The comparison of what arrives with what the model was trained on, feature by feature and by the score, at the same hours
+    of the day. Unset: it is told when a population stability index over a day is above 0.2."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """The promise about alerts when a pod crashes. ExactlyOnce, the default: alerts and input offsets are one transaction, so
     that readers of committed records see each alert once. AtLeastOnce: alerts come some milliseconds sooner; after a crash

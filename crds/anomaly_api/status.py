@@ -89,6 +89,32 @@ class TrainingStatus(Contract):
     """Sentence for people: what went wrong, or what the training waits for."""
 
 
+class DriftFigure(Contract):
+    """How far a feature, or the score of a window, is from the training data."""
+
+    name: str
+    """Name of the feature, or of the window whose score it is."""
+    of: Literal["Feature", "Score"] = "Feature"
+    """Kind of the name, default Feature."""
+    value: float
+    """Measure as the spec's drift.measure says."""
+    noise: float
+    """Measure that is to be expected of so little data without any drift."""
+
+
+class DriftStatus(Contract):
+    """The comparison with the training data."""
+
+    model: str
+    """Digest of the model whose training data it is."""
+    measure: str
+    """Measure that the figures are of: Psi or KolmogorovSmirnov."""
+    hours: float
+    """Number of hours of event time that were counted."""
+    figures: Annotated[list[DriftFigure], Field(max_length=8)]
+    """The features and scores that differ most, at most eight, by falling measure."""
+
+
 class SourceStatus(Contract):
     """The stream, as the pods see it."""
 
@@ -143,7 +169,7 @@ class DetectorStatus(Contract):
     """Generation of the spec that this status speaks of."""
     conditions: Conditions | None = None
     """Conditions of the detector: Ready, Reconciling and Stalled as kstatus defines them, and what they are made of:
-    SourceReachable, ModelAvailable, Scoring, Alerting, ReadingsArriving, ReadingsUsed."""
+    SourceReachable, ModelAvailable, Scoring, Alerting, ReadingsArriving, ReadingsUsed, DriftDetected."""
     stable: StableStatus | None = None
     """Revision (model, pipeline, thresholds and alert policy) that decides."""
     candidate: CandidateStatus | None = None
@@ -152,6 +178,8 @@ class DetectorStatus(Contract):
     """Thresholds in force, one for each window of the stable revision."""
     training: TrainingStatus | None = None
     """Training that is under way, or the last one."""
+    drift: DriftStatus | None = None
+    """Figures of the comparison with the training data. Unset: nothing has been compared yet."""
     source: SourceStatus | None = None
     """Figures of the stream, as the pods see it."""
     memory: MemoryStatus | None = None

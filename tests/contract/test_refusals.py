@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.documents import changed, example, trained_model
-from tests.contract.pod_refusals import ROWS
+from tests.contract.feedback_refusals import FEEDBACK_ROWS
+from tests.contract.pod_refusals import ROWS as OTHER_ROWS
 from tests.contract.refusals import Wrong
 from tests.contract.schemas import breaches, nodes, placed, schema_of, written
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tests.contract.conftest import Admission
 
 pytestmark = pytest.mark.integration
+ROWS = [*OTHER_ROWS, *FEEDBACK_ROWS]
 KINDS = ("AnomalyDetector", "AnomalyModel")
 NEEDS_A_LIFE = {("AnomalyModel", "spec", "spec is immutable: a model version never changes; create another AnomalyModel instead")}
 """Rules about changes, which a single request cannot break; each has a test of its own below."""

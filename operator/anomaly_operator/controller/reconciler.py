@@ -182,6 +182,7 @@ def _measure(key: Key, snapshot: Snapshot, planned: Plan) -> None:
     telemetry.SCORING.labels(*key).set(planned.scoring)
     telemetry.ALERTING.labels(*key).set(planned.alerting)
     telemetry.ARRIVING.labels(*key).set(planned.arriving)
+    telemetry.DRIFTED.labels(*key).set(planned.drifted)
 
 
 def _invalid(error: InvalidSpecError, now: float) -> dict[str, object]:

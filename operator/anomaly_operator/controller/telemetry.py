@@ -28,12 +28,17 @@ ARRIVING: Final = Gauge(
     "0 when the stream has been silent for longer than source.silentAfter",
     ["namespace", "detector"],
 )
+DRIFTED: Final = Gauge(
+    "anomaly_operator_detector_drifted",
+    "1 when what arrives is unlike the model's training data (spec.drift)",
+    ["namespace", "detector"],
+)
 TRANSITIONS: Final = Counter("anomaly_operator_transitions_total", "Events, by reason", ["reason"])
 
 
 def forget(namespace: str, detector: str) -> None:
     """Of a detector that is gone or paused."""
-    for gauge in (READY, SCORING, ALERTING, ARRIVING):
+    for gauge in (READY, SCORING, ALERTING, ARRIVING, DRIFTED):
         try:
             gauge.remove(namespace, detector)
         except KeyError:

@@ -68,6 +68,8 @@ class Plan:
     scoring: bool = False
     alerting: bool = False
     """Whether nothing is known to be held back or left out."""
+    drifted: bool = False
+    """Whether what arrives is unlike the training data."""
 
     arriving: bool = True
     """Whether the stream is not silent for longer than is worth a word."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder
 from anomaly_api.revision import runtime
 from anomaly_operator.core import scaling
+from anomaly_operator.core.drift import DriftVerdict, drift_verdict
 from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.selection import RevisionSelection, select
 from anomaly_operator.core.models.slots import SlotPlan, plan_slots
@@ -27,6 +28,7 @@ class DesiredState:
     assignment: Assignment
     slots: SlotPlan
     scale: scaling.Scale
+    drift: DriftVerdict
     blocked: ConditionDraft | None
     """Why nothing is to run at all."""
 
@@ -46,6 +48,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
         assignment=Assignment(stable=selection.revision, artifacts=slots.artifacts),
         slots=slots,
         scale=scaling.scale(snapshot, now),
+        drift=drift_verdict(snapshot),
         blocked=_blocked(snapshot),
     )
 

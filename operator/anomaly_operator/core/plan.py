@@ -30,7 +30,13 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         drafts, before.conditions or [], snapshot.detector.generation, now, refresh=refresh
     )
     status = report.report(
-        snapshot, desired.selection.revision, _training_status(snapshot, desired), desired.scale.status, current, now
+        snapshot,
+        desired.selection.revision,
+        _training_status(snapshot, desired),
+        desired.scale.status,
+        desired.drift.figures,
+        current,
+        now,
     )
     return Plan(
         actions=(
@@ -44,6 +50,7 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         scoring=drafts[conditions.SCORING].status == "True" or drafts[conditions.SCORING].reason == WARMING_UP,
         arriving=drafts[conditions.ARRIVING].status != "False",
         alerting=drafts[conditions.ALERTING].status != "False",
+        drifted=drafts[conditions.DRIFT].status == "True",
     )
 
 

@@ -21,6 +21,7 @@ def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> C
         alerting=health.alerting(snapshot),
         arriving=readings_arriving(snapshot, now),
         used=readings_used(snapshot),
+        drift=_drift(desired),
         scorer=scorer,
         blocked=desired.blocked,
         spec_error=_spec_error(snapshot),
@@ -35,6 +36,15 @@ def _spec_error(snapshot: Snapshot) -> ConditionDraft | None:
         return None
     message = f"the operator cannot act on the spec, and goes on with the last one: {snapshot.spec_error}"
     return ConditionDraft("False", "InvalidSpec", message, Progress.STALLED)
+
+
+def _drift(desired: DesiredState) -> ConditionDraft:
+    """DriftDetected; a detector that is paused or in another's way compares nothing."""
+    if desired.blocked is not None:
+        return ConditionDraft("Unknown", desired.blocked.reason, desired.blocked.message)
+    verdict = desired.drift
+    progress = Progress.RESTING if verdict.status == "True" else Progress.WANTED
+    return ConditionDraft(verdict.status, verdict.reason, verdict.message, progress)
 
 
 def _apply_error(snapshot: Snapshot) -> ConditionDraft | None:

@@ -17,7 +17,8 @@ SOURCE, MODEL, SCORING, ALERTING = "SourceReachable", "ModelAvailable", "Scoring
 ARRIVING: Final = "ReadingsArriving"
 USED: Final = "ReadingsUsed"
 _WORRYING: Final = (Progress.STALLED, Progress.RESTING)
-ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING, ARRIVING, USED)
+DRIFT: Final = "DriftDetected"
+ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING, ARRIVING, USED, DRIFT)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class ConditionInputs:
     """Nothing else hangs on it: a topic may be quiet."""
     used: ConditionDraft
     """Nothing else hangs on it: the readings that count are scored."""
+    drift: ConditionDraft
+    """Nothing else hangs on it: what is unlike the training data is scored all the same."""
     scorer: str
     """What scores, for people."""
     blocked: ConditionDraft | None = None
@@ -65,6 +68,7 @@ def evaluate(inputs: ConditionInputs) -> dict[str, ConditionDraft]:
         ALERTING: inputs.blocked or inputs.alerting,
         ARRIVING: inputs.blocked or inputs.arriving,
         USED: inputs.blocked or inputs.used,
+        DRIFT: inputs.drift,
     }
     obstacle = next(_obstacles(inputs), None)
     if obstacle is None:
@@ -105,7 +109,8 @@ def set_conditions(
         )
         conditions.append(condition)
         if not same:
-            warning = draft.status == "False" and draft.progress in _WORRYING and name not in (RECONCILING, STALLED)
+            bad = "True" if name == DRIFT else "False"
+            warning = draft.status == bad and draft.progress in _WORRYING and name not in (RECONCILING, STALLED)
             transitions.append(Transition(condition, old, warning))
     return conditions, transitions
 

@@ -18,13 +18,15 @@ def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transiti
         found.append(Event(key, "RevisionStable", f"revision {revision.name} decides now, with {scorer}"))
     found += _scaled(snapshot, desired)
     of_input = (conditions.ARRIVING, conditions.USED)
-    order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, conditions.ALERTING, *of_input, conditions.READY)
+    said_alone = (conditions.ALERTING, conditions.DRIFT)
+    order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, *said_alone, *of_input, conditions.READY)
     for transition in sorted(
         transitions, key=lambda each: order.index(each.condition.type) if each.condition.type in order else 9
     ):
         now, before = transition.condition, transition.before
         resting = now.type in of_input and "False" not in (now.status, before.status if before else "")
-        if resting:  # a stream with pauses is Quiet and Arriving in turns
+        steady = now.type == conditions.DRIFT and "True" not in (now.status, before.status if before else "")
+        if resting or steady:  # a stream with pauses is Quiet and Arriving in turns
             continue
         if now.type not in order or now.status == "Unknown" or now.reason in {event.reason for event in found}:
             continue

@@ -8,6 +8,7 @@ from anomaly_api.assignment import Revision
 from anomaly_api.status import (
     Condition,
     DetectorStatus,
+    DriftStatus,
     MemoryStatus,
     ScalingStatus,
     SourceStatus,
@@ -39,6 +40,7 @@ def report(
     revision: Revision,
     training: TrainingStatus | None,
     scaling: ScalingStatus | None,
+    drift: DriftStatus | None,
     conditions: list[Condition],
     now: float,
 ) -> DetectorStatus:
@@ -66,6 +68,7 @@ def report(
             for each in revision.thresholds
         ],
         training=_held(before.training, training, due=due),
+        drift=_drift(before.drift, drift, due=due),
         source=source,
         memory=memory,
         scaling=scaling,
@@ -109,6 +112,13 @@ def _held(before: TrainingStatus | None, training: TrainingStatus | None, *, due
     if before is None or training is None or due or training.state != "Waiting":
         return training
     return before if (before.state, before.job) == (training.state, training.job) else training
+
+
+def _drift(before: DriftStatus | None, drift: DriftStatus | None, *, due: bool) -> DriftStatus | None:
+    """Figures are written now and then; at once where they are of another model, or the first ones."""
+    if before is None or drift is None or due or (before.model, before.measure) != (drift.model, drift.measure):
+        return drift
+    return before
 
 
 def _memory(snapshot: Snapshot) -> MemoryStatus | None:
