@@ -131,11 +131,14 @@ def _of_budget(budget: Budget, calibration: Calibration) -> WindowThreshold:
 
     Example: one episode a week and 8 entity-hours held out. 1/21 is tolerated in as much time, 1/10 is supported: the level is
     that of one episode in 80 hours, and 2.1 a week are expected. With 168 entity-hours 1 is tolerated: 1 a week is expected.
+
+    All this holds while the stream goes on as it was when it was held out. `budget.margin` is for the rest: a load that rises a
+    little lifts every score, and an alarm that a level just above the usual ones had opened would never end.
     """
     exposure, period = calibration.entity_seconds, seconds(budget.per)
     tolerated = budget.episodes * exposure / period
     supported = max(tolerated, 1 / REACH)
-    value = max(_level_of_peaks(calibration, supported), calibration.mean)
+    value = budget.margin * max(_level_of_peaks(calibration, supported), calibration.mean)
     expected = supported * period / exposure if exposure > 0 else None
     return WindowThreshold(
         window=calibration.window,

@@ -40,7 +40,12 @@ class FeatureErrors(Contract):
     feature alone counts even less. Mean: the mean, where it counts most."""
     floor: Annotated[float, Field(gt=0, le=100)] = 0.1
     """Least number that an error is divided by, in squared standard deviations of the feature, default 0.1. Raise it, say to
-    1, when features that hardly ever deviate give alerts that nobody needs."""
+    1, when features that hardly ever deviate give alerts that nobody needs. Lower it, say to 0.001, where features are nearly
+    determined by the others, and a small deviation from what belongs together matters."""
+    saturation: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+    """Number of usual errors beyond which the error of a feature counts by its logarithm only, default 1: a feature that drifts
+    away, or a sensor that is broken for weeks, then cannot hold an alarm by itself for ever. Raise it, up to 1000000 for none of
+    it, where one feature alone must be heard however many there are."""
     smoothing: Annotated[int, Field(ge=1, le=256)] = 1
     """Number of scores that the score is the mean of, default 1. The window is cut into so many parts, each one reading on, that
     are scored by themselves: with a window of 53 and smoothing 30, parts have 24 readings. Raise it, and widen the window, when

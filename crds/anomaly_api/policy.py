@@ -18,6 +18,10 @@ class Budget(Contract):
     """Number of false episodes of an entity that are acceptable within `per`, default 1."""
     per: Duration = "1w"
     """Length of event time that `episodes` refers to, default 1w."""
+    margin: Annotated[float, Field(ge=1, le=100)] = 1.0
+    """Factor by which the threshold lies above the level that the held-out data say, default 1: it trusts that what is normal
+    stays as it was. Raise it, say to 1.5, where loads and machines change slowly: a level just above the usual scores would
+    then be exceeded for days."""
 
 
 @exactly_one("budget", "quantile", "standardDeviations", "value")

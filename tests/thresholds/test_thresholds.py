@@ -101,6 +101,13 @@ def test_a_few_anomalies_in_the_history_do_not_raise_the_threshold_to_their_heig
     assert budget(1, "1w", calibration(dirty)) < 3 * budget(1, "1w", calibration(clean))
 
 
+@given(scores, st.floats(1, 100))
+def test_a_margin_raises_the_threshold_of_a_budget_by_its_factor(found, margin):
+    calibrated = of_scores(found)
+    asked = Threshold(budget=Budget(episodes=1, per="1w", margin=margin))
+    assert window_threshold(asked, calibrated).value == pytest.approx(margin * budget(1, "1w", calibrated))
+
+
 def test_one_excursion_is_left_behind_with_a_margin():
     assert budget(1, "1w", calibration([3.0])) == 6.0
 

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from anomaly_api.kinds import Autoencoder
+from anomaly_api.kinds import Autoencoder, Pca
 from anomaly_api.learning import ModelKind
 from anomaly_api.source import Window
 from anomaly_detector.core.columns import MICROSECONDS
@@ -85,9 +85,36 @@ def test_the_expected_reading_is_in_the_readings_own_units(model):
     assert np.abs(expected / windows[:, -1] - 1).max() < 0.1
 
 
-def test_the_score_is_the_mean_of_the_roots_of_the_feature_errors(model):
-    score, errors, _ = model.graph.run(cut(machine(50, seed=9)))
-    assert score == pytest.approx(np.sqrt(errors).mean(axis=1), rel=1e-5)
+def test_the_score_is_the_mean_of_the_roots_of_the_feature_errors_as_far_as_they_are_not_saturated(model):
+    windows = cut(machine(50, seed=9))
+    windows[25:, :, 1] *= 2
+    score, errors, _ = model.graph.run(windows)
+    counted = np.where(errors > 1, 1 + np.log(np.maximum(errors, 1)), errors)
+    assert errors.max() > 10
+    assert score == pytest.approx(np.sqrt(counted).mean(axis=1), rel=1e-5)
+
+
+def test_one_feature_that_is_far_away_for_good_weighs_less_than_several_that_deviate(model):
+    windows = cut(machine(50, seed=9))
+    lost, several = windows.copy(), windows.copy()
+    lost[:, :, 2] = 1e9
+    several *= np.array([1.2, 0.8, 1.2], np.float32)
+    usual, one, many = (model.graph.run(each)[0] for each in (windows, lost, several))
+    assert usual.max() < one.min()
+    assert one.max() < 2 * many.min()
+    assert np.isfinite(one).all()
+
+
+def test_a_dense_autoencoder_reproduces_windows_at_least_as_well_as_principal_components():
+    windows = cut(machine(600))
+    places = np.arange(len(windows))
+    data = Data(windows, places[:450], places[450:], places)
+    plain = fit_model(ModelKind(pca=Pca()), data, Effort(20, 1)).scorer
+    deep = fit_model(ModelKind(autoencoder=Autoencoder()), data, Effort(20, 1)).scorer
+    with torch.no_grad():
+        shown = data.shown(plain, data.validation)
+        linear, network = (float((each.network(shown) - shown).square().mean()) for each in (plain, deep))
+    assert network <= linear
 
 
 @pytest.mark.parametrize("wild", [3.4e38, -3.4e38, 1e30, 1e-38, 0.0])

@@ -10,8 +10,12 @@ from anomaly_api.kinds import Architecture, Autoencoder
 from anomaly_detector.training.models.dense import Denoising, Dense, Sparse, Variational, derived_layers
 from anomaly_detector.training.models.descent import Network, fit_network
 from anomaly_detector.training.models.kind import Data, Effort, Fitted, FittingError
+from anomaly_detector.training.models.pca import Components, components_of
+from anomaly_detector.training.models.reconstruction import WindowScorer
 from anomaly_detector.training.models.sequence import LONGEST_UNROLLED, Convolutional, Lstm, Tcn, Transformer
 
+_VARIANCE: Final = 0.95
+"""That the components beside the layers carry."""
 _NETWORKS: Final[dict[Architecture, Callable[[int, int, Sequence[int]], Network]]] = {
     Architecture.DENSE: lambda size, features, layers: Dense(size * features, layers),
     Architecture.DENOISING: lambda size, features, layers: Denoising(size * features, layers),
@@ -37,7 +41,12 @@ class AutoencoderKind:
         layers = settings.layers or layers_for(settings.architecture, data.size, data.width, effort.graphs)
         torch.manual_seed(effort.seed)
         network = _NETWORKS[settings.architecture](data.size, data.width, layers)
-        fitted = fit_network(network, settings.errors, data, effort)
+        scorer = WindowScorer(data.size, data.scaling(), network, settings.errors)
+        if isinstance(network, Dense):
+            numbers = sum(parameter.numel() for parameter in network.parameters())
+            room = max(effort.parameters - numbers, 0) // 2  # the graph holds them twice: into the components and out of them
+            network.begin(Components(*components_of(data, scorer, _VARIANCE, room)))
+        fitted = fit_network(scorer, network, data, effort)
         said = {"architecture": settings.architecture.value, "layers": layers}
         return Fitted(fitted.scorer, said, fitted.epochs)
 

@@ -44,29 +44,40 @@ def derived_layers(size: int, features: int, windows: int = 1) -> list[int]:
 
 
 class Dense(Network):
-    """An autoencoder of fully connected layers, with a linear way around them into and out of the bottleneck.
+    """An autoencoder of fully connected layers beside a fixed linear way, the window's principal components.
 
-    The linear way carries what a principal component analysis would find. Load levels beyond those seen in training then still
-    come out right where the layers alone would have to guess, which is what most false alerts came from.
+        rebuilt = components(window) + decoder(encoder(window))
+
+    The layers begin at nothing and learn what the components leave over, so the network reproduces windows at least as well as a
+    principal component analysis. Load levels beyond those seen in training still come out right where layers alone would have to
+    guess, which is what most false alerts came from.
     """
 
     def __init__(self, width: int, layers: Sequence[int]) -> None:
         super().__init__()
         self.encoder, self.decoder = _stack([width, *layers]), _stack([*reversed(layers), width])
-        self.into, self.out = nn.Linear(width, layers[-1], bias=False), nn.Linear(layers[-1], width, bias=False)
+        self.linear: nn.Module = nn.Identity()
+
+    def begin(self, linear: nn.Module) -> None:
+        """Sets the linear way; what the layers add to it is nothing at first."""
+        self.linear = linear
+        last = self.decoder[-1]
+        assert isinstance(last, nn.Linear), "a stack ends with a linear layer"
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def encode(self, flat: torch.Tensor) -> torch.Tensor:
         """[n, bottleneck]"""
-        code: torch.Tensor = self.encoder(flat) + self.into(flat)
+        code: torch.Tensor = self.encoder(flat)
         return code
 
-    def decode(self, code: torch.Tensor) -> torch.Tensor:
-        """[n, size * features]"""
-        rebuilt: torch.Tensor = self.decoder(code) + self.out(code)
+    def rebuild(self, flat: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        """[n, size * features] from the window as it is shown and its code."""
+        rebuilt: torch.Tensor = self.linear(flat) + self.decoder(code)
         return rebuilt
 
     def forward(self, flat: torch.Tensor) -> torch.Tensor:
-        return self.decode(self.encode(flat))
+        return self.rebuild(flat, self.encode(flat))
 
 
 class Denoising(Dense):
@@ -84,7 +95,7 @@ class Sparse(Dense):
     def loss(self, batch: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
         noisy = batch + 0.5 * _NOISE * torch.randn(batch.shape, generator=chance)
         code = self.encode(noisy)
-        return squared_error(self.decode(code), batch) + _SPARSITY * code.abs().mean()
+        return squared_error(self.rebuild(noisy, code), batch) + _SPARSITY * code.abs().mean()
 
 
 class Variational(Dense):
@@ -98,7 +109,7 @@ class Variational(Dense):
         mean, spread = self.encode(batch), self.spread(batch).clamp(-8, 8)
         drawn = mean + (spread / 2).exp() * torch.randn(mean.shape, generator=chance)
         divergence = (mean.square() + spread.exp() - 1 - spread).mean() / 2
-        loss: torch.Tensor = squared_error(self.decode(drawn), batch) + _DIVERGENCE * divergence
+        loss: torch.Tensor = squared_error(self.rebuild(batch, drawn), batch) + _DIVERGENCE * divergence
         return loss
 
 

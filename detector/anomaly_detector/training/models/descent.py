@@ -7,7 +7,6 @@ import torch
 import torch._dynamo  # the optimiser and the exporter load it on first use, which takes seconds that are none of the fitting's
 from torch import nn
 
-from anomaly_api.kinds import FeatureErrors
 from anomaly_detector.training.models.kind import CHUNK, INPUT_LIMIT, Data, Effort, Fitted, FittingError
 from anomaly_detector.training.models.reconstruction import WindowScorer
 
@@ -39,12 +38,11 @@ def squared_error(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return (found - wanted).square().mean()
 
 
-def fit_network(network: Network, errors: FeatureErrors, data: Data, effort: Effort) -> Fitted:
-    """Fits to the windows that are learned from; the weights that do best on the newer ones are kept.
+def fit_network(scorer: WindowScorer, network: Network, data: Data, effort: Effort) -> Fitted:
+    """Fits the scorer's network to the windows that are learned from; the weights that do best on the newer ones are kept.
 
     Raises FittingError when the loss is not a number.
     """
-    scorer = WindowScorer(data.size, data.scaling(), network, errors)
     learned, checked = data.shown(scorer, data.train), data.shown(scorer, data.validation)
     epochs = _descend(network, learned, checked, effort)
     return Fitted(scorer=scorer.settle(data), settings={}, epochs=epochs)
@@ -55,7 +53,7 @@ def _descend(network: Network, learned: torch.Tensor, checked: torch.Tensor, eff
     chance = torch.Generator().manual_seed(effort.seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=_RATE, fused=True)
     calm = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.3, patience=2, threshold=_WORTHWHILE)
-    best, best_epoch = float("inf"), 0
+    best, best_epoch = _error(network, checked), 0
     kept = {name: value.clone() for name, value in network.state_dict().items()}
     size = min(_LARGEST_BATCH, max(_SMALLEST_BATCH, len(learned) // _STEPS))
     epoch = 0

@@ -2,10 +2,12 @@
 
     e_f = mean over the window's readings of (scaled value - reproduced value)^2
     u_f = the larger of a floor and the 99 % quantile of e_f in the training windows
-    score = mean over the features of g(e_f / u_f), g the square root, log(1 + x), or nothing
+    r_f = e_f / u_f, beyond the saturation s: s * (1 + log(e_f / u_f / s))
+    score = mean over the features of g(r_f), g the square root, log(1 + x), or nothing
 
 With the floor, a feature that the others predict almost perfectly does not cry at a deviation that is small beside its own
-range; with the root, one wild feature does not drown what several others say together.
+range; with the root, one wild feature does not drown what several others say together; and with saturation, a feature that has
+drifted away for good does not hold an alarm by itself. It has no ceiling: a score above every threshold stays possible.
 """
 
 from typing import Final
@@ -45,7 +47,8 @@ class WindowScorer(Scorer):
         # one Gemm: where a short row is multiplied and added, ONNX Runtime takes three times as long
         units = self.pick[: self.features] * self.scale
         expected = nn.functional.linear(rebuilt[:, -self.features :], units, self.center)
-        return (combined(feature_errors, self.errors.combine) @ self.share).squeeze(1), feature_errors, expected
+        counted = saturated(feature_errors, self.errors.saturation)
+        return (combined(counted, self.errors.combine) @ self.share).squeeze(1), feature_errors, expected
 
     def settle(self, data: Data) -> "WindowScorer":
         """Sets what is usual for each feature, from the windows learned from; the module is then done."""
@@ -56,6 +59,15 @@ class WindowScorer(Scorer):
             ordinary = torch.from_numpy(np.quantile(errors, _USUAL, axis=0).astype(np.float32))  # torch's refuses large tensors
             self.usual.copy_(ordinary.clamp_min(self.errors.floor))
         return self
+
+
+def saturated(errors: torch.Tensor, most: float) -> torch.Tensor:
+    """Errors in usual ones, of which only the logarithm of what is beyond `most` counts; smooth there.
+
+    >>> saturated(torch.tensor([0.5, 2.0, 4.0]), 2.0).tolist()
+    [0.5, 2.0, 3.386294364929199]
+    """
+    return errors.clamp_max(most) + most * (errors.clamp_min(most) / most).log()
 
 
 def combined(errors: torch.Tensor, how: Combination) -> torch.Tensor:
