@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from anomaly_api.alerting import AlertPolicy
+from anomaly_api.alerting import AlertPolicy, Suppression
 from anomaly_api.calibration import WindowThreshold
 from anomaly_api.learning import ModelKind, ModelStore, Training
 from anomaly_api.policy import Delivery, Fallback
@@ -119,6 +119,12 @@ class TrainingOrder(Contract):
     model: ModelKind
     training: Training
     model_store: ModelStore
+    alerts_topic: str = ""
+    """Where the detector's alerts are; empty: nowhere."""
+    labels_topic: str = ""
+    """Where labels are; empty: nobody gives any."""
+    suppress: list[Suppression] = []
+    """`alerts.suppress` of the spec."""
     request: str = ""
     """Changes when a new training of the same thing is wanted."""
 

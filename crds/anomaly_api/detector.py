@@ -6,6 +6,7 @@ from pydantic import Field
 
 from anomaly_api.alerting import Alerts
 from anomaly_api.drift import Drift
+from anomaly_api.feedback import Feedback
 from anomaly_api.learning import ModelKind, ModelStore, Training, default_model
 from anomaly_api.meta import API_VERSION
 from anomaly_api.pods import PodSettings
@@ -52,6 +53,11 @@ def _config_maps() -> ModelStore:
 @rule(
     f"!has(self.stateTopic) || !(self.stateTopic in [self.source.kafka.topic, {_ALERTS}, {_DEAD_LETTERS}])",
     "stateTopic must be a topic of its own: it is compacted, and only the detector can read it",
+)
+@rule(
+    "!has(self.feedback) || !has(self.feedback.topic) || "
+    f"!(self.feedback.topic in [self.source.kafka.topic, {_ALERTS}, {_DEAD_LETTERS}])",
+    "feedback.topic must be a topic of its own: what is in the others is no label",
 )
 @rule(
     f"{_ALERTS} != {_DEAD_LETTERS}",
@@ -115,6 +121,9 @@ class DetectorSpec(Contract):
     drift: Drift = Field(default_factory=Drift)
     """The comparison of what arrives with what the model was trained on, feature by feature and by the score, at the same hours
     of the day. Unset: it is told when a population stability index over a day is above 0.2."""
+    feedback: Feedback | None = None
+    """The labels that people and programs give: true alarm, false alarm, missed, normal now. Unset: none are read; `{}` reads
+    them from `<source topic>.labels`."""
     delivery: Delivery = Delivery.EXACTLY_ONCE
     """The promise about alerts when a pod crashes. ExactlyOnce, the default: alerts and input offsets are one transaction, so
     that readers of committed records see each alert once. AtLeastOnce: alerts come some milliseconds sooner; after a crash
@@ -168,6 +177,11 @@ class DetectorSpec(Contract):
     def alerts_topic(self) -> str:
         """Topic for alerts."""
         return self.alerts.topic or f"{self.source.kafka.topic}.alerts"
+
+    @property
+    def labels_topic(self) -> str:
+        """Topic of the labels; empty where none are read."""
+        return "" if self.feedback is None else self.feedback.topic or f"{self.source.kafka.topic}.labels"
 
     @property
     def dead_letter_topic(self) -> str:

@@ -109,6 +109,21 @@ class TrainingMaximum(Contract):
     time. Raise it together with resources."""
 
 
+class Exclusion(Contract):
+    """What a model does not learn from: times at which something was wrong, or may have been."""
+
+    alerts: bool = True
+    """Whether times of alerts are left out of what is learned from, default true, unless somebody said that the alert was
+    nothing. In the held-out part, which thresholds come from, they stay."""
+    suppressed: bool = True
+    """Whether times are left out during which alerts.suppress holds, such as maintenance. Default true."""
+    labels: bool = True
+    """Whether times are left out that somebody called a true alarm or missed (see feedback). Default true."""
+    most_percent: Annotated[int, Field(ge=0, le=90)] = 50
+    """Share of the windows, in percent, that is left out at most, default 50. A kind that would take more is not left out: labels
+    come first, alerts last, so that a model that alerts all the time can be trained again."""
+
+
 def _trainer_resources() -> Resources:
     return Resources(requests={"cpu": "500m", "memory": "768Mi"}, limits={"memory": "2Gi"})
 
@@ -132,6 +147,8 @@ class Training(Contract):
     """Amount of data that is used at most, so that memory and time are bounded."""
     holdout_percent: Annotated[int, Field(ge=5, le=50)] = 20
     """Newest part of the data, in percent, that is kept from training, default 20: thresholds and figures come from it."""
+    exclude: Exclusion = Field(default_factory=Exclusion)
+    """The times that are left out. Unset: those of alerts, suppressions and labels, at most half of the windows."""
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Number of passes over the data at most, default 50; training stops early when the validation loss no longer falls."""
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 1

@@ -82,6 +82,19 @@ class HeldOut(Contract):
     """99th percentile of the scores of held-out windows."""
 
 
+class Excluded(Contract):
+    """Windows that were left out of the training."""
+
+    labels: int = 0
+    """Number of windows of times that somebody called a true alarm or missed, default 0."""
+    suppressed: int = 0
+    """Number of windows of times during which alerts.suppress holds, default 0."""
+    alerts: int = 0
+    """Number of windows of times of alerts, default 0; those of the held-out part stay."""
+    message: str | None = None
+    """Sentence for people: what would have taken too many windows, or could not be read. Unset: nothing."""
+
+
 class Trained(Contract):
     """How a model was trained."""
 
@@ -99,6 +112,8 @@ class Trained(Contract):
     """Number of entities that the readings are of."""
     rejected: int = 0
     """Number of messages that could not be read and were left out, default 0."""
+    excluded: Excluded | None = None
+    """Windows that were left out, by the reason. Unset: none was looked for."""
     kind: ScorerKind
     """Kind of the model, such as Autoencoder."""
     settings: Opaque

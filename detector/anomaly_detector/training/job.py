@@ -17,10 +17,12 @@ from anomaly_api.schema import seconds
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.core.scoring.artifact import Manifest, Provenance, artifact_digest, pack
 from anomaly_detector.training.data.files import Files
+from anomaly_detector.training.data.known_times import known_times
 from anomaly_detector.training.data.memory_limit import memory_limit
 from anomaly_detector.training.data.messages import MessageSource
 from anomaly_detector.training.data.samples import Gathering, affordable
 from anomaly_detector.training.data.topic import Topic
+from anomaly_detector.training.exclusion import Exclusions, remaining
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.reference import drift_reference
 from anomaly_detector.training.registry import Registry, connect
@@ -39,7 +41,8 @@ def run(order: TrainingOrder, progress: Progress) -> str:
     source = _source(order, progress)
     gathered = Gathering(order.pipeline, order.training.maximum.windows, order.training.seed, affordable(memory_limit()))
     _gather(source, gathered, order, progress)
-    archive, manifest, spent = learn_model(source, gathered, order, progress)
+    since_ms = (gathered.first_time or 0) // 1000
+    archive, manifest, spent = learn_model(source, gathered, order, progress, known_times(order, since_ms))
     progress.update(state="Storing", progress=0, message="storing the model")
     registry = Registry(connect(), order)
     digest = artifact_digest(archive)
@@ -140,13 +143,17 @@ def shortage(gathered: Gathering, order: TrainingOrder, where: str) -> tuple[str
 
 
 def learn_model(
-    source: MessageSource, gathered: Gathering, order: TrainingOrder, progress: Progress
+    source: MessageSource,
+    gathered: Gathering,
+    order: TrainingOrder,
+    progress: Progress,
+    exclusions: Exclusions | None = None,
 ) -> tuple[bytes, Manifest, float]:
     """Archive, its manifest, and the seconds that fitting took."""
     progress.update(state="Training", progress=0, message="")
     from anomaly_detector.training import learning  # brings torch, 165 MB that waiting does not need
 
-    samples = gathered.samples()
+    samples, excluded, left_out = remaining(gathered, order, exclusions or Exclusions())
     windows, learned = order.pipeline.windows, list[learning.Learned]()
     for place, window in enumerate(windows):
 
@@ -160,7 +167,7 @@ def learn_model(
             *(window.name, order.model.kind, learned[-1].settings, learned[-1].epochs, learned[-1].seconds),
         )
         gc.collect()
-    scores = learning.held_out_scores(learned, samples, order.pipeline, source.again)
+    scores = learning.held_out_scores(learned, samples, order.pipeline, source.again, left_out)
     found = learning.calibrations(learned, scores)
     names = [feature.name for feature in order.pipeline.features]
     newest = samples[windows[0].name]
@@ -172,7 +179,7 @@ def learn_model(
             opset=learned[0].graph.opset,
         ),
         calibration=found,
-        trained=_provenance(order, gathered, learned, found),
+        trained=_provenance(order, gathered, learned, found).model_copy(update={"excluded": excluded}),
         drift=drift,
     )
     archive = pack(manifest, {model.window.name: model.graph.content for model in learned})

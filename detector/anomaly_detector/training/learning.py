@@ -17,7 +17,7 @@ from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.training import blocks
 from anomaly_detector.training.calibrate import calibrate
 from anomaly_detector.training.data.messages import Messages
-from anomaly_detector.training.data.samples import Sample, Split, memory_for, split
+from anomaly_detector.training.data.samples import LeftOut, Sample, Split, memory_for, split
 from anomaly_detector.training.export import Graph, export
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.models.kind import Data, Effort, Fitted, FittingError
@@ -133,9 +133,13 @@ def in_time(scores: "Mapping[str, HeldOutScores]") -> list[tuple[str, NDArray[np
 
 
 def held_out_scores(
-    learned: list[Learned], samples: dict[str, Sample], pipeline: Pipeline, again: Callable[[], Iterable[Messages]]
+    learned: list[Learned],
+    samples: dict[str, Sample],
+    pipeline: Pipeline,
+    again: Callable[[], Iterable[Messages]],
+    left_out: LeftOut | None = None,
 ) -> "dict[str, HeldOutScores]":
-    """The held-out scores of every model, by window.
+    """The held-out scores of every model, by window; the samples lack what is `left_out` already.
 
     Where windows were thinned out, the readings are read `again`: excursions can be told apart only when none is missing.
     """
@@ -149,12 +153,16 @@ def held_out_scores(
             else:
                 found[model.window.name].add(model, sample.at(model.split.held_out(sample)))
     if thinned:
-        _score_again(thinned, found, pipeline, again())
+        _score_again(thinned, found, pipeline, again(), left_out)
     return found
 
 
 def _score_again(
-    learned: list[Learned], found: dict[str, HeldOutScores], pipeline: Pipeline, messages: Iterable[Messages]
+    learned: list[Learned],
+    found: dict[str, HeldOutScores],
+    pipeline: Pipeline,
+    messages: Iterable[Messages],
+    left_out: LeftOut | None,
 ) -> None:
     memory = memory_for(pipeline)
     places = {window.name: place for place, window in enumerate(pipeline.windows)}
@@ -166,6 +174,9 @@ def _score_again(
                     batch = windows[places[model.window.name]]
                     found_here = Sample(batch.values, batch.slots, batch.times, complete=True)
                     held_out = found_here.at(model.split.held_out(found_here))
+                    if left_out is not None and len(held_out):
+                        out = left_out(model.window, memory.entities.names, held_out)
+                        held_out = held_out.at(np.flatnonzero(~out)) if out.any() else held_out
                     if len(held_out):
                         found[model.window.name].add(model, held_out)
         if sum(len(scores) for collected in found.values() for scores in collected.scores) > _MOST_HELD_OUT:

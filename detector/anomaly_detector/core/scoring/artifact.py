@@ -26,7 +26,7 @@ from anomaly_api.alert import ScorerKind
 from anomaly_api.calibration import Calibrations
 from anomaly_api.drift import DriftReference
 from anomaly_api.evidence import RevisionFailure
-from anomaly_api.model import HeldOut, Interface
+from anomaly_api.model import Excluded, HeldOut, Interface
 from anomaly_api.policy import Opaque
 from anomaly_api.schema import Contract
 
@@ -67,6 +67,7 @@ class Provenance(Contract):
     readings: int
     entities: int
     rejected: int = 0
+    excluded: Excluded | None = None
     kind: ScorerKind
     settings: Opaque
     """The kind's settings, with what the training settled where they were left open."""

@@ -1,6 +1,7 @@
 """What is kept of the readings to learn from: windows, thinned out evenly when there are too many. No I/O, no torch."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -55,6 +56,10 @@ class Sample:
     def at(self, places: NDArray[np.int64]) -> "Sample":
         """The windows at these places."""
         return Sample(self.values[places], self.slots[places], self.times[places], self.complete)
+
+
+LeftOut = Callable[[Window, Sequence[str], Sample], NDArray[np.bool_]]
+"""Which windows of a sample, whose slots have these entities, are not to be judged by."""
 
 
 class _Thinned:
@@ -172,6 +177,11 @@ class Gathering:
     def entities(self) -> int:
         """Entities seen."""
         return len(set(self._memory.entities.names))
+
+    @property
+    def slot_names(self) -> list[str]:
+        """Entity of each slot of the samples, in the order of the slots."""
+        return sorted(self._memory.entities.names)
 
     @property
     def interval(self) -> float:

@@ -82,7 +82,7 @@ class Topic:
         now = access.fingerprint(self._kafka)
         while self._consumer is None or now != self._access:
             try:
-                fresh = Consumer(_settings(self._kafka) | {"error_cb": self._note}, logger=log)
+                fresh = Consumer(consumer_settings(self._kafka) | {"error_cb": self._note}, logger=log)
             except access.AccessError as error:
                 self._report(error.state, str(error))
                 time.sleep(_PAUSE)
@@ -194,7 +194,8 @@ class Topic:
         )
 
 
-def _settings(kafka: KafkaSource) -> dict[str, Any]:
+def consumer_settings(kafka: KafkaSource) -> dict[str, Any]:
+    """Settings of librdkafka for a consumer that joins no group and reads what is committed."""
     return {
         "fetch.queue.backoff.ms": 1,  # the default of a second starves a fast reader
         "queued.max.messages.kbytes": 32_768,

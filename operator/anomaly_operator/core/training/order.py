@@ -18,5 +18,8 @@ def training_order(detector: Detector) -> TrainingOrder | None:
         model=spec.model,
         training=spec.training,
         model_store=spec.model_store,
+        alerts_topic=spec.alerts_topic,
+        labels_topic=spec.labels_topic,
+        suppress=list(spec.alerts.suppress or ()),
     )
     return order.model_copy(update={"job": job_name(detector.name, order.key)})

@@ -1,0 +1,1 @@
+"""What people said of alerts: labels, and what follows from them."""
