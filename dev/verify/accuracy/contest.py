@@ -1,6 +1,7 @@
 """One spec over one set: trained, replayed and judged as a backtest does it."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from anomaly_api.detector import AnomalyDetector, DetectorSpec
 from anomaly_api.policy import Budget, Threshold
+from anomaly_api.schema import seconds
 from anomaly_detector.cli import fitting
 from anomaly_detector.cli.errors import CommandError
 from anomaly_detector.cli.figures import Figures, judge, segments, together
@@ -21,6 +23,8 @@ from dev.verify.accuracy.sets import Case
 
 BUDGETS: Final = {"1/1d": Budget(episodes=1, per="1d"), "1/1w": Budget(episodes=1, per="1w")}
 _DAYS: Final = {"1/1d": 1.0, "1/1w": 7.0}
+_USUAL_GAPS: Final = 3
+"""Usual intervals that a window bridges where its maxGap is shorter than one."""
 _MOST_DROPPED: Final = 300
 """Rows of SKAB's test parts that are left out where they begin at random."""
 
@@ -38,9 +42,9 @@ class Tally:
 
 def contest(name: str, detector: AnomalyDetector, found: Iterable[Case], seed: int, told: Callable[[str], None]) -> Tally:
     """Every case of a set. A case that the spec cannot learn from is decided by the statistical scorer, as in production."""
-    spec = _seeded(detector.spec, seed)
     tally = Tally([], [], {budget: [] for budget in BUDGETS}, [])
     for case in found:
+        spec = _within_gaps(_seeded(detector.spec, seed), case)
         trained = _trained(spec, case, told)
         shown = _replayed(spec, trained, case.stream, None)
         tally.figures.append(_judged(case, shown, ranked=name != "nab"))
@@ -49,7 +53,9 @@ def contest(name: str, detector: AnomalyDetector, found: Iterable[Case], seed: i
         if name == "skab":
             tally.moved.append(_moved(spec, trained, case, shown, seed))
         for budget, asked in BUDGETS.items():
-            within = _replayed(spec, trained, case.stream, Threshold(budget=asked)) if trained else shown
+            margin = spec.threshold.budget.margin if spec.threshold.budget else asked.margin
+            budgeted = Threshold(budget=asked.model_copy(update={"margin": margin}))
+            within = _replayed(spec, trained, case.stream, budgeted) if trained else shown
             tally.budgets[budget].append(_judged(case, within, ranked=False))
         told(f"{name} {case.name}: F1 {tally.figures[-1].f1:.3f} FAR {tally.figures[-1].far:.2f} VUS {tally.figures[-1].vus}")
     return tally
@@ -58,7 +64,7 @@ def contest(name: str, detector: AnomalyDetector, found: Iterable[Case], seed: i
 def summary(name: str, tally: Tally) -> dict[str, Any]:
     """The figures that the set is known by."""
     whole = together(tally.figures)
-    vus = float(np.nanmean(whole.vus)) if whole.vus else float("nan")
+    vus = _mean(whole.vus)
     figures: dict[str, Any] = {
         "skab": lambda: {"F1": whole.f1, "FAR": whole.far, "MAR": whole.mar, "VUS_PR": vus, "offsetsDeltaF1": _offsets(tally)},
         "smdTsb": lambda: {"VUS_PR": vus},
@@ -73,7 +79,13 @@ def summary(name: str, tally: Tally) -> dict[str, Any]:
 
 def _native(tally: Tally) -> dict[str, float]:
     whole = together(tally.figures)
-    return {"F1": whole.f1, "FAR": whole.far, "VUS_PR": float(np.nanmean(whole.vus))}
+    return {"F1": whole.f1, "FAR": whole.far, "VUS_PR": _mean(whole.vus)}
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are numbers; not a number where none is."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _offsets(tally: Tally) -> float:
@@ -83,6 +95,18 @@ def _offsets(tally: Tally) -> float:
 
 def _seeded(spec: DetectorSpec, seed: int) -> DetectorSpec:
     return spec.model_copy(update={"training": spec.training.model_copy(update={"seed": seed})})
+
+
+def _within_gaps(spec: DetectorSpec, case: Case) -> DetectorSpec:
+    """The spec with windows that do not break between two readings: who watches a stream of one reading an hour is told to raise
+    maxGap (GapsTooLong) before anything is scored, and raises it.
+    """
+    usual = float(np.median(np.diff(case.train.times))) / 1e6 if len(case.train) > 1 else 0.0
+    if all(usual < seconds(window.max_gap) for window in spec.windows):
+        return spec
+    wider = f"{math.ceil(_USUAL_GAPS * usual)}s"
+    windows = [window.model_copy(update={"max_gap": wider}) for window in spec.windows]
+    return spec.model_copy(update={"windows": windows})
 
 
 def _trained(spec: DetectorSpec, case: Case, told: Callable[[str], None]) -> fitting.Trained | None:

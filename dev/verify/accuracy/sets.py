@@ -76,6 +76,8 @@ def _skab(data: Path, detector: AnomalyDetector) -> Iterator[Case]:
 def _smd_tsb(data: Path, detector: AnomalyDetector) -> Iterator[Case]:
     said = data / "smd" / "tsbad_train_rows.json"
     for machine, rows in sorted(json.loads(said.read_text()).items()) if said.exists() else ():
+        if not (data / "smd" / f"{machine}_test.csv.xz").exists():
+            continue
         case = _entity(data / "smd", machine, detector)
         yield Case(machine, case.stream.rows(slice(0, rows)), case.stream, case.labels, rows, 0, case.buffer)
 
@@ -90,7 +92,8 @@ def _asd(data: Path, detector: AnomalyDetector) -> Iterator[Case]:
 
 def _native(folder: Path, detector: AnomalyDetector) -> Iterator[Case]:
     for path in sorted(folder.glob("*_train.csv.xz")):
-        yield _entity(folder, path.name.removesuffix("_train.csv.xz"), detector)
+        if path.with_name(path.name.replace("_train.", "_test.")).exists():
+            yield _entity(folder, path.name.removesuffix("_train.csv.xz"), detector)
 
 
 def _entity(folder: Path, name: str, detector: AnomalyDetector) -> Case:
