@@ -44,7 +44,7 @@ class Severity(Contract):
     name: Name
     """Name of the severity in alerts, for example warning or critical."""
     above: Annotated[float, Field(ge=0, le=100_000)]
-    """Score from which the severity applies; 1.0 is the threshold."""
+    """Score from which the severity applies. 1.0 is the threshold, 2.0 has the square of its probability, whatever the model."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
     """Event time for which the score must have stayed that high, in every window, before the severity applies. Unset: it
     applies at once."""
@@ -65,7 +65,7 @@ _WARNING: Final = 1.0
 
 
 def _severities() -> list[Severity]:
-    return [Severity(name="warning", above=_WARNING), Severity(name="critical", above=3.0)]
+    return [Severity(name="warning", above=_WARNING), Severity(name="critical", above=2.0)]
 
 
 def _cron_field(number: str, names: str = "") -> str:
@@ -174,7 +174,7 @@ class AlertPolicy(Contract):
     here."""
     severities: Severities = Field(default_factory=_severities)
     """Severities by score. An episode has the highest one that it has reached: the one with the highest `above`, then the
-    longest `for`. It never falls while the episode is open. Unset: warning above 1.0 and critical above 3.0."""
+    longest `for`. It never falls while the episode is open. Unset: warning above 1.0 and critical above 2.0."""
     cooldown: DurationOrZero = "10m"
     """Event time after an announced episode has closed in which another one of the same entity and window is recorded, marked
     as suppressed, and not announced, unless it is more severe; if it is still open afterwards, it is announced. Default 10m.

@@ -15,16 +15,17 @@ from pydantic import Field
 from anomaly_api.policy import Budget, Threshold
 from anomaly_api.schema import Contract, list_map, seconds
 from anomaly_api.source import Name
+from anomaly_api.tails import PeaksTail, Tail
 
 MAX_PEAKS: Final = 256
 """Peaks that are kept one by one: enough to fit a tail to."""
 MAX_FURTHER_PEAKS: Final = 64
 REACH: Final = 10.0
 """A budget is honoured up to so many times the entity-time that was held out; rarer episodes cannot be known from it."""
-_TAIL_SHARE: Final = 4
-_FEWEST: Final = 10
-_SHAPES: Final = (0.1, 0.5)
 _SMALLEST: Final = 1e-12
+_LEAST_RARITY: Final = 1.0
+_LEAST_SCALE: Final = 0.01
+"""Of a tail, as a part of what it would be if the scores' whole distribution were exponential."""
 
 
 class Quantile(Contract):
@@ -100,6 +101,8 @@ class WindowThreshold(Contract):
     what is rarer."""
     exposure_seconds: float | None = None
     """Event time that was held out, added up over entities: what the estimate stands on."""
+    tail: Tail | None = None
+    """How rare scores above it are, by which they are shown. Unset: they are shown as multiples of it."""
 
 
 def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThreshold:
@@ -110,7 +113,7 @@ def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThresh
     if not calibration.quantiles:
         raise ValueError(f"window {calibration.window} has no held-out scores: train again with more data")
     if asked.budget is not None:
-        return _of_budget(asked.budget, calibration)
+        return _with_tail(_of_budget(asked.budget, calibration), calibration)
     if asked.quantile is not None:
         value, source, text = _quantile(calibration.quantiles, asked.quantile), ThresholdSource.QUANTILE, f"{asked.quantile:g}"
     elif asked.standard_deviations is not None:
@@ -119,7 +122,19 @@ def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThresh
     else:
         assert asked.value is not None, "the API server admits exactly one"
         value, source, text = asked.value, ThresholdSource.VALUE, f"{asked.value:g}"
-    return WindowThreshold(window=calibration.window, value=max(value, _SMALLEST), source=source, asked=text)
+    found = WindowThreshold(window=calibration.window, value=max(value, _SMALLEST), source=source, asked=text)
+    return found if source is ThresholdSource.VALUE else _with_tail(found, calibration)
+
+
+def _with_tail(found: WindowThreshold, calibration: Calibration) -> WindowThreshold:
+    """With the rarity of what is above it: excursions for each window that was held out."""
+    fitted = PeaksTail.of(calibration.peaks)
+    above = fitted.expected(found.value) if fitted else 1 / REACH
+    rarity = max(math.log(max(calibration.windows, 1) / above), _LEAST_RARITY)
+    usual = max(found.value - calibration.mean, _SMALLEST) / rarity  # of an exponential tail from the mean on
+    shape, scale = fitted.at(found.value) if fitted else (0.0, 0.0)
+    tail = Tail(shape=shape, scale=max(scale, _LEAST_SCALE * usual) if scale else usual, rarity=rarity)
+    return found.model_copy(update={"tail": tail})
 
 
 def _of_budget(budget: Budget, calibration: Calibration) -> WindowThreshold:
@@ -163,30 +178,15 @@ def _quantile(points: Sequence[Quantile], level: float) -> float:
 def _level_of_peaks(calibration: Calibration, tolerated: float) -> float:
     """The level that at most `tolerated` of the peaks (falling) are expected to exceed in as much data as they came from.
 
-    Peaks over threshold: the excesses of the largest quarter of the peaks over the next smaller one follow a generalised Pareto
-    distribution, fitted by probability-weighted moments (Hosking and Wallis 1987, section 4). Who asks for few false alerts
-    is hurt by a level too low, so what is uncertain is decided upwards:
-
-    - the shape is kept between 0.1 and 0.5: squared errors have heavy tails, and none ends just above what was seen;
-    - the scale is one standard error larger than estimated, which is much for few peaks and little for many;
-    - yet excesses of more than five times the usual large one are cut back: they are anomalies in the history.
-
-    Example: 256 peaks, the excesses of the largest 64 with mean 1 and shape 0.1, half of one tolerated: (128^0.1 - 1) / 0.1 = 6.2
-    scales of 0.9 above the base, 7.0 scales with the standard error.
+    Beyond the peaks that were seen their tail is extrapolated, see `tails`.
     """
     peaks = calibration.peaks
-    count = min(len(peaks) - 1, max(len(peaks) // _TAIL_SHARE, _FEWEST))
-    if count < 1:
+    tail = PeaksTail.of(peaks)
+    if tail is None:
         return peaks[0] * 2 if peaks else 0.0  # one excursion says nothing about the next
-    if tolerated >= count:
+    if tolerated >= tail.count:
         return _ranked(calibration, math.ceil(tolerated) + 1)
-    base = peaks[count]
-    usual = peaks[count // 10] - base
-    excesses = sorted(min(peak - base, 5 * usual) for peak in peaks[:count])
-    shape, scale = _pareto(excesses)
-    scale *= 1 + 1 / math.sqrt(count)
-    ratio = count / tolerated
-    return base + scale * (math.pow(ratio, shape) - 1) / shape
+    return tail.level(tolerated)
 
 
 def _ranked(calibration: Calibration, rank: int) -> float:
@@ -200,14 +200,3 @@ def _ranked(calibration: Calibration, rank: int) -> float:
             share = math.log(rank / high.rank) / math.log(low.rank / high.rank)  # tails are straight in the logarithm of the rank
             return high.score + share * (low.score - high.score)
     return points[-1].score
-
-
-def _pareto(excesses: Sequence[float]) -> tuple[float, float]:
-    """Shape and scale of a generalised Pareto distribution for `excesses`, rising; a positive shape is a heavy tail."""
-    count = len(excesses)
-    mean = sum(excesses) / count
-    if count < _FEWEST or mean <= 0:  # too few for a shape
-        return _SHAPES[0], mean
-    weighted = sum((1 - (rank + 0.65) / count) * excess for rank, excess in enumerate(excesses)) / count
-    shape = min(max(2 - mean / max(mean - 2 * weighted, 1e-12 * mean), _SHAPES[0]), _SHAPES[1])
-    return shape, mean * (1 - shape)

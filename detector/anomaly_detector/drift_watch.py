@@ -38,11 +38,10 @@ class DriftWatch:
         if len(taken.readings.times):
             counter.readings(taken.readings.times, taken.readings.values)
         for name, each in scored.items():
-            threshold = self._pipeline.stable.decision(name, by_model=True).threshold
             mine = each.scores.by_model
             whole = bool(mine.all())
-            times, values = each.window.times, each.scores.values
-            counter.scores(name, times if whole else times[mine], (values if whole else values[mine]) * threshold)
+            times, values = each.window.times, self._pipeline.stable.raw(name, each.scores.values)
+            counter.scores(name, times if whole else times[mine], values if whole else values[mine])
 
     def tell(self, now: float) -> None:
         """Looks at how things stand; `now` of `time.monotonic`."""

@@ -1,23 +1,23 @@
 """A revision that runs: model or fallback, thresholds, alert policy. It scores windows and does not know which one decides."""
 
 from functools import partial
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from msgspec import Struct
 
 from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import Revision
+from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_detector.core.alerts.alert import Decision, Explanation
 from anomaly_detector.core.columns import Float32, Int64, Mask
 from anomaly_detector.core.configuration import Decider
 from anomaly_detector.core.preprocess.windows import WindowBatch
+from anomaly_detector.core.scoring import scale
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.onnx import Model, ScoringError
 from anomaly_detector.core.scoring.statistical import RunningBaseline, departures, scores
-
-_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class LoadedRevision(Struct, frozen=True):
@@ -55,7 +55,7 @@ class RunningRevision:
         self.windows = self.episodes = self.fallback_windows = self.unscored_windows = 0
         self.failure, self.message = loaded.failure, loaded.message
         self._source = source
-        self._thresholds = {threshold.window: threshold.value for threshold in self.revision.thresholds}
+        self._thresholds = {threshold.window: threshold for threshold in self.revision.thresholds}
         self._features = [feature.name for feature in self.revision.pipeline.features]
 
     def count_on(self, before: "RunningRevision") -> None:
@@ -86,7 +86,7 @@ class RunningRevision:
             else:
                 if self.failure is RevisionFailure.SCORING_FAILED and len(raw):
                     self.failure, self.message = None, ""
-                own = _in_thresholds(raw, self._threshold(window.name, by_model=True))
+                own = scale.shown(raw, self._scale(window.name))
                 known = ~np.isnan(own)
                 self.windows += int(np.count_nonzero(known))
                 if known.all():
@@ -130,6 +130,10 @@ class RunningRevision:
         filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
         return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
 
+    def raw(self, window: str, shown: Float32) -> Float32:
+        """[n] The model's own scores that are shown as these."""
+        return scale.raw(shown, self._scale(window))
+
     def decider(self) -> Decider:
         """What is written down of the revision before it decides."""
         windows, by_model = self.revision.pipeline.windows, not self.wants_levels
@@ -161,7 +165,15 @@ class RunningRevision:
         own = self._thresholds.get(window)
         if own is None or (not by_model and self.revision.model is not None):
             return self.revision.fallback.standard_deviations
-        return own
+        return own.value
+
+    def _scale(self, window: str) -> WindowThreshold:
+        """By which the model's scores are shown."""
+        own = self._thresholds.get(window)
+        if own is not None:
+            return own
+        value = self._threshold(window, by_model=True)
+        return WindowThreshold(window=window, value=value, source=ThresholdSource.FALLBACK, asked=f"{value:g}")
 
     def _fallback(self, window: WindowBatch, levels: RunningBaseline) -> Float32:
         """[n] Scores of the statistical scorer."""
@@ -179,9 +191,3 @@ class RunningRevision:
         if self.revision.model is not None:
             self.fallback_windows += scored
             self.unscored_windows += len(found) - scored
-
-
-def _in_thresholds(raw: Float32, threshold: float) -> Float32:
-    """[n] The scores, divided by the threshold; a quotient beyond float32 is the largest float32, for alerts are JSON."""
-    quotients = raw / np.float64(threshold)
-    return np.clip(quotients, -_LARGEST, _LARGEST).astype(np.float32)
