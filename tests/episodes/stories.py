@@ -16,7 +16,7 @@ from anomaly_detector.core.episodes.processor import WindowScores
 from anomaly_detector.core.episodes.table import Episodes
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity, LimitReached
 
-LEVELS = {"!": 5.0, "#": 2.0, "-": 0.9, ".": 0.1, "?": float("nan")}
+LEVELS = {"!": 5.0, "#": 1.5, "-": 0.9, ".": 0.1, "?": float("nan")}
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 
