@@ -33,12 +33,16 @@ class EpisodeReason(StrEnum):
     """The entity was forgotten because it has sent nothing for long."""
     REPLACED = "Replaced"
     """An edit of the spec took its window away, or changed entity, time or features, so that all windows begin anew."""
+    ACCEPTED = "Accepted"
+    """Somebody said that this is normal now (a label of kind Normal)."""
     BEGUN_ANEW = "BegunAnew"
     """What was known of its partition is void: the topic was made anew, or the group has lost its position."""
 
 
 COOLDOWN: Final = "cooldown"
 """In `suppressedBy`, where no rule's name stands."""
+ACCEPTED: Final = "accepted"
+"""The same, of what comes after an episode that somebody called normal, until it is worse or another model decides."""
 LIMITED: Final = "dev.anomaly-operator.alerts.limited"
 
 
@@ -105,7 +109,7 @@ class AlertData(Contract):
     suppressed: bool
     """Whether it is for the record only, and nobody is to be told."""
     suppressed_by: str | None = None
-    """Name of the rule in alerts.suppress, or `cooldown`."""
+    """Name of the rule in alerts.suppress, `cooldown` or `accepted`."""
     start: str
     """Event time of the window that opened the episode, RFC 3339."""
     end: str | None = None
@@ -197,6 +201,8 @@ class DeadLetterReason(StrEnum):
     FEATURE_INVALID = "FeatureInvalid"
     TOO_LARGE = "TooLarge"
     EMPTY = "Empty"
+    NOT_A_LABEL = "NotALabel"
+    """A record of the labels topic (spec.feedback)."""
 
 
 class UndeliverableReason(StrEnum):

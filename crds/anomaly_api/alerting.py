@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from anomaly_api.alert import COOLDOWN
+from anomaly_api.alert import ACCEPTED, COOLDOWN
 from anomaly_api.schema import Contract, Duration, DurationOrZero, list_map, matching, rule
 from anomaly_api.source import Name, TopicName
 
@@ -116,6 +116,7 @@ Moment = Annotated[
     "until must be later than from: nothing would be suppressed",
 )
 @rule(f"self.name != '{COOLDOWN}'", f"{COOLDOWN} is what records say that the cooldown suppresses: choose another name")
+@rule(f"self.name != '{ACCEPTED}'", f"{ACCEPTED} is what records say of what somebody called normal: choose another name")
 @rule("!has(self.timeZone) || has(self.schedule)", "timeZone says where schedule is read: set schedule as well")
 class Suppression(Contract):
     """A time during which new episodes are recorded, marked as suppressed, and announced to nobody, such as maintenance."""

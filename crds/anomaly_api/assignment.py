@@ -37,6 +37,10 @@ class Runtime(Contract):
     memory_budget: int | None = None
     """Bytes of all entities of the topic together; None: nobody is forgotten, nor when idle."""
     expire_after: Duration = "7d"
+    labels_topic: str = ""
+    """Empty: no labels are read."""
+    feedback_last: Duration = "30d"
+    """Length of the past whose labels and alerts count."""
     drift_over: Duration = "1d"
     """Length of event time over which drift is counted."""
 

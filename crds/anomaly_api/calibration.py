@@ -103,6 +103,8 @@ class WindowThreshold(Contract):
     """Event time that was held out, added up over entities: what the estimate stands on."""
     tail: Tail | None = None
     """How rare scores above it are, by which they are shown. Unset: they are shown as multiples of it."""
+    factor: float | None = None
+    """By what labels have moved it. Unset: they have not."""
 
 
 def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThreshold:
@@ -124,6 +126,26 @@ def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThresh
         value, source, text = asked.value, ThresholdSource.VALUE, f"{asked.value:g}"
     found = WindowThreshold(window=calibration.window, value=max(value, _SMALLEST), source=source, asked=text)
     return found if source is ThresholdSource.VALUE else _with_tail(found, calibration)
+
+
+def with_factor(threshold: WindowThreshold, factor: float) -> WindowThreshold:
+    """The threshold as labels move it: `factor` times what it was before any moved it.
+
+    A tail that is generalised Pareto above one level is so above another one, of the same shape (Coles 2001, section 4.2.2).
+    """
+    before = threshold.factor or 1.0
+    if factor == before:
+        return threshold
+    value = threshold.value * factor / before
+    changes: dict[str, object] = {"value": value, "factor": None if factor == 1.0 else factor}
+    if threshold.tail is not None:
+        tail, further = threshold.tail, value - threshold.value
+        scale = max(tail.scale + tail.shape * further, _LEAST_SCALE * tail.scale)
+        rarer = math.log(scale / tail.scale) / tail.shape if tail.shape > _SMALLEST else further / tail.scale
+        changes["tail"] = Tail(shape=tail.shape, scale=scale, rarity=max(tail.rarity + rarer, _LEAST_RARITY))
+        if threshold.expected_episodes is not None:
+            changes["expected_episodes"] = threshold.expected_episodes * math.exp(-rarer)
+    return threshold.model_copy(update=changes)
 
 
 def _with_tail(found: WindowThreshold, calibration: Calibration) -> WindowThreshold:

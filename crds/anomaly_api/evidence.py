@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Literal
 
 from anomaly_api.drift import DriftEvidence
+from anomaly_api.feedback import FeedbackEvidence
 from anomaly_api.schema import Contract
 
 
@@ -246,6 +247,8 @@ class DetectorEvidence(Contract):
     """Of the last minute."""
     lasting_losses: LossEvidence = LossEvidence()
     """Of the last ten minutes."""
+    feedback: FeedbackEvidence | None = None
+    """What was read of labels. None: none are read, or not all has been read yet."""
     drift: DriftEvidence | None = None
     """What was counted to tell drift. None: the model that decides, if there is one, has no reference."""
     last_reading: float | None = None

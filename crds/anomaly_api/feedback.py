@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, model_validator
 
 from anomaly_api.alerting import Moment
-from anomaly_api.schema import Contract
+from anomaly_api.schema import Contract, Duration
 from anomaly_api.source import TopicName
 
 _MOST_NOTE: Final = 4096
@@ -49,11 +49,24 @@ class Label(Contract):
         return self
 
 
+class FeedbackThreshold(Contract):
+    """How far labels move the threshold."""
+
+    labels: Annotated[int, Field(ge=1, le=100_000)] = 20
+    """Number of labels of a model's alerts before they move its threshold, default 20."""
+    max_factor: Annotated[float, Field(ge=1, le=10)] = 1.5
+    """Factor by which labels raise the threshold at most, and lower it at most, default 1.5. 1: they leave it alone."""
+
+
 class Feedback(Contract):
-    """Where labels are. They keep what was wrong out of training."""
+    """What is done with labels. They keep what was wrong out of training, say how precise alerts are, and move the threshold."""
 
     topic: TopicName | None = None
     """Topic that the labels are read from. Unset: `<source topic>.labels`. Who may write to it has a say in what is alerted."""
+    last: Duration = "30d"
+    """Length of the past whose labels and alerts count, by message time, default 30d."""
+    threshold: FeedbackThreshold = Field(default_factory=FeedbackThreshold)
+    """The bounds within which labels move the threshold: false alarms raise it, missed ones lower it."""
 
 
 class RevisionFeedback(Contract):
@@ -81,6 +94,8 @@ class FeedbackEvidence(Contract):
     recent_reject: str = ""
     """For people."""
     revisions: list[RevisionFeedback] = []
+    message: str = ""
+    """Why labels cannot be read, for people; empty: they can."""
     normal_since: float | None = None
     """When somebody said last that something is normal now, in Unix seconds."""
 

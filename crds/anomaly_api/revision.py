@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Identity, Revision, Runtime, state_topic
 from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
+from anomaly_api.feedback import Feedback
 from anomaly_api.quantity import amount
 
 if TYPE_CHECKING:
@@ -90,5 +91,7 @@ def runtime(spec: DetectorSpec, detector: Identity) -> Runtime:
         delivery=spec.delivery,
         memory_budget=int(amount(spec.memory_budget)),
         expire_after=spec.entity.expire_after,
+        labels_topic=spec.labels_topic,
+        feedback_last=(spec.feedback or Feedback()).last,
         drift_over=spec.drift.over,
     )

@@ -65,6 +65,42 @@ class ThresholdStatus(Contract):
     the held-out part is too short to know what is rarer. Unset where no budget was asked for."""
     exposure_seconds: float | None = None
     """Event time that was held out, added up over entities: what the estimate stands on."""
+    factor: float | None = None
+    """Factor by which labels have moved the threshold (see feedback.threshold). Unset: they have not."""
+
+
+class RevisionFeedbackStatus(Contract):
+    """What people said of the alerts of one revision."""
+
+    revision: str
+    """Name of the revision that decided: the first 8 characters of its digest."""
+    model: str | None = None
+    """Digest of its model. Unset: the fallback scorer decided."""
+    episodes: int
+    """Number of episodes that were announced or labelled."""
+    true_alarms: int
+    """Number of them that were called true alarms."""
+    false_alarms: int
+    """Number of them that were called false alarms, or normal now."""
+    missed: int
+    """Number of times at which there should have been an alert, since the revision's first one."""
+    precision: float | None = None
+    """Share of the labelled ones that were true. Unset: none is labelled."""
+
+
+class FeedbackStatus(Contract):
+    """What was read of labels."""
+
+    labels: int
+    """Number of labels of the time that feedback.last says."""
+    rejected: int | None = None
+    """Number of records that are no labels. Unset: none."""
+    normal_since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    """Time at which somebody said last that something is normal now. Unset: nobody did."""
+    revisions: Annotated[list[RevisionFeedbackStatus], Field(max_length=8, json_schema_extra=list_map("revision"))]
+    """Revisions with most labels, at most eight."""
+    message: str | None = None
+    """Sentence for people: why labels cannot be read, or what is wrong with a record. Unset: nothing is."""
 
 
 class TrainingStatus(Contract):
@@ -178,6 +214,8 @@ class DetectorStatus(Contract):
     """Thresholds in force, one for each window of the stable revision."""
     training: TrainingStatus | None = None
     """Training that is under way, or the last one."""
+    feedback: FeedbackStatus | None = None
+    """Labels that people have given, and how precise alerts are. Unset: none are read."""
     drift: DriftStatus | None = None
     """Figures of the comparison with the training data. Unset: nothing has been compared yet."""
     source: SourceStatus | None = None

@@ -14,6 +14,7 @@ from anomaly_detector.adapters import allocator
 from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
 from anomaly_detector.adapters.executor import ScoringThread
 from anomaly_detector.adapters.kafka.clients import error_of
+from anomaly_detector.adapters.kafka.consume.feedback import FeedbackReader
 from anomaly_detector.adapters.kafka.diagnose.broker_monitor import BrokerMonitor
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.security.access import AccessError, fingerprint
@@ -56,6 +57,9 @@ class Service:
             self._pipeline, topics, CheckpointPolicy(readings=settings.checkpoint_readings), self._scoring
         )
         self.reporter = StatusReporter(settings, runtime, self._pipeline, broker_monitor, assignments, taken.digest)
+        self._feedback = FeedbackReader(runtime, settings.pod) if runtime.labels_topic else None
+        if self._feedback is not None:
+            self.reporter.labels(self._feedback)
         self._topic_partitions = 0
         self._broker_monitor = broker_monitor
         self._name = settings.pod
@@ -80,6 +84,8 @@ class Service:
 
     def run(self) -> None:
         """Until `stop`."""
+        if self._feedback is not None:
+            self._feedback.start()
         try:
             while not self._stopping:
                 self._turn()
@@ -87,6 +93,8 @@ class Service:
                 self._settle(self._session, self._session.end(for_good=True))
         finally:
             self._scoring.stop()
+            if self._feedback is not None:
+                self._feedback.stop()
             self._assignments.stop()
             self._broker_monitor.stop()
 
@@ -99,6 +107,8 @@ class Service:
             self._tasks.adopt(taken.loaded, taken.candidate)
             self.reporter.adopt(taken.digest, self._pipeline.stable.revision.pipeline)
             log.info("revision %s decides now (%s)", self._pipeline.stable.name, self._pipeline.stable.message or "complete")
+        if self._feedback is not None:
+            self._heed(self._feedback, due=due)
         if self._session is None:
             self._session = self._new()
             self.reporter.stay(self._session)
@@ -109,6 +119,14 @@ class Service:
             self._look_at_state()
             self.reporter.tell(now, self._topic_partitions)
             self._tidy(now)
+
+    def _heed(self, feedback: FeedbackReader, *, due: bool) -> None:
+        """Does what people have said since the last turn."""
+        accepted, rejected = feedback.take_accepted(), feedback.take_rejected()
+        if accepted:
+            self._tasks.accept(accepted)
+        if rejected or due:
+            self._tasks.reject(rejected, self._runtime.labels_topic)
 
     def _tidy(self, now: float) -> None:
         """Gives back memory that nobody needs."""

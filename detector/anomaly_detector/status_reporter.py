@@ -12,6 +12,7 @@ from anomaly_api.evidence import DetectorEvidence, PartitionEvidence, SourceEvid
 from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline
 from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
+from anomaly_detector.adapters.kafka.consume.feedback import FeedbackReader
 from anomaly_detector.adapters.kafka.diagnose.broker_monitor import BrokerMonitor
 from anomaly_detector.core.columns import numbers_in
 from anomaly_detector.core.health.lag import Lag
@@ -20,6 +21,7 @@ from anomaly_detector.core.health.progress import ProgressTracker
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state.tasks import Decided
 from anomaly_detector.drift_watch import DriftWatch
+from anomaly_detector.feedback_metrics import FeedbackMetrics
 from anomaly_detector.field_monitor import FieldMonitor
 from anomaly_detector.group_session import GroupSession
 from anomaly_detector.settings import Settings
@@ -53,6 +55,8 @@ class StatusReporter:
         self._field_monitor = FieldMonitor(pipeline.stable.revision.pipeline)
         self._drift = DriftWatch(pipeline, min(LONGEST, seconds(runtime.drift_over)), self._telemetry.registry)
         pipeline.observer = self._drift.observe
+        self._feedback: tuple[FeedbackReader, FeedbackMetrics] | None = None
+        """Who reads labels, if the spec asks for it."""
         self._session: GroupSession | None = None
         self._turned = self._told = time.monotonic()
         self._waited = 0.0
@@ -83,6 +87,10 @@ class StatusReporter:
             self._field_monitor = FieldMonitor(pipeline)
         self._assignment = assignment
 
+    def labels(self, reader: FeedbackReader) -> None:
+        """Somebody reads labels."""
+        self._feedback = reader, FeedbackMetrics(self._telemetry.registry)
+
     def stay(self, member: GroupSession | None) -> None:
         """A stay in the group begins, or, None: is over."""
         self._session = member
@@ -104,6 +112,9 @@ class StatusReporter:
         self._told = now
         self.state_metrics.tell(self._pipeline, member.partitions if member else 0, topic_partitions)
         self._drift.tell(now)
+        if self._feedback is not None:
+            reader, metrics = self._feedback
+            metrics.tell(reader.evidence)
         lags = member.lags(self._broker_monitor.source.ends) if member else {}
         self.pace.look(lags, time.monotonic())
         waited = member.waited if member else 0.0
@@ -162,6 +173,7 @@ class StatusReporter:
             recent_dead_letters=recent_dead,
             recent_losses=telemetry.losses.evidence(time.time(), RECENT_SECONDS),
             lasting_losses=telemetry.losses.evidence(time.time(), LASTING_SECONDS),
+            feedback=self._feedback[0].evidence if self._feedback else None,
             drift=self._drift.evidence,
             last_reading=telemetry.last_reading,
             last_scored=telemetry.last_scored,

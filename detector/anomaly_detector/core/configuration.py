@@ -71,6 +71,14 @@ class Deciders(Contract):
         return found
 
 
+def decides_otherwise(before: Deciders, after: Deciders) -> bool:
+    """Whether another model decides: what people said of the scores of the one before says nothing of its own.
+
+    A model that fails for a while, and is stood in for, is not another one.
+    """
+    return after.stable.model is not None and after.stable.model != before.stable.model
+
+
 class Configuration(Contract):
     """All that alerts depend on besides the readings."""
 

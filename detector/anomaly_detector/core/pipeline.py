@@ -24,17 +24,18 @@ from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.alerts.builder import AlertBuilder, ScoredWindows
 from anomaly_detector.core.columns import MICROSECONDS, Messages
 from anomaly_detector.core.composition import composed
-from anomaly_detector.core.configuration import Configuration
+from anomaly_detector.core.configuration import Configuration, decides_otherwise
 from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.entities.lru import Reason
 from anomaly_detector.core.entities.micro_batch import Evicted
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.entities.table import Entities
 from anomaly_detector.core.episodes.by_revision import RevisionEpisodes
-from anomaly_detector.core.episodes.closures import Closures
+from anomaly_detector.core.episodes.closures import Closures, closing, closing_alert
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity
+from anomaly_detector.core.feedback.acceptance import Acceptances
 from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor
 from anomaly_detector.core.preprocess.windows import WindowBatch
@@ -137,7 +138,10 @@ class DetectionPipeline:
         self._adopt_candidate(candidate)
         asked = self._configured()
         ended = self._ended(self.closures(self.configuration, asked))
+        renounced = decides_otherwise(self.configuration.deciders, asked.deciders)
         self.configuration = asked
+        if renounced:
+            self.episodes.stable.renounce()
         if not self.preprocessor.change(asked.intake):
             self.episodes = self._new_episodes()
         else:
@@ -148,6 +152,21 @@ class DetectionPipeline:
             windows = [window.name for window in self.shadow.running.revision.pipeline.windows]
             self.episodes.shadow(self.shadow.running.name, EpisodePolicy(self.shadow.policy, self._shares), windows)
         return ended
+
+    def accept(self, partition: int, said: Acceptances) -> list[Alert]:
+        """Ends the open episodes of a partition of which somebody said that this is normal now; returns what is to be told."""
+        entities, episodes, found = self._entities, self.episodes.stable, list[Alert]()
+        for slot, window, episode in episodes.open_ones():
+            name = entities.names[slot]
+            if entities.partitions[slot] != partition or not said.concern(
+                self._source, name, window, episode.start, episode.seen
+            ):
+                continue
+            if episode.recorded:
+                turn = closing(name, window, episode, EpisodeReason.ACCEPTED)
+                found.append(closing_alert(self._source, self.configuration.deciders.stable, turn))
+            episodes.accept(slot, window)
+        return found
 
     def closures(self, before: Configuration, after: Configuration | None) -> Closures:
         """What ends when a partition goes over from a configuration to another; None: when what was known of it is void."""

@@ -6,6 +6,7 @@ from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder
 from anomaly_api.revision import runtime
 from anomaly_operator.core import scaling
 from anomaly_operator.core.drift import DriftVerdict, drift_verdict
+from anomaly_operator.core.feedback import FeedbackView, feedback_view, moved
 from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.selection import RevisionSelection, select
 from anomaly_operator.core.models.slots import SlotPlan, plan_slots
@@ -29,6 +30,7 @@ class DesiredState:
     slots: SlotPlan
     scale: scaling.Scale
     drift: DriftVerdict
+    feedback: FeedbackView
     blocked: ConditionDraft | None
     """Why nothing is to run at all."""
 
@@ -37,7 +39,8 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
     """The desired state at `now` (Unix seconds)."""
     detector = snapshot.detector
     order = training_order(detector)
-    selection = select(snapshot, order.key if order else None)
+    feedback = feedback_view(snapshot)
+    selection = moved(snapshot, select(snapshot, order.key if order else None), feedback)
     needed = {selection.revision.model: selection.model} if selection.revision.model else {}
     slots = plan_slots(snapshot, needed)
     return DesiredState(
@@ -49,6 +52,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
         slots=slots,
         scale=scaling.scale(snapshot, now),
         drift=drift_verdict(snapshot),
+        feedback=feedback,
         blocked=_blocked(snapshot),
     )
 

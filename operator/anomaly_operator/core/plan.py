@@ -35,6 +35,7 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         _training_status(snapshot, desired),
         desired.scale.status,
         desired.drift.figures,
+        desired.feedback.status,
         current,
         now,
     )

@@ -108,6 +108,18 @@ def recovery(runtime: Runtime, pod: str) -> dict[str, Any]:
     }
 
 
+def feedback(runtime: Runtime, pod: str) -> dict[str, Any]:
+    """Settings of the consumer that reads labels and alerts from some moment on: no member of any group, and in no hurry."""
+    return consumer(runtime, pod) | {
+        "client.id": f"{pod}-feedback",
+        "enable.partition.eof": True,
+        "queued.max.messages.kbytes": 1_024,
+        "auto.offset.reset": "earliest",
+        "fetch.queue.backoff.ms": 100,
+        "fetch.wait.max.ms": 500,
+    }
+
+
 def transactional(runtime: Runtime, pod: str) -> dict[str, Any]:
     """Settings of the producer when alerts and offsets are one transaction."""
     settings = {"transaction.timeout.ms": 10_000} | producer(runtime, pod)  # how long a pod that is gone for ever is in the way

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from anomaly_api.alert import EpisodeReason, LimitKind
 from anomaly_detector.core.alerts.alert import Alert, Decision, episode_alert, limit_alert
-from anomaly_detector.core.configuration import Configuration
+from anomaly_detector.core.configuration import Configuration, Decider
 from anomaly_detector.core.episodes.episode import Episode, Transition
 from anomaly_detector.core.episodes.limits import LimitTransition, restored
 from anomaly_detector.core.episodes.table import TALLY
@@ -71,36 +71,45 @@ class Closures(Struct, frozen=True):
         return set() if self.anew or self.after is None else {window.name for window in self.after.deciders.stable.windows}
 
     def _closed(self, entity: str, window: str, episode: Episode) -> EpisodeTransition:
-        return EpisodeTransition(
-            row=NO_MESSAGE,
-            window=window,
-            index=None,
-            entity=entity,
-            time=episode.seen,
-            turn=Transition.CLOSED,
-            reason=EpisodeReason.BEGUN_ANEW if self.after is None else EpisodeReason.REPLACED,
-            start=episode.start,
-            windows=episode.windows,
-            score=episode.score,
-            peak=episode.peak,
-            severity=episode.severity,
-            suppressed_by=episode.hushed,
-        )
+        return closing(entity, window, episode, EpisodeReason.BEGUN_ANEW if self.after is None else EpisodeReason.REPLACED)
 
     def _alert(self, turn: EpisodeTransition | LimitReached) -> Alert:
         if isinstance(turn, LimitReached):
             return limit_alert(self.source, turn)
-        before = self.before.deciders.stable
-        decision = Decision(
-            source=self.source,
-            window=turn.window,
-            threshold=before.thresholds[turn.window],
-            scorer=before.scorer,
-            model=before.model,
-            revision=before.name,
-            features=[],
-        )
-        return episode_alert(decision, turn, None)
+        return closing_alert(self.source, self.before.deciders.stable, turn)
+
+
+def closing(entity: str, window: str, episode: Episode, reason: EpisodeReason) -> EpisodeTransition:
+    """The end of an open episode at its last window, which no window led to."""
+    return EpisodeTransition(
+        row=NO_MESSAGE,
+        window=window,
+        index=None,
+        entity=entity,
+        time=episode.seen,
+        turn=Transition.CLOSED,
+        reason=reason,
+        start=episode.start,
+        windows=episode.windows,
+        score=episode.score,
+        peak=episode.peak,
+        severity=episode.severity,
+        suppressed_by=episode.hushed,
+    )
+
+
+def closing_alert(source: str, decider: Decider, turn: EpisodeTransition) -> Alert:
+    """The record of such an end; `decider` is who decided until then."""
+    decision = Decision(
+        source=source,
+        window=turn.window,
+        threshold=decider.thresholds[turn.window],
+        scorer=decider.scorer,
+        model=decider.model,
+        revision=decider.name,
+        features=[],
+    )
+    return episode_alert(decision, turn, None)
 
 
 def _ended(kind: LimitKind, where: int, entity: str, state: Mapping[str, Any]) -> LimitReached | None:

@@ -19,8 +19,11 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from anomaly_api.alert import EpisodeReason
+from anomaly_api.alert import ACCEPTED, COOLDOWN, EpisodeReason
 from anomaly_detector.core.episodes.policy import EpisodePolicy
+
+_ACCEPTED_FOR: Final = 7 * 86_400 * 1_000_000
+"""Microseconds for which something is normal because somebody said so, where no other model decides before."""
 
 
 class Transition(Enum):
@@ -68,6 +71,9 @@ class Episode(Struct):
     """Until when its successor is held back."""
     cooling_severity: str = ""
     """Unless it is more severe than this."""
+    accepted: float = 0.0
+    """Peak of the episode of which somebody said that this is normal now: until `cooling`, its successors are held back unless
+    they grow beyond it. 0: nobody did."""
 
     def advance(self, time: int, score: float, policy: EpisodePolicy) -> Transition | None:
         """Takes in a score (1.0 is the threshold)."""
@@ -94,6 +100,12 @@ class Episode(Struct):
             return EpisodeReason.PEAK_GREW
         return EpisodeReason.STILL_OPEN if policy.every and time - self.said_at >= policy.every else None
 
+    def held(self, time: int, policy: EpisodePolicy) -> str | None:
+        """Why nobody is to be told of it, though no suppression holds."""
+        if self.accepted and self.cooling is not None and time < self.cooling:
+            return ACCEPTED if self.peak < self.accepted * policy.growth else None
+        return COOLDOWN if self.cools(time, policy) else None
+
     def cools(self, time: int, policy: EpisodePolicy) -> bool:
         """Whether it comes too soon after the one before, and is no worse."""
         return (
@@ -115,8 +127,24 @@ class Episode(Struct):
 
     def close(self, time: int, policy: EpisodePolicy) -> None:
         """It is over. Only one that people were told of has a cooldown: else one that flaps would never be announced again."""
-        if self.announced and policy.cooldown:
-            self.cooling, self.cooling_severity = time + policy.cooldown, self.severity
+        if self.announced and (policy.cooldown or self.accepted):
+            self.cooling = time + policy.cooldown if policy.cooldown else None
+            self.cooling_severity, self.accepted = self.severity, 0.0
+        self._end()
+
+    def accept(self) -> None:
+        """It is over, because somebody said that this is normal now."""
+        self.cooling, self.cooling_severity, self.accepted = self.seen + _ACCEPTED_FOR, self.severity, self.peak
+        self._end()
+
+    def renounce(self) -> bool:
+        """What was called normal is not any more: another model decides, which may know it. Whether anything was."""
+        if not self.accepted:
+            return False
+        self.cooling, self.cooling_severity, self.accepted = None, "", 0.0
+        return True
+
+    def _end(self) -> None:
         self._rest()
         self.open = self.recorded = self.announced = self.owed = False
         self.start = self.seen = self.windows = self.said_at = 0

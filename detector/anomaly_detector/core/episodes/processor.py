@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from anomaly_api.alert import COOLDOWN, EpisodeReason, LimitKind
+from anomaly_api.alert import EpisodeReason, LimitKind
 from anomaly_detector.core.columns import Float32, Int64
 from anomaly_detector.core.episodes.episode import Episode, Transition
 from anomaly_detector.core.episodes.limits import Limits, LimitTransition
@@ -157,7 +157,7 @@ class EpisodeProcessor:
             if reason is not None:
                 self._record(step, episode, Transition.UPDATED, reason, suppressed)
             return
-        suppressed = policy.suppressed(entity, time) or (COOLDOWN if episode.cools(time, policy) else None)
+        suppressed = policy.suppressed(entity, time) or episode.held(time, policy)
         if suppressed is None:
             self._announce(step, episode, EpisodeReason.OPENED if opened else EpisodeReason.RELEASED)
         elif not episode.recorded:

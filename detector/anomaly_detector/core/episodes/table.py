@@ -138,6 +138,30 @@ class Episodes:
             self._limits.entities.restore(slot, state[TALLY])
         self._settle([slot])
 
+    def open_ones(self) -> list[tuple[int, str, Episode]]:
+        """Slot, window and episode of all that are open."""
+        return [
+            (slot, name, episode)
+            for name, watch in self._watches.items()
+            for slot, episode in sorted(watch.episodes.items())
+            if episode.open
+        ]
+
+    def accept(self, slot: int, window: str) -> None:
+        """Ends an open episode, because somebody said that this is normal now."""
+        self._watches[window].episodes[slot].accept()
+        self._dirty[slot] = True
+        self._settle([slot])
+
+    def renounce(self) -> None:
+        """Another model decides: nothing is normal any more because somebody said so."""
+        for watch in self._watches.values():
+            for slot in [slot for slot, episode in watch.episodes.items() if episode.renounce()]:
+                self._dirty[slot] = True
+                if watch.episodes[slot] == Episode():
+                    del watch.episodes[slot]
+                self._settle([slot])
+
     def state_of_partition(self, partition: int) -> dict[str, Any] | None:
         """What there is to remember of a partition's limit: plain values."""
         return self._limits.partitions.state(partition)

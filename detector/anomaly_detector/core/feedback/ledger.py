@@ -46,6 +46,8 @@ class KnownEpisode(Struct):
     model: str | None
     open: bool = True
     announced: bool = False
+    at_ms: int = 0
+    """When its last record was written, Unix milliseconds."""
 
     @property
     def period(self) -> Period:
@@ -77,8 +79,8 @@ class Ledger:
         self.recent_reject = ""
         self.normal_since: float | None = None
 
-    def alert(self, value: bytes | None) -> None:
-        """A record of the alerts topic; what is none of ours is passed over."""
+    def alert(self, value: bytes | None, at_ms: int = 0) -> None:
+        """A record of the alerts topic, written at `at_ms` (Unix milliseconds); what is none of ours is passed over."""
         event = _event(value)
         if event is None or event.get("source") != self._source or event.get("type") not in _EVENTS:
             return
@@ -91,6 +93,7 @@ class Ledger:
                 self._episodes[data["episode"]] = known
                 if len(self._episodes) > self._most:
                     del self._episodes[next(iter(self._episodes))]
+            known.at_ms = max(known.at_ms, at_ms)
             known.end, known.open = max(known.end, now), known.open and not closed
             known.announced = known.announced or not data["suppressed"]
         except (KeyError, TypeError, ValueError):
@@ -118,6 +121,14 @@ class Ledger:
             if len(self._by_time) > self._most:
                 del self._by_time[0]
         return given
+
+    def forget_before(self, at_ms: int) -> None:
+        """Drops labels and episodes whose last record was written before, in Unix milliseconds."""
+        for name in [name for name, known in self._episodes.items() if known.at_ms < at_ms]:
+            del self._episodes[name]
+        for name in [name for name, given in self._by_episode.items() if given.order[0] < at_ms]:
+            del self._by_episode[name]
+        self._by_time = [given for given in self._by_time if given.order[0] >= at_ms]
 
     def wrong(self) -> list[Period]:
         """Times at which something was wrong, as somebody said: true alarms and missed ones."""

@@ -4,6 +4,7 @@
     episodes/<entity>       by revision and window, an entity's episodes, open or beginning, as of that transaction
     limit                   by revision, how many episodes of the partition were announced lately, and how many held back
     checkpoint/<a|b>/<i>    a piece of what was remembered at some offset
+    labels                  how far records of the labels topic that are no labels have been told; of partition 0 alone
     source                  which topic it is, and how many partitions it had when the partition was begun
     checkpoint              names the slot whose pieces are complete, their offset and their configuration
 
@@ -28,6 +29,7 @@ LIMIT: Final = b"limit"
 PIECE: Final = b"checkpoint/"
 HEADER: Final = b"checkpoint"
 SOURCE: Final = b"source"
+LABELS: Final = b"labels"
 SLOTS: Final = ("a", "b")
 
 
@@ -94,6 +96,21 @@ def header_key() -> bytes:
 def source_key() -> bytes:
     """Key of the source's identity."""
     return SOURCE
+
+
+def labels_key() -> bytes:
+    """Key of how far the labels topic has been told."""
+    return LABELS
+
+
+def encode_labels(told: Mapping[int, int]) -> bytes:
+    """By partition of the labels topic, the first offset that was not told."""
+    return msgspec.msgpack.encode(dict(told))
+
+
+def decode_labels(value: bytes) -> dict[int, int]:
+    """What `encode_labels` wrote."""
+    return msgspec.msgpack.decode(value, type=dict[int, int])
 
 
 def other(slot: str) -> str:

@@ -25,6 +25,7 @@ class ChangelogWriter:
         self.episodes = dict(found.episodes)
         """[entity] Values as they stand in the topic."""
         self._limit = found.limit
+        self._labels = changelog.decode_labels(found.labels) if found.labels else {}
         self._changes, self._number, self._slot = list(found.written_changes), found.number, found.slot
         self._pieces: Iterator[Record] | None = None
         """Of a checkpoint that is being written: what is left of it."""
@@ -65,6 +66,14 @@ class ChangelogWriter:
             self._limit = state
             self._add(changelog.limit_key(), state)
 
+    def note_labels(self, partition: int, offset: int) -> bool:
+        """A record of the labels topic is told of with the next commit; False: it has been told of before."""
+        if offset < self._labels.get(partition, 0):
+            return False
+        self._labels[partition] = offset + 1
+        self._add(changelog.labels_key(), changelog.encode_labels(self._labels))
+        return True
+
     def begin_checkpoint(self, state: Mapping[str, Any], offset: int) -> None:
         """A checkpoint of what is remembered at this offset; `pieces` hands it over. The changes so far are of no use then."""
         self._slot = changelog.other(self._slot)
@@ -86,6 +95,8 @@ class ChangelogWriter:
             self._add(changelog.episodes_key(entity), state)
         if self._limit is not None:
             self._add(changelog.limit_key(), self._limit)
+        if self._labels:
+            self._add(changelog.labels_key(), changelog.encode_labels(self._labels))
         self._pieces, self._changes = None, []
 
     def drain(self) -> tuple[Record, ...]:

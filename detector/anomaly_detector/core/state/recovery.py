@@ -17,6 +17,7 @@ from anomaly_detector.core.state.changelog import (
     CHANGES,
     EPISODES,
     HEADER,
+    LABELS,
     LIMIT,
     PIECE,
     SLOTS,
@@ -43,6 +44,7 @@ class Recovered(Struct, frozen=True):
     state: Mapping[str, Any] = {}
     episodes: Mapping[str, bytes] = {}
     limit: bytes | None = None
+    labels: bytes | None = None
     last: Configuration | None = None
     """The last one that is known, whether it still counts or not."""
     written_changes: tuple[int, ...] = ()
@@ -67,6 +69,7 @@ class Changelog:
         self._number = 0
         self._episodes: dict[str, bytes] = {}
         self._limit: bytes | None = None
+        self._labels: bytes | None = None
         self._pieces: dict[bytes, bytes] = {}
         self._header: CheckpointHeader | None = None
         self.source: SourceIdentity | None = None
@@ -82,6 +85,8 @@ class Changelog:
                 _put(self._episodes, key[len(EPISODES) :].decode(), value)
             elif key == LIMIT:
                 self._limit = value
+            elif key == LABELS:
+                self._labels = value
             elif key.startswith(PIECE):
                 _put(self._pieces, key, value)
             elif key == HEADER:
@@ -180,6 +185,7 @@ class Changelog:
         known = Recovered(
             offset, offset, None, episodes=dict(self._episodes), limit=self._limit, last=last, written_changes=numbers
         )
+        known = replace(known, labels=self._labels)
         return replace(known, number=self._number, skipped=skipped, note=note)
 
     def _change(self, key: bytes, change: Change | None) -> None:

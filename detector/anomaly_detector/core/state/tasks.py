@@ -10,7 +10,7 @@ It knows no broker: `drain` says what one commit must hold, and what a pod needs
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,10 +19,12 @@ from msgspec.structs import replace
 
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.columns import numbers_in
-from anomaly_detector.core.configuration import Configuration
+from anomaly_detector.core.configuration import Configuration, decides_otherwise
 from anomaly_detector.core.decode.dead_letters import dead_letters
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.episodes.closures import Closures
+from anomaly_detector.core.feedback.acceptance import Acceptance, Acceptances
+from anomaly_detector.core.feedback.rejected import RejectedLabel
 from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.executor import Executor, inline
@@ -35,6 +37,8 @@ from anomaly_detector.core.state.recovery import Recovered
 from anomaly_detector.core.state.restore import Restore
 
 log: Final = logging.getLogger(__name__)
+_MOST_SAID: Final = 10_000
+"""Labels that are kept for partitions that come later."""
 
 
 class Topics(Struct, frozen=True):
@@ -76,6 +80,10 @@ class PartitionTasks:
         """That nobody was told of yet."""
         self._tasks: dict[int, Task] = {}
         self._restoring: dict[int, tuple[Restore, Recovered]] = {}
+        self._said: list[Acceptance] = []
+        """What people called normal, the last of it."""
+        self._not_told: list[RejectedLabel] = []
+        """Records of the labels topic of which no dead letter was made here."""
 
     @property
     def replaying(self) -> int:
@@ -124,6 +132,27 @@ class PartitionTasks:
         self._finish()
         self.pipeline.allow(quota)
         self._note_configuration()
+
+    def accept(self, said: Sequence[Acceptance]) -> None:
+        """Ends open episodes of which somebody said that this is normal now, here and in partitions that come.
+
+        A label is about an episode that there was when it was given, so it may be said again and again.
+        """
+        self._finish()
+        self._said = [*self._said, *said][-_MOST_SAID:]
+        for partition in self._tasks:
+            self._accept(partition, Acceptances.of(list(said)))
+
+    def reject(self, labels: Sequence[RejectedLabel], topic: str) -> None:
+        """Makes dead letters of records of the labels topic, each once: with whoever has the first partition."""
+        self._not_told = [*self._not_told, *labels][-_MOST_SAID:]
+        task = self._tasks.get(0)
+        if task is None:
+            return
+        labels, self._not_told = self._not_told, []
+        for label in labels:
+            if task.log.note_labels(label.partition, label.offset):
+                task.log.records.append(label.dead_letter(topic, self._topics.dead_letters))
 
     def write_again(self) -> None:
         """The state topic was deleted and made anew: all that stood in it is written with the next commits."""
@@ -257,6 +286,9 @@ class PartitionTasks:
             for entity, value in found.episodes.items():
                 state = after.deciders.carry(changelog.decode_episodes(value), before.deciders)
                 self.pipeline.episodes.restore(partition, entity, state)
+            if decides_otherwise(before.deciders, after.deciders):
+                self.pipeline.episodes.stable.renounce()
+            self._accept(partition, Acceptances.of(self._said))
             if found.limit is not None:
                 limit = after.deciders.carry(changelog.decode_limit(found.limit), before.deciders)
                 self.pipeline.episodes.restore_limit(partition, limit)
@@ -273,6 +305,10 @@ class PartitionTasks:
                 self._alert(partition, alert)
         limit = changelog.decode_limit(found.limit).get(stable) if found.limit else None
         for alert in closures.of_partition(partition, limit):
+            self._alert(partition, alert)
+
+    def _accept(self, partition: int, said: Acceptances) -> None:
+        for alert in self.pipeline.accept(partition, said):
             self._alert(partition, alert)
 
     def _alert(self, partition: int, alert: Alert) -> None:

@@ -9,6 +9,7 @@ from anomaly_api.status import (
     Condition,
     DetectorStatus,
     DriftStatus,
+    FeedbackStatus,
     MemoryStatus,
     ScalingStatus,
     SourceStatus,
@@ -41,6 +42,7 @@ def report(
     training: TrainingStatus | None,
     scaling: ScalingStatus | None,
     drift: DriftStatus | None,
+    feedback: FeedbackStatus | None,
     conditions: list[Condition],
     now: float,
 ) -> DetectorStatus:
@@ -64,10 +66,12 @@ def report(
                 asked=each.asked,
                 expected_episodes=each.expected_episodes,
                 exposure_seconds=each.exposure_seconds,
+                factor=each.factor,
             )
             for each in revision.thresholds
         ],
         training=_held(before.training, training, due=due),
+        feedback=_feedback(before.feedback, feedback, due=due),
         drift=_drift(before.drift, drift, due=due),
         source=source,
         memory=memory,
@@ -112,6 +116,14 @@ def _held(before: TrainingStatus | None, training: TrainingStatus | None, *, due
     if before is None or training is None or due or training.state != "Waiting":
         return training
     return before if (before.state, before.job) == (training.state, training.job) else training
+
+
+def _feedback(before: FeedbackStatus | None, feedback: FeedbackStatus | None, *, due: bool) -> FeedbackStatus | None:
+    """Written at once where there are other labels; the number of episodes, which grows by itself, now and then."""
+    if before is None or feedback is None or due:
+        return feedback
+    alike = {"labels", "rejected", "normal_since", "message"}
+    return before if before.model_dump(include=alike) == feedback.model_dump(include=alike) else feedback
 
 
 def _drift(before: DriftStatus | None, drift: DriftStatus | None, *, due: bool) -> DriftStatus | None:
