@@ -6,7 +6,8 @@ from typing import Any
 from anomaly_api.alerting import AlertPolicy, Suppression
 from anomaly_api.calibration import WindowThreshold
 from anomaly_api.learning import ModelKind, ModelStore, Training
-from anomaly_api.policy import Delivery, Fallback
+from anomaly_api.model import Artifact
+from anomaly_api.policy import Delivery, Fallback, Threshold
 from anomaly_api.schema import Contract, Duration, digest
 from anomaly_api.source import KafkaSource, Pipeline
 
@@ -112,6 +113,17 @@ class Assignment(Contract):
         return digest(self.essentials())
 
 
+class StableModel(Contract):
+    """The model in use when a training is ordered."""
+
+    name: str
+    """The AnomalyModel's name."""
+    digest: str
+    """Digest (`sha256:...`) of its artifact."""
+    artifact: Artifact
+    """Where it is; a ConfigMap is mounted in the training pod."""
+
+
 class TrainingOrder(Contract):
     """What a training Job is to do. It holds no secret."""
 
@@ -131,12 +143,18 @@ class TrainingOrder(Contract):
     """`alerts.suppress` of the spec."""
     request: str = ""
     """Changes when a new training of the same thing is wanted."""
+    threshold: Threshold | None = None
+    """What the spec asks for: the gate judges by thresholds of that kind. None: the default of the spec."""
+    stable: StableModel | None = None
+    """The model in use, which a new one is to be compared with. None: there is none."""
 
     @property
     def key(self) -> str:
-        """Digest of what decides the outcome; 12 characters. Pods' resources and the like do not count."""
+        """Digest of what decides the outcome; 12 characters. Pods' resources and the like do not count, nor does how the outcome
+        is judged.
+        """
         asked = self.training.essentials()
-        for operational in ("image", "resources", "pod", "backoffLimit"):
+        for operational in ("image", "resources", "pod", "backoffLimit", "gate"):
             asked.pop(operational, None)
         deciding: dict[str, Any] = {
             "topic": self.kafka.topic,

@@ -59,8 +59,10 @@ def model_crd() -> dict[str, Any]:
         _column("Kind", ".spec.trained.kind", "Kind of the model"),
         _column("Readings", ".spec.trained.readings", "Readings it was trained on", "integer"),
         _column("Held-Out-P99", ".spec.trained.heldOut[0].p99", "99th percentile of held-out scores", "number"),
+        _column("Gate", ".spec.trained.gate.verdict", "Whether it is as good as the model in use was"),
         _column("Verified", '.status.conditions[?(@.type=="Verified")].status', "Whether pods loaded it with the right digest"),
         _column("Used-By", ".status.usedBy", "Detectors that use it"),
+        _column("Judged", ".spec.trained.gate.message", "What the gate found", priority=1),
         _column("Digest", ".spec.digest", "sha256 of the artifact", priority=1),
         _column("Age", ".metadata.creationTimestamp", "Since when it is there", "date"),
     ]

@@ -262,7 +262,7 @@ class TrainingEvidence(Contract):
     """A training pod."""
 
     pod: str
-    state: Literal["Waiting", "Reading", "Training", "Storing", "Complete", "Failed"]
+    state: Literal["Waiting", "Reading", "Training", "Judging", "Storing", "Complete", "Failed"]
     progress: int = 0
     """Percent of the current state."""
     readings: int = 0

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from anomaly_api.gate import Gate
 from anomaly_api.kinds import (
     Autoencoder,
     Bounds,
@@ -163,6 +164,8 @@ class Training(Contract):
     """Scheduling, identity, environment and volumes of the training pods, where they differ from those of the scoring pods."""
     backoff_limit: Annotated[int, Field(ge=0, le=20)] = 2
     """Number of retries of a training that failed, with growing pauses, default 2."""
+    gate: Gate = Field(default_factory=Gate)
+    """Judgement of a new model before it may decide. By default a model that is worse than the one in use is rejected."""
 
 
 @rule("!self.uri.startsWith('file://') || has(self.claimName)", "a file:// URI needs claimName: the volume that holds the models")

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from anomaly_api.alert import ScorerKind
 from anomaly_api.calibration import Calibrations
+from anomaly_api.gate import GateReport
 from anomaly_api.learning import Uri
 from anomaly_api.meta import API_VERSION
 from anomaly_api.policy import LocalReference, Opaque
@@ -133,6 +134,15 @@ class Trained(Contract):
     """Figures on the part of the data that was held out, for each window."""
     versions: dict[str, str]
     """Versions of the software that made the model."""
+    gate: GateReport | None = None
+    """Judgement of the model beside the one in use then. Unset: it was not judged."""
+
+
+class Report(Contract):
+    """Where the model card is."""
+
+    config_map_ref: LocalReference
+    """ConfigMap of this namespace with the card, an HTML page for a browser, under the key `card.html.gz`."""
 
 
 class Imported(Contract):
@@ -164,13 +174,16 @@ class ModelSpec(Contract):
     """Record of the training that made the model. Set by the trainer."""
     imported: Imported | None = None
     """Origin of a model that somebody brought. Set it when you import one."""
+    report: Report | None = None
+    """Model card: a page that shows how the model was trained and how good it is. Unset: there is none."""
 
 
 class ModelStatus(Contract):
     """What became of a model version."""
 
     conditions: Conditions | None = None
-    """Conditions of the model. Verified: whether pods have loaded the artifact and its digest matched."""
+    """Conditions of the model. Verified: whether pods have loaded the artifact and its digest matched. Accepted: whether the
+    gate has let it in."""
     used_by: list[str] | None = None
     """AnomalyDetectors whose stable or candidate revision has the model."""
 

@@ -45,7 +45,7 @@ VariableName = Annotated[
     Field(max_length=256),
     matching("write the name of an environment variable, such as HTTPS_PROXY", "^[-._a-zA-Z][-._a-zA-Z0-9]*$"),
 ]
-OWN_VOLUMES: Final = ("config", "model-a", "model-b", "tmp", "credentials", "store")
+OWN_VOLUMES: Final = ("config", "model-a", "model-b", "stable", "tmp", "credentials", "store")
 """Names of volumes that the operator gives its pods."""
 _OWN_VOLUME_LIST: Final = ", ".join(f"'{name}'" for name in OWN_VOLUMES)
 _OWN_FOLDERS: Final = ("/etc/anomaly-", "/var/lib/anomaly-", "/tmp", "/var/run/secrets/kubernetes.io")  # noqa: S108 - refused

@@ -106,9 +106,11 @@ class FeedbackStatus(Contract):
 class TrainingStatus(Contract):
     """The training that is under way, or the last one."""
 
-    state: Literal["Pending", "Waiting", "Reading", "Training", "Storing", "Retrying", "Failed", "Complete"]
-    """Progress of the training. Waiting: for enough data. Retrying: it failed and will be tried again. Failed: somebody has
-    to act."""
+    state: Literal[
+        "Pending", "Waiting", "Reading", "Training", "Judging", "Storing", "Retrying", "Failed", "Complete", "Rejected"
+    ]
+    """Progress of the training. Waiting: for enough data. Judging: beside the model in use. Retrying: it failed and will be
+    tried again. Failed: somebody has to act. Rejected: it made a model that is worse than what decides."""
     job: str
     """Name of the Job that trains, or has trained."""
     progress: int | None = None

@@ -7,7 +7,9 @@ from tests.contract.refusals import NAME, OWN, Wrong
 _VARIABLE = "write the name of an environment variable, such as HTTPS_PROXY"
 _OWN_VARIABLE = "POD_NAME and names beginning with ANOMALY_ are the operator's own: choose another name"
 _EXACTLY_ONE_VOLUME = "set exactly one of: configMap, secret, emptyDir, persistentVolumeClaim, projected, csi"
-_OWN_VOLUME = "config, model-a, model-b, tmp, credentials, store are the names of the operator's own volumes: choose another name"
+_OWN_VOLUME = (
+    "config, model-a, model-b, stable, tmp, credentials, store are the names of the operator's own volumes: choose another name"
+)
 _OWN_FOLDER = (
     "volumeMounts must not be below /etc/anomaly-, /var/lib/anomaly-, /tmp, /var/run/secrets/kubernetes.io: "
     "the operator mounts its own volumes there"

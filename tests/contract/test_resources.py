@@ -108,8 +108,8 @@ def test_a_wide_list_says_more(pumps: Cluster) -> None:
 def test_a_list_of_models_is_a_registry(plant: Cluster) -> None:
     plant.kubectl("apply", "--namespace=plant", "-f", "-", stdin=yaml.safe_dump(trained_model()))
     header, line = plant.kubectl("get", "amodel", "--namespace=plant").splitlines()
-    assert header.split() == ["NAME", "DETECTOR", "KIND", "READINGS", "HELD-OUT-P99", "VERIFIED", "USED-BY", "AGE"]
-    assert line.split()[:5] == ["presses-v3", "presses", "Autoencoder", "8640", "0.071"]
+    assert header.split() == ["NAME", "DETECTOR", "KIND", "READINGS", "HELD-OUT-P99", "GATE", "VERIFIED", "USED-BY", "AGE"]
+    assert line.split()[:6] == ["presses-v3", "presses", "Autoencoder", "8640", "0.071", "Accepted"]
 
 
 def test_short_names_and_the_category_find_both_resources(pumps: Cluster) -> None:

@@ -104,7 +104,9 @@ class World:
         self.spec = merged(self.spec, dict(patch))
         self.generation += 1
 
-    def add_model(self, name: str = "pumps-11111111", *, key: str | None = None, digit: str = "1", **interface: Any) -> str:
+    def add_model(
+        self, name: str = "pumps-11111111", *, key: str | None = None, digit: str = "1", gate: Any = None, **interface: Any
+    ) -> str:
         digest = f"sha256:{digit * 64}"
         features = [feature["name"] for feature in self.spec["features"]]
         self.models[name] = {
@@ -119,7 +121,7 @@ class World:
                 "artifact": {"configMapRef": {"name": name}},
                 "interface": {"features": features, "windows": [{"name": "short", "size": 12}], **interface},
                 "calibration": [calibration()],
-                "trained": trained(self.spec),
+                "trained": trained(self.spec) | ({"gate": gate} if gate else {}),
             },
         }
         return digest

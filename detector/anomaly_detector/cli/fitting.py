@@ -86,10 +86,10 @@ def train(spec: DetectorSpec, table: Table, where: str, progress: Callable[[floa
         said = job.shortage(gathered, order, where)[1] if gathered.windows < spec.training.minimum.windows else ""
         raise CommandError(f"too little to train: {said}; at least {_FEWEST} windows are needed")
     try:
-        archive, _, _ = job.learn_model(source, gathered, order, _Told(progress))
+        outcome = job.learn_model(source, gathered, order, _Told(progress))
     except TrainingError as error:
         raise CommandError(f"the training failed: {error}") from error
-    return load(archive, spec, gathered.windows)
+    return load(outcome.archive, spec, gathered.windows)
 
 
 def load(archive: bytes, spec: DetectorSpec, windows: int = 0) -> Trained:

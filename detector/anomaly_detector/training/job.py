@@ -6,6 +6,7 @@ import logging
 import platform
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from anomaly_detector.training.data.files import Files
 from anomaly_detector.training.data.known_times import known_times
 from anomaly_detector.training.data.memory_limit import memory_limit
 from anomaly_detector.training.data.messages import MessageSource
-from anomaly_detector.training.data.samples import Gathering, affordable
+from anomaly_detector.training.data.samples import Gathering, Sample, affordable
 from anomaly_detector.training.data.topic import Topic
 from anomaly_detector.training.exclusion import Exclusions, remaining
 from anomaly_detector.training.failures import TrainingError
@@ -29,6 +30,7 @@ from anomaly_detector.training.registry import Registry, connect
 from anomaly_detector.training.reporting import Progress
 
 if TYPE_CHECKING:
+    from anomaly_detector.training.gate.judge import Judgement
     from anomaly_detector.training.learning import Learned
 
 _MADE_BY: Final = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -41,10 +43,11 @@ def run(order: TrainingOrder, progress: Progress) -> str:
     source = _source(order, progress)
     gathered = Gathering(order.pipeline, order.training.maximum.windows, order.training.seed, affordable(memory_limit()))
     _gather(source, gathered, order, progress)
-    since_ms = (gathered.first_time or 0) // 1000
-    archive, manifest, spent = learn_model(source, gathered, order, progress, known_times(order, since_ms))
+    outcome = learn_model(source, gathered, order, progress, known_times(order, (gathered.first_time or 0) // 1000))
+    judgement = judged(outcome, order, progress)
     progress.update(state="Storing", progress=0, message="storing the model")
     registry = Registry(connect(), order)
+    archive, manifest = outcome.archive, outcome.manifest
     digest = artifact_digest(archive)
     artifact = registry.place(digest, archive)
     trained = manifest.trained
@@ -57,8 +60,9 @@ def run(order: TrainingOrder, progress: Progress) -> str:
         trained=Trained(
             detector=order.detector.name,
             job=order.job,
-            seconds=round(spent, 3),
+            seconds=round(outcome.seconds, 3),
             pipeline=order.pipeline.document(),
+            gate=judgement.report if judgement else None,
             **trained.model_dump(by_alias=False),
         ),
     )
@@ -142,14 +146,37 @@ def shortage(gathered: Gathering, order: TrainingOrder, where: str) -> tuple[str
     return "TooLittleData", counted
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What was learned."""
+
+    archive: bytes
+    manifest: Manifest
+    seconds: float
+    """That fitting took."""
+    learned: "list[Learned]"
+    """By window, in the order of the pipeline."""
+    samples: dict[str, Sample]
+    """Windows that were learned from and judged by."""
+
+
+def judged(outcome: Outcome, order: TrainingOrder, progress: Progress) -> "Judgement | None":
+    """The gate's judgement; None where the spec wants none."""
+    from anomaly_detector.training.gate.judge import judge  # brings torch
+
+    progress.update(state="Judging", progress=0, message="")
+    tell = lambda share: progress.update(progress=min(99, round(100 * share)))  # noqa: E731
+    return judge(order, outcome.learned, outcome.samples, tell)
+
+
 def learn_model(
     source: MessageSource,
     gathered: Gathering,
     order: TrainingOrder,
     progress: Progress,
     exclusions: Exclusions | None = None,
-) -> tuple[bytes, Manifest, float]:
-    """Archive, its manifest, and the seconds that fitting took."""
+) -> Outcome:
+    """Fits, exports and calibrates. Raises TrainingError."""
     progress.update(state="Training", progress=0, message="")
     from anomaly_detector.training import learning  # brings torch, 165 MB that waiting does not need
 
@@ -183,7 +210,7 @@ def learn_model(
         drift=drift,
     )
     archive = pack(manifest, {model.window.name: model.graph.content for model in learned})
-    return archive, manifest, sum(model.seconds for model in learned)
+    return Outcome(archive, manifest, sum(model.seconds for model in learned), learned, samples)
 
 
 def _provenance(order: TrainingOrder, gathered: Gathering, learned: "Iterable[Learned]", found: list[Calibration]) -> Provenance:

@@ -12,7 +12,7 @@ from anomaly_operator.core.models.selection import RevisionSelection, select
 from anomaly_operator.core.models.slots import SlotPlan, plan_slots
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status.health import ConditionDraft, Progress
-from anomaly_operator.core.training.order import training_order
+from anomaly_operator.core.training.order import compared_with, training_order
 from anomaly_operator.core.training.outcome import TrainingOutcome, training_outcome
 
 
@@ -44,7 +44,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
     needed = {selection.revision.model: selection.model} if selection.revision.model else {}
     slots = plan_slots(snapshot, needed)
     return DesiredState(
-        training_order=order,
+        training_order=compared_with(order, selection.revision.pipeline, selection.model),
         selection=selection,
         training_outcome=training_outcome(snapshot, order, now) if order and selection.awaited else None,
         runtime=runtime(detector.spec, Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid)),

@@ -60,4 +60,6 @@ def _training_status(snapshot: Snapshot, desired: DesiredState) -> TrainingStatu
         return None
     if desired.training_outcome is not None:
         return None if desired.blocked else desired.training_outcome.status
+    if desired.selection.rejected is not None:
+        return report.rejected(desired.selection.rejected)
     return report.completed(desired.selection.model) if desired.selection.model else snapshot.detector.status.training

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from anomaly_api.assignment import Revision
+from anomaly_api.gate import Verdict
 from anomaly_api.status import Condition
+from anomaly_operator.core.models import gate
 from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.status.health import verified
 from anomaly_operator.core.status.report import merge_patch
+from anomaly_operator.core.text import bounded
 from anomaly_operator.core.timestamps import rfc3339
 
 
@@ -20,19 +23,29 @@ class PatchModel:
 
 
 def entries(snapshot: Snapshot, revision: Revision, now: float) -> list[PatchModel]:
-    """What is to be changed in the registry: `usedBy` of models that are or were in use here, `Verified` of the one in use."""
+    """What is to be changed in the registry: `usedBy` of models that are or were in use here, `Verified` of the one in use,
+    `Accepted` of those that were trained for this detector.
+    """
     patches = []
     for model in snapshot.models.values():
-        if model.name != revision.model_name and snapshot.detector.name not in (model.status.used_by or []):
+        used = model.name == revision.model_name or snapshot.detector.name in (model.status.used_by or [])
+        judged = model.owner == snapshot.detector.uid and gate.judgement(model) is not None
+        if not used and not judged:
             continue  # one of a thousand others
-        used_by = _used_by(snapshot, model, used=model.name == revision.model_name)
         before = model.status.document()
         after = dict(before)
-        if used_by != (model.status.used_by or []):
-            after["usedBy"] = used_by
-        # One of several users speaks for the model: two that disagree must not overwrite each other for ever.
-        if used_by and used_by[0] == snapshot.detector.name and model.name == revision.model_name:
-            after["conditions"] = [_condition(snapshot, model, revision, now).document()]
+        conditions = {each.type: each for each in model.status.conditions or []}
+        if used:
+            used_by = _used_by(snapshot, model, used=model.name == revision.model_name)
+            if used_by != (model.status.used_by or []):
+                after["usedBy"] = used_by
+            # One of several users speaks for the model: two that disagree must not overwrite each other for ever.
+            if used_by and used_by[0] == snapshot.detector.name and model.name == revision.model_name:
+                conditions["Verified"] = _verified(snapshot, model, revision, now)
+        if judged:
+            conditions["Accepted"] = _accepted(snapshot, model, now)
+        if conditions:
+            after["conditions"] = [conditions[name].document() for name in sorted(conditions, reverse=True)]
         patch = merge_patch(before, after)
         if patch:
             patches.append(PatchModel(model.name, patch))
@@ -44,26 +57,47 @@ def _used_by(snapshot: Snapshot, model: Model, *, used: bool) -> list[str]:
     return sorted(others | ({snapshot.detector.name} if used else set()))
 
 
-def _condition(snapshot: Snapshot, model: Model, revision: Revision, now: float) -> Condition:
-    before = next((each for each in model.status.conditions or [] if each.type == "Verified"), None)
+def _verified(snapshot: Snapshot, model: Model, revision: Revision, now: float) -> Condition:
+    before = _before(model, "Verified")
     match verified(snapshot, revision.name):
         case True:
-            wanted = ("True", "DigestMatches", "scoring pods have loaded the artifact and its digest matches")
+            return _condition(before, "Verified", "True", "DigestMatches", "scoring pods have loaded it; its digest matches", now)
         case False:
-            wanted = ("False", "DigestMismatch", "scoring pods refuse the artifact: its content is not what spec.digest names")
+            said = "scoring pods refuse the artifact: its content is not what spec.digest names"
+            return _condition(before, "Verified", "False", "DigestMismatch", said, now)
         case _ if before is not None:
             return before
         case _:
-            wanted = ("Unknown", "NotLoadedYet", "no scoring pod has loaded the artifact yet")
-    if before is not None and (before.status, before.reason) == wanted[:2]:
+            return _condition(before, "Verified", "Unknown", "NotLoadedYet", "no scoring pod has loaded the artifact yet", now)
+
+
+def _accepted(snapshot: Snapshot, model: Model, now: float) -> Condition:
+    """What follows from the gate's judgement for the detector that the model was trained for."""
+    found, before = gate.judgement(model), _before(model, "Accepted")
+    assert found is not None, "the caller has looked"
+    if found.verdict is Verdict.NOT_JUDGED:
+        return _condition(before, "Accepted", "Unknown", found.reason, found.message, now)
+    refused = gate.rejected(snapshot.detector, model)
+    reason = found.reason if refused or found.verdict is Verdict.ACCEPTED else "Audited"
+    return _condition(before, "Accepted", "False" if refused else "True", reason, found.message, now)
+
+
+def _before(model: Model, name: str) -> Condition | None:
+    return next((each for each in model.status.conditions or [] if each.type == name), None)
+
+
+def _condition(before: Condition | None, name: str, status: str, reason: str, message: str, now: float) -> Condition:
+    """`before`, where it says the same."""
+    if before is not None and (before.status, before.reason) == (status, reason):
         return before
+    moved = before is None or before.status != status
     return Condition.model_validate(
         {
-            "type": "Verified",
-            "status": wanted[0],
-            "reason": wanted[1],
-            "message": wanted[2],
+            "type": name,
+            "status": status,
+            "reason": reason,
+            "message": bounded(message),
             "observedGeneration": 1,
-            "lastTransitionTime": rfc3339(now),
+            "lastTransitionTime": rfc3339(now) if moved or before is None else before.last_transition_time,
         }
     )

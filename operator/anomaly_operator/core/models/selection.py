@@ -5,7 +5,7 @@ pipeline it was trained for; without one the fallback scorer decides on the new 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from anomaly_api import revision
 from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.meta import ASSIGNMENT_FILE
 from anomaly_api.source import Pipeline
+from anomaly_operator.core.models import gate
 from anomaly_operator.core.models.history import recorded
 from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
 from anomaly_operator.core.snapshot import Detector, Model, Snapshot
@@ -30,6 +31,8 @@ class RevisionSelection:
     message: str = ""
     awaited: bool = False
     """Whether a model of the spec's own is still to be trained."""
+    rejected: Model | None = None
+    """The model that was trained for the spec, where the gate rejected it."""
 
 
 def select(snapshot: Snapshot, key: str | None) -> RevisionSelection:
@@ -40,9 +43,11 @@ def select(snapshot: Snapshot, key: str | None) -> RevisionSelection:
     if key is None:
         return RevisionSelection(revision.without_model(detector.spec))
     model = newest(snapshot, key)
-    if model is not None:
-        return _with_model(detector, model, detector.spec.pipeline)
-    return _kept(snapshot, current, awaited=True)
+    if model is None:
+        return _kept(snapshot, current, awaited=True)
+    if gate.rejected(detector, model):
+        return _after_rejection(snapshot, current, model)
+    return _with_model(detector, model, detector.spec.pipeline)
 
 
 def newest(snapshot: Snapshot, key: str) -> Model | None:
@@ -104,6 +109,15 @@ def _referenced(snapshot: Snapshot, name: str, current: Revision | None) -> Revi
         message = f"AnomalyModel {name} does not fit the spec: {mismatch}"
         return _kept(snapshot, current, reason="InterfaceMismatch", message=message)
     return _with_model(snapshot.detector, model, snapshot.detector.spec.pipeline)
+
+
+def _after_rejection(snapshot: Snapshot, current: Revision | None, model: Model) -> RevisionSelection:
+    """What decided before. Where that is a model of the spec's own pipeline, nothing is amiss but that there is no better one."""
+    kept = _kept(snapshot, current)
+    fits = kept.model is not None and kept.revision.pipeline.learned == snapshot.detector.spec.pipeline.learned
+    if kept.reason or fits:
+        return replace(kept, rejected=model)
+    return replace(kept, rejected=model, reason=gate.CANDIDATE_REJECTED, message=gate.sentence(model))
 
 
 def _kept(

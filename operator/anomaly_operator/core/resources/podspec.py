@@ -11,6 +11,7 @@ from anomaly_api.meta import (
     HTTP_PORT,
     MODEL_FOLDER,
     MODEL_SLOTS,
+    STABLE_FOLDER,
     TRAINING_ENV,
 )
 from anomaly_api.pods import PodShape, UserId
@@ -65,6 +66,12 @@ def training(detector: str, spec: DetectorSpec, image: str, order: TrainingOrder
     volumes: list[dict[str, Any]] = []
     mounts: list[dict[str, Any]] = []
     shape = training_shape(spec)
+    stable = order.stable.artifact.config_map_ref if order.stable else None
+    if (
+        stable is not None
+    ):  # mounted, so that the trainer needs no right to read ConfigMaps; deleted meanwhile, it is not compared
+        volumes.append({"name": "stable", "configMap": {"name": stable.name, "optional": True}})
+        mounts.append({"name": "stable", "mountPath": STABLE_FOLDER, "readOnly": True})
     container = {
         **_container("trainer", image, spec, shape, volumes, mounts, writable=True),
         "resources": spec.training.resources.document(),

@@ -1,6 +1,7 @@
 """What the conditions of a detector are evaluated from: its health, its model, its pods, compared with the desired state."""
 
 from anomaly_operator.core.desired_state import DesiredState
+from anomaly_operator.core.models import gate
 from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import health
@@ -71,6 +72,9 @@ def _model(snapshot: Snapshot, desired: DesiredState, scorer: str) -> ConditionD
         return health.of_failure(failure, selection.revision.model_name or "")
     if selection.model is None:
         return ConditionDraft("True", "NotNeeded", "the robust statistical scorer needs no model")
+    if selection.rejected is not None:
+        message = f"AnomalyModel {selection.model.name} goes on deciding: {gate.sentence(selection.rejected)}"
+        return ConditionDraft("True", gate.CANDIDATE_REJECTED, message, Progress.RESTING)
     reason = "Referenced" if snapshot.detector.spec.model.model_ref else "Trained"
     return ConditionDraft("True", reason, f"AnomalyModel {selection.model.name} is in use")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from anomaly_api.status import Condition
+from anomaly_operator.core.models.gate import CANDIDATE_REJECTED
 from anomaly_operator.core.status.health import ConditionDraft, Progress
 from anomaly_operator.core.text import bounded
 from anomaly_operator.core.timestamps import rfc3339
@@ -110,7 +111,11 @@ def set_conditions(
         conditions.append(condition)
         if not same:
             bad = "True" if name == DRIFT else "False"
-            warning = draft.status == bad and draft.progress in _WORRYING and name not in (RECONCILING, STALLED)
+            warning = (
+                (draft.status == bad or draft.reason == CANDIDATE_REJECTED)
+                and draft.progress in _WORRYING
+                and name not in (RECONCILING, STALLED)
+            )
             transitions.append(Transition(condition, old, warning))
     return conditions, transitions
 

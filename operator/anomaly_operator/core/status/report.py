@@ -20,6 +20,7 @@ from anomaly_api.status import (
 from anomaly_operator.core.resources.names import pod_labels
 from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.status.health import scoring_pods
+from anomaly_operator.core.text import bounded
 from anomaly_operator.core.timestamps import rfc3339, unix
 
 STATS_EVERY: Final = 300.0
@@ -85,6 +86,15 @@ def completed(model: Model) -> TrainingStatus | None:
     """The training that made the model; None for one that was imported."""
     trained = model.spec.trained
     return TrainingStatus(state="Complete", job=trained.job, readings=trained.readings) if trained else None
+
+
+def rejected(model: Model) -> TrainingStatus | None:
+    """The training whose model the gate did not let in."""
+    trained = model.spec.trained
+    if trained is None:
+        return None
+    said = bounded(trained.gate.message) if trained.gate else None
+    return TrainingStatus(state="Rejected", job=trained.job, readings=trained.readings, message=said)
 
 
 def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

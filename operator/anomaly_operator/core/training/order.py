@@ -1,8 +1,9 @@
 """The training that a spec asks for. What became of it is `outcome`; the training itself is the trainer's."""
 
-from anomaly_api.assignment import Identity, TrainingOrder
+from anomaly_api.assignment import Identity, StableModel, TrainingOrder
+from anomaly_api.source import Pipeline
 from anomaly_operator.core.resources.names import job_name
-from anomaly_operator.core.snapshot import Detector
+from anomaly_operator.core.snapshot import Detector, Model
 
 
 def training_order(detector: Detector) -> TrainingOrder | None:
@@ -21,5 +22,17 @@ def training_order(detector: Detector) -> TrainingOrder | None:
         alerts_topic=spec.alerts_topic,
         labels_topic=spec.labels_topic,
         suppress=list(spec.alerts.suppress or ()),
+        threshold=spec.threshold,
     )
     return order.model_copy(update={"job": job_name(detector.name, order.key)})
+
+
+def compared_with(order: TrainingOrder | None, pipeline: Pipeline, stable: Model | None) -> TrainingOrder | None:
+    """The order, with the model in use, which reads windows by `pipeline`, as what the gate compares with. Its key is the same.
+
+    A model of other features or windows cannot be compared.
+    """
+    if order is None or stable is None or pipeline.learned != order.pipeline.learned:
+        return order
+    compared = StableModel(name=stable.name, digest=stable.spec.digest, artifact=stable.spec.artifact)
+    return order.model_copy(update={"stable": compared})
