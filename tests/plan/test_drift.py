@@ -111,7 +111,7 @@ def test_a_measure_that_moves_about_the_limit_does_not_flap():
     found = world(spec={"measure": "KolmogorovSmirnov"}, drift=drift([180, 80, 70, 70]))
     found.run_pods(1, drift=drift([156, 100, 72, 72]), entities=10)
     found.settle()
-    assert drift_verdict(found.snapshot).status == "False"
+    assert drift_verdict(found.snapshot, found.now).status == "False"
     found.run_pods(1, drift=drift([200, 80, 60, 60]), entities=10)
     found.settle()
     found.run_pods(1, drift=drift([170, 90, 70, 70]), entities=10)
@@ -119,10 +119,12 @@ def test_a_measure_that_moves_about_the_limit_does_not_flap():
     assert found.condition("DriftDetected")[0] == "True"
 
 
-def test_retraining_is_asked_for_once_a_model_where_the_spec_says_so():
+def test_retraining_is_asked_for_from_when_drift_was_told_first_where_the_spec_says_so():
     found = world(spec={"action": "Retrain"}, drift=drift(OTHER))
     assert found.condition("DriftDetected")[0] == "True"
-    asked = drift_verdict(found.snapshot).request
+    told = found.now
+    found.now += 5000
+    assert drift_verdict(found.snapshot, found.now).retrain_since == told
     found.run_pods(1, drift=drift(OTHER, covered=HOUR), entities=10)
-    assert drift_verdict(found.snapshot).request == asked == "drift-11111111"
-    assert drift_verdict(world(drift=drift(OTHER)).snapshot).request == ""
+    assert drift_verdict(found.snapshot, found.now).retrain_since == told
+    assert drift_verdict(world(drift=drift(OTHER)).snapshot, told).retrain_since is None

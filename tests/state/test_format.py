@@ -23,7 +23,7 @@ from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import WindowScores
 from anomaly_detector.core.preprocess.intake import Intake
 from anomaly_detector.core.preprocess.preprocessor import Preprocessor
-from anomaly_detector.core.state.changelog import SourceIdentity, decode_episodes, decode_limit
+from anomaly_detector.core.state.changelog import SourceIdentity, decode_episodes, decode_labels, decode_limit
 from anomaly_detector.core.state.changelog_writer import ChangelogWriter
 from anomaly_detector.core.state.records import Record
 from anomaly_detector.core.state.recovery import Changelog, Recovered
@@ -81,6 +81,11 @@ def written() -> list[Record]:
     for partition, entity in episodes.dirty():
         writer.note_episodes(entity, episodes.of(partition, entity))
     writer.note_limit(episodes.limit_of(0))
+    slot, window, _ = episodes.stable.open_ones()[-1]
+    episodes.stable.accept(slot, window)
+    for partition, entity in episodes.dirty():
+        writer.note_episodes(entity, episodes.of(partition, entity))
+    writer.note_labels(0, 7)
     writer.begin_checkpoint(preprocessor.snapshot(0), 50)
     writer.pieces(None)
     return list(writer.drain())
@@ -114,6 +119,16 @@ def test_what_the_golden_file_holds_is_understood() -> None:
     assert deciders.candidate is not None
     assert deciders.candidate.revision == CANDIDATE.revision
     assert sorted(found.state["names"]) == ["pump-0", "pump-1"]
+
+
+def test_what_people_said_is_in_the_golden_file() -> None:
+    changelog = Changelog()
+    for key, value in golden():
+        changelog.add(key, value)
+    found = changelog.recover(50, 0, 50, latest=False, source=IDENTITY)
+    assert decode_episodes(found.episodes["pump-1"])[STABLE.name]["short"]["accepted"] > 1
+    assert found.labels is not None
+    assert decode_labels(found.labels) == {0: 8}
 
 
 def test_windows_of_one_name_of_two_revisions_are_kept_apart() -> None:

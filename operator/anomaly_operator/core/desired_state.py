@@ -51,7 +51,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
         assignment=Assignment(stable=selection.revision, artifacts=slots.artifacts),
         slots=slots,
         scale=scaling.scale(snapshot, now),
-        drift=drift_verdict(snapshot),
+        drift=drift_verdict(snapshot, now),
         feedback=feedback,
         blocked=_blocked(snapshot),
     )

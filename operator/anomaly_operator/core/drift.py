@@ -14,6 +14,7 @@ from anomaly_api.evidence import DetectorEvidence
 from anomaly_api.status import DriftFigure, DriftStatus
 from anomaly_operator.core.models.selection import current_revision
 from anomaly_operator.core.snapshot import Snapshot
+from anomaly_operator.core.timestamps import unix
 
 CONDITION: Final = "DriftDetected"
 _BEYOND_CHANCE: Final = {DriftMeasure.PSI: 3.5, DriftMeasure.KOLMOGOROV_SMIRNOV: 2.5}
@@ -35,12 +36,12 @@ class DriftVerdict:
     reason: str
     message: str
     figures: DriftStatus | None = None
-    request: str = ""
-    """Not empty: a training is asked for. It is another text for another model, and the same as long as the model is."""
+    retrain_since: float | None = None
+    """Since when a training is asked for, Unix seconds: since drift was told first, if the spec says Retrain. None: none is."""
 
 
-def drift_verdict(snapshot: Snapshot) -> DriftVerdict:
-    """The verdict on the model that decides."""
+def drift_verdict(snapshot: Snapshot, now: float) -> DriftVerdict:
+    """The verdict on the model that decides, at `now` (Unix seconds)."""
     revision = current_revision(snapshot)
     if revision is None or revision.model is None:
         return DriftVerdict("Unknown", "NoReference", "no trained model decides: there is nothing to compare with")
@@ -53,10 +54,10 @@ def drift_verdict(snapshot: Snapshot) -> DriftVerdict:
     enough = [each for each in counted if _covered(_drift(each)) >= _SEEN * asked.seconds]
     if not enough or _entities(enough) < _SEEN * _entities(counted):
         return _held(snapshot, revision.model, max((_covered(_drift(each)) for each in counted), default=0.0))
-    return _judged(snapshot, revision.model, enough)
+    return _judged(snapshot, revision.model, enough, now)
 
 
-def _judged(snapshot: Snapshot, model: str, evidence: Sequence[DetectorEvidence]) -> DriftVerdict:
+def _judged(snapshot: Snapshot, model: str, evidence: Sequence[DetectorEvidence], now: float) -> DriftVerdict:
     asked, before = snapshot.detector.spec.drift, _before(snapshot, model)
     figures = sorted(_figures(evidence, asked), key=lambda each: (-each.value, each.of, each.name))
     factor = _STAYS if before is not None and before.status == "True" else 1.0
@@ -72,9 +73,10 @@ def _judged(snapshot: Snapshot, model: str, evidence: Sequence[DetectorEvidence]
         f"{hours:.0f} h of readings are not what the model was trained on: {asked.measure} of {named}, above {asked.above:g}. "
         "Find out what has changed; if it is to stay, train again (drift.action: Retrain does so by itself)."
     )
-    request = f"drift-{model.removeprefix('sha256:')[:8]}" if asked.action is DriftAction.RETRAIN else ""
+    begun = before.retrain_since if before is not None else None
+    retrain = (begun or now) if asked.action is DriftAction.RETRAIN else None
     reason = "FeatureDrifted" if any(each.of == "Feature" for each in over) else "ScoreDrifted"
-    return DriftVerdict("True", reason, message, told, request)
+    return DriftVerdict("True", reason, message, told, retrain)
 
 
 def limit(noise: float, above: float, measure: DriftMeasure) -> float:
@@ -86,9 +88,7 @@ def _held(snapshot: Snapshot, model: str, covered: float) -> DriftVerdict:
     """As it was, where the pods have counted too little since they started."""
     asked, before = snapshot.detector.spec.drift, _before(snapshot, model)
     if before is not None:
-        request = f"drift-{model.removeprefix('sha256:')[:8]}" if asked.action is DriftAction.RETRAIN else ""
-        held = request if before.status == "True" else ""
-        return DriftVerdict(before.status, before.reason, before.message, before.figures, held)
+        return before
     message = (
         f"{covered / 3600:.1f} h of readings were counted at hours of the day that the training has seen; "
         f"{_SEEN * asked.seconds / 3600:g} h are needed (half of drift.over)"
@@ -104,7 +104,9 @@ def _before(snapshot: Snapshot, model: str) -> DriftVerdict | None:
         return None
     if status.drift.measure != snapshot.detector.spec.drift.measure:
         return None
-    return DriftVerdict(told.status, told.reason, told.message, status.drift)
+    retrain = snapshot.detector.spec.drift.action is DriftAction.RETRAIN and told.status == "True"
+    since = unix(told.last_transition_time) if retrain else None
+    return DriftVerdict(told.status, told.reason, told.message, status.drift, since)
 
 
 def _figures(evidence: Iterable[DetectorEvidence], asked: Drift) -> Iterable[DriftFigure]:

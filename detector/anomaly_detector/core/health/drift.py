@@ -14,7 +14,7 @@ import numpy as np
 from anomaly_api.drift import HOURS, BinnedEvidence, DriftEvidence, DriftReference, ReferenceBins
 from anomaly_detector.core.columns import MICROSECONDS, Float32, Int64, Mask
 
-MOST_AT_ONCE: Final = 512
+MOST_AT_ONCE: Final = 256
 """Readings of a batch that are counted, about."""
 _WIDTHS: Final = (60, 120, 300, 600, 900, 1200, 1800, 3600)
 """Seconds of a bucket: parts of an hour, so that each belongs to one hour of the day."""
