@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from anomaly_api.policy import Budget, Threshold
-from anomaly_api.schema import Contract, list_map, seconds
+from anomaly_api.schema import Contract, Duration, list_map, seconds
 from anomaly_api.source import Name
 from anomaly_api.tails import PeaksTail, Tail
 
@@ -83,6 +83,17 @@ class ThresholdSource(StrEnum):
     FALLBACK = "Fallback"
 
 
+class WindowBaseline(Contract):
+    """The trailing baseline of one window's scores."""
+
+    over: Duration
+    """Event time that it forgets over."""
+    most: float
+    """Greatest multiple of `usual` that counts."""
+    usual: Annotated[float, Field(gt=0)]
+    """Median of the held-out scores, as the model computes them."""
+
+
 class WindowThreshold(Contract):
     """The threshold in force for one window."""
 
@@ -103,6 +114,8 @@ class WindowThreshold(Contract):
     """Event time that was held out, added up over entities: what the estimate stands on."""
     tail: Tail | None = None
     """How rare scores above it are, by which they are shown. Unset: they are shown as multiples of it."""
+    baseline: WindowBaseline | None = None
+    """What is forgiven of an entity's scores before they decide. Unset: nothing."""
     factor: float | None = None
     """By what labels have moved it. Unset: they have not."""
 
@@ -114,6 +127,16 @@ def window_threshold(asked: Threshold, calibration: Calibration) -> WindowThresh
     """
     if not calibration.quantiles:
         raise ValueError(f"window {calibration.window} has no held-out scores: train again with more data")
+    found = _asked(asked, calibration)
+    if asked.baseline is None:
+        return found
+    usual = max(_quantile(calibration.quantiles, 0.5), _SMALLEST)
+    trailing = WindowBaseline(over=asked.baseline.over, most=asked.baseline.most, usual=usual)
+    return found.model_copy(update={"baseline": trailing})
+
+
+def _asked(asked: Threshold, calibration: Calibration) -> WindowThreshold:
+    """The threshold by whichever member of the union is set."""
     if asked.budget is not None:
         return _with_tail(_of_budget(asked.budget, calibration), calibration)
     if asked.quantile is not None:

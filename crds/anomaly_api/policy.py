@@ -24,6 +24,18 @@ class Budget(Contract):
     then be exceeded for days."""
 
 
+class Baseline(Contract):
+    """A trailing baseline of an entity's scores: what has been usual for it lately is forgiven, within bounds."""
+
+    over: Duration = "1d"
+    """Length of event time that the baseline forgets over, default 1d. Take several times the length of the longest anomaly that
+    is to stay one."""
+    most: Annotated[float, Field(gt=1, le=100)] = 3.0
+    """Greatest multiple of the usual score of the held-out part that counts as a baseline, default 3. Scores are divided by the
+    mean of 1 and the baseline, so 3 halves them at the most: a score above twice the threshold stays an anomaly for as long as it
+    lasts."""
+
+
 @exactly_one("budget", "quantile", "standardDeviations", "value")
 class Threshold(Contract):
     """The score at which a window is unusual. It is computed from held-out scores, never from training error."""
@@ -38,6 +50,10 @@ class Threshold(Contract):
     value: Annotated[float, Field(gt=0)] | None = None
     """Score itself, as the model computes it (mean squared error of the scaled window), for those who know their model. It
     serves one window only."""
+    baseline: Baseline | None = None
+    """Trailing baseline of each entity's scores, for machines whose normal behaviour changes slowly, and for good: an alarm that
+    a level just above the usual ones opened then ends. Each entity's level is written to the state topic every 96th of `over`.
+    Unset: scores are taken as they are."""
 
 
 class Delivery(StrEnum):

@@ -1,6 +1,6 @@
 """Somebody's first detector: three boilers, fifty minutes of history at a reading a second, and nothing but defaults.
 
-A budget of one false alert a week cannot be known from fifty minutes; the detector must hear a fault all the same, and nothing else.
+A budget of one false alert a week cannot be known from fifty minutes; the detector must hear a fault all the same, and no more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from anomaly_detector.core.episodes.episode import Transition
 
 pytest.importorskip("torch")
 
-from anomaly_detector.cli import fitting  # noqa: E402 - needs torch
+from anomaly_detector.cli import fitting
 
 BOILERS = ("boiler-1", "boiler-2", "boiler-3")
 SECOND = 1_000_000

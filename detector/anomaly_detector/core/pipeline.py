@@ -150,7 +150,7 @@ class DetectionPipeline:
             self.episodes.end_shadow()
         else:
             windows = [window.name for window in self.shadow.running.revision.pipeline.windows]
-            self.episodes.shadow(self.shadow.running.name, EpisodePolicy(self.shadow.policy, self._shares), windows)
+            self.episodes.shadow(self.shadow.running.name, self.shadow.rules(self._shares), windows)
         return ended
 
     def accept(self, partition: int, said: Acceptances) -> list[Alert]:
@@ -280,7 +280,7 @@ class DetectionPipeline:
 
     def _policy(self) -> EpisodePolicy:
         self._shares = self.configuration.deciders.partitions
-        return EpisodePolicy(self.stable.revision.alerts, self._shares)
+        return EpisodePolicy(self.stable.revision.alerts, self._shares, self.stable.revision.thresholds)
 
     def _part(self, leaving: list[Evicted], messages: Messages, outcome: Outcome) -> None:
         """Closes the episodes of entities that are forgotten: nobody shall wait for their end."""
@@ -318,6 +318,8 @@ class DetectionPipeline:
         scored: dict[str, ScoredWindows] = {}
         for window, asked in under_way.asked:
             scores = asked()
+            if self.episodes.stable.trails(window.name):
+                scores = self.stable.adjusted(window, scores, self.episodes.stable.adjusted)
             outcome.scored(scores.values)
             scored[window.name] = ScoredWindows(window, scores)
         kinds = [each.kind(taken.readings.rows) for each in scored.values()]

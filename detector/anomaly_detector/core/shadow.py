@@ -61,6 +61,10 @@ class Shadow:
         """The candidate's alert policy."""
         return self.running.revision.alerts
 
+    def rules(self, partitions: int) -> EpisodePolicy:
+        """The policy made ready; `partitions`: of the source topic."""
+        return EpisodePolicy(self.policy, partitions, self.running.revision.thresholds)
+
     def score(self, windows: Sequence[WindowBatch], baseline: RunningBaseline, executor: Executor) -> list[Work[Scores]]:
         """Begins to score windows; behind the stable revision's, so that those are not kept waiting."""
         return [] if self.failed else [self.running.score(window, baseline, executor) for window in windows]
@@ -80,6 +84,10 @@ class Shadow:
             return
         try:
             scored = [work() for work in asked]
+            scored = [
+                self.running.adjusted(window, scores, episodes.adjusted) if episodes.trails(window.name) else scores
+                for window, scores in zip(windows, scored, strict=True)
+            ]
         except Exception as error:  # noqa: BLE001 - however it fails, the stable revision goes on
             self._fail(f"{type(error).__name__}: {error}")
             return

@@ -18,7 +18,7 @@ from anomaly_detector.core.alerts.alert import Alert, Decision, episode_alert, l
 from anomaly_detector.core.configuration import Configuration, Decider
 from anomaly_detector.core.episodes.episode import Episode, Transition
 from anomaly_detector.core.episodes.limits import LimitTransition, restored
-from anomaly_detector.core.episodes.table import TALLY
+from anomaly_detector.core.episodes.table import TALLY, is_window
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, LimitReached
 
 NO_MESSAGE = -1
@@ -58,7 +58,7 @@ class Closures(Struct, frozen=True):
         kept = self._kept
         found: list[EpisodeTransition | LimitReached] = []
         for window, known in state.items():
-            if window != TALLY and window not in kept:
+            if is_window(window) and window not in kept:
                 episode = Episode.of(known)
                 if episode.open and episode.recorded:
                     found.append(self._closed(entity, window, episode))

@@ -2,13 +2,14 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import translate
 from typing import Final
 
 from msgspec import Struct
 
 from anomaly_api.alerting import AlertPolicy, Limit, Suppression
+from anomaly_api.calibration import WindowThreshold
 from anomaly_api.schedule import ScheduleError, holding
 from anomaly_api.schema import seconds
 from anomaly_detector.core.columns import MICROSECONDS
@@ -42,7 +43,9 @@ class _Suppressor(Struct, frozen=True):
 class EpisodePolicy:
     """A policy, as episodes need it. `partitions`: of the source topic."""
 
-    def __init__(self, policy: AlertPolicy, partitions: int = 1) -> None:
+    def __init__(self, policy: AlertPolicy, partitions: int = 1, thresholds: Sequence[WindowThreshold] = ()) -> None:
+        self.baselines = {each.window: each.baseline for each in thresholds if each.baseline is not None}
+        """By window: of those that have one."""
         self.above, self.opening = policy.open.above, policy.open.windows
         self.below, self.closing = policy.close.below, policy.close.windows
         self.every, self.growth = micros(policy.update.every), policy.update.growth

@@ -10,18 +10,27 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from anomaly_detector.core.columns import Int64, Mask
+from anomaly_detector.core.columns import Float32, Int64, Mask
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
 from anomaly_detector.core.episodes.episode import Episode
 from anomaly_detector.core.episodes.limits import Limits
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import EpisodeProcessor, Processed, ScoredWindow, WindowScores
+from anomaly_detector.core.episodes.trailing import TrailingLevels
 from anomaly_detector.core.episodes.transitions import EvictedEntity
+from anomaly_detector.core.preprocess.windows import WindowBatch
 
 _ALWAYS: Final = np.iinfo(np.int64).min
 _NEVER: Final = np.iinfo(np.int64).max
 TALLY: Final = "*"
 """Where the entity's limit stands among the windows of its state; no window has this name."""
+_LEVEL: Final = "level of "
+"""Begins the places of trailing levels there, before the window's name; no window's name has a space."""
+
+
+def is_window(place: str) -> bool:
+    """Whether a place of an entity's state is a window's name."""
+    return place != TALLY and not place.startswith(_LEVEL)
 
 
 class _Watch(Struct):
@@ -39,6 +48,7 @@ class Episodes:
     def __init__(self, entities: Entities, policy: EpisodePolicy, windows: Sequence[str]) -> None:
         self._entities, self._policy = entities, policy
         self._watches: dict[str, _Watch] = {}
+        self._trailing: dict[str, TrailingLevels] = {}
         self._limits = Limits()
         self._dirty = np.empty(0, bool)
         self._dirty_partitions: set[int] = set()
@@ -51,6 +61,21 @@ class Episodes:
         """Goes over to another policy and other windows; what is known of those that stay remains."""
         self._policy = policy
         self._watches = {name: self._watches.get(name) or _Watch(np.full(len(self.scored), _NEVER)) for name in windows}
+        before = self._trailing
+        self._trailing = {name: TrailingLevels(each, len(self.scored)) for name, each in policy.baselines.items()}
+        for name in self._trailing.keys() & before.keys():
+            before[name].adopt(policy.baselines[name])
+            self._trailing[name] = before[name]
+
+    def trails(self, window: str) -> bool:
+        """Whether scores of this kind of window have a trailing baseline."""
+        return window in self._trailing
+
+    def adjusted(self, windows: WindowBatch, scores: Float32, mine: Mask, threshold: float) -> Float32:
+        """[n] The scores that decide, of a kind of window that has a trailing baseline; see `TrailingLevels.adjusted`."""
+        found, changed = self._trailing[windows.name].adjusted(windows, scores, mine, threshold)
+        self._dirty[changed] = True
+        return found
 
     @property
     def limiting(self) -> int:
@@ -82,7 +107,8 @@ class Episodes:
     @property
     def row_bytes(self) -> int:
         """Bytes of one entity that has no episode. One that has takes half a kilobyte more; there are few at a time."""
-        return row_bytes(self._dirty, self.scored, *(watch.wake for watch in self._watches.values()))
+        levels = sum(trailing.row_bytes for trailing in self._trailing.values())
+        return levels + row_bytes(self._dirty, self.scored, *(watch.wake for watch in self._watches.values()))
 
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""
@@ -91,10 +117,14 @@ class Episodes:
         for watch in self._watches.values():
             watch.wake = grown(watch.wake, capacity)
             watch.wake[before:] = _NEVER
+        for trailing in self._trailing.values():
+            trailing.resize(capacity)
 
     def clear(self, slots: Int64) -> None:
         """Forgets these entities."""
         self._dirty[slots] = self.scored[slots] = False
+        for trailing in self._trailing.values():
+            trailing.clear(slots)
         for slot in self.remembered().intersection(slots.tolist()):
             self._drop(slot)
 
@@ -125,7 +155,8 @@ class Episodes:
         """By window, what there is to remember of an entity: plain values. Nothing, for most."""
         found = {name: watch.episodes[slot].state() for name, watch in self._watches.items() if slot in watch.episodes}
         tally = self._limits.entities.state(slot)
-        return found | ({TALLY: tally} if tally else {})
+        levels = {_LEVEL + name: level for name, each in self._trailing.items() if (level := each.state(slot))}
+        return found | ({TALLY: tally} if tally else {}) | levels
 
     def restore(self, slot: int, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Sets an entity's episodes to what `state` gave; those of windows that are no more are left out."""
@@ -134,6 +165,9 @@ class Episodes:
             if name in state:
                 watch.episodes[slot] = Episode.of(state[name])
                 self.scored[slot] = True
+        for name, trailing in self._trailing.items():
+            if _LEVEL + name in state:
+                trailing.restore(slot, state[_LEVEL + name])
         if TALLY in state:
             self._limits.entities.restore(slot, state[TALLY])
         self._settle([slot])
@@ -234,4 +268,6 @@ class Episodes:
         for watch in self._watches.values():
             watch.episodes.pop(slot, None)
             watch.wake[slot] = _NEVER
+        for trailing in self._trailing.values():
+            trailing.clear(np.array([slot]))
         self._limits.entities.of.pop(slot, None)

@@ -1,5 +1,6 @@
 """A revision that runs: model or fallback, thresholds, alert policy. It scores windows and does not know which one decides."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -18,6 +19,9 @@ from anomaly_detector.core.scoring import scale
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.onnx import Model, ScoringError
 from anomaly_detector.core.scoring.statistical import RunningBaseline, departures, scores
+
+Adjust = Callable[[WindowBatch, Float32, Mask, float], Float32]
+"""Changes [n] scores of windows in the model's own unit, of which [n] are the model's; the threshold in that unit comes last."""
 
 
 class LoadedRevision(Struct, frozen=True):
@@ -129,6 +133,15 @@ class RunningRevision:
         imputed = [0] * len(places) if window.filled is None else window.filled[places].tolist()
         filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
         return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
+
+    def adjusted(self, window: WindowBatch, scores: Scores, adjust: Adjust) -> Scores:
+        """The scores with those of the model changed by `adjust`."""
+        mine = scores.by_model & ~np.isnan(scores.values)
+        asked = self._scale(window.name)
+        own = scale.raw(scores.values, asked)
+        found = adjust(window, own, mine, asked.value)
+        changed = mine & (found != own)
+        return Scores(np.where(changed, scale.shown(found, asked), scores.values), scores.by_model)
 
     def raw(self, window: str, shown: Float32) -> Float32:
         """[n] The model's own scores that are shown as these."""
