@@ -42,8 +42,9 @@ def test_it_is_normal_for_a_week_at_most() -> None:
 
 def test_another_model_begins_anew() -> None:
     watcher, _ = accepted("###")
-    watcher.episodes.renounce()
-    assert watcher.see(drawn("##", start=1000)).drawing(9)[7:] == "O."
+    [(_, window, episode)] = watcher.episodes.renounce([0])
+    assert (window, episode.recorded, episode.announced) == ("short", True, False)
+    assert watcher.see(drawn("##", start=1000)).drawing(9)[7:] == ".O"
 
 
 def test_what_is_remembered_of_it_comes_back() -> None:
@@ -52,8 +53,7 @@ def test_what_is_remembered_of_it_comes_back() -> None:
     again = Episode.of(episode.state())
     assert again == episode
     assert again.accepted == 3.0
-    assert again.renounce()
-    assert again.state() == {}
+    assert again.renounce().state() == {}
 
 
 def test_a_label_is_about_an_episode_by_its_id_or_by_entity_and_time() -> None:

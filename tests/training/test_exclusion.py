@@ -135,11 +135,12 @@ def test_a_training_that_thins_its_windows_leaves_the_same_times_out_when_it_rea
     gathered = Gathering(asked.pipeline, 200, seed=1)
     gathered.take(messages)
     wrong = Exclusions(wrong=[Period("pump-2", at(3700), at(3800))])
-    samples, excluded, left_out = remaining(gathered, asked, wrong)
-    assert excluded is not None
-    assert excluded.labels > 0
+    kept = remaining(gathered, asked, wrong)
+    samples, names = kept.samples, kept.names
+    assert kept.excluded is not None
+    assert kept.excluded.labels > 0
     [window] = asked.pipeline.windows
     learned = learning.learn(window, samples[window.name], asked.pipeline, (asked.model, asked.training), STEP, lambda _: None)
     plain = learning.held_out_scores([learned], samples, asked.pipeline, lambda: [messages])["short"]
-    without = learning.held_out_scores([learned], samples, asked.pipeline, lambda: [messages], left_out)["short"]
+    without = learning.held_out_scores([learned], samples, asked.pipeline, lambda: [messages], kept.left_out, names)["short"]
     assert sum(map(len, plain.times)) - sum(map(len, without.times)) == (100 + 2 * SPAN) // STEP + 1

@@ -24,7 +24,7 @@ from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.alerts.builder import AlertBuilder, ScoredWindows
 from anomaly_detector.core.columns import MICROSECONDS, Messages
 from anomaly_detector.core.composition import composed
-from anomaly_detector.core.configuration import Configuration, decides_otherwise
+from anomaly_detector.core.configuration import Configuration, Decider, decides_otherwise
 from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.entities.lru import Reason
 from anomaly_detector.core.entities.micro_batch import Evicted
@@ -138,10 +138,10 @@ class DetectionPipeline:
         self._adopt_candidate(candidate)
         asked = self._configured()
         ended = self._ended(self.closures(self.configuration, asked))
-        renounced = decides_otherwise(self.configuration.deciders, asked.deciders)
+        if decides_otherwise(self.configuration.deciders, asked.deciders):
+            for partition in sorted(set(self._entities.partitions)):
+                ended += [(partition, alert) for alert in self.renounce(partition, self.configuration.deciders.stable)]
         self.configuration = asked
-        if renounced:
-            self.episodes.stable.renounce()
         if not self.preprocessor.change(asked.intake):
             self.episodes = self._new_episodes()
         else:
@@ -167,6 +167,13 @@ class DetectionPipeline:
                 found.append(closing_alert(self._source, self.configuration.deciders.stable, turn))
             episodes.accept(slot, window)
         return found
+
+    def renounce(self, partition: int, before: Decider) -> list[Alert]:
+        """Another model decides than `before`: what people said of its scores counts no longer. Returns what is to be told."""
+        slots, names = set(self._entities.known(partition).values()), self._entities.names
+        ended = self.episodes.stable.renounce(slots)
+        turns = [closing(names[slot], window, each, EpisodeReason.ACCEPTED) for slot, window, each in ended if each.recorded]
+        return [closing_alert(self._source, before, turn) for turn in turns if turn.window in before.thresholds]
 
     def closures(self, before: Configuration, after: Configuration | None) -> Closures:
         """What ends when a partition goes over from a configuration to another; None: when what was known of it is void."""

@@ -27,7 +27,7 @@ from anomaly_api.schedule import ScheduleError, holding
 from anomaly_api.source import Window
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.core.feedback.ledger import Ledger, Period
-from anomaly_detector.training.data.samples import Gathering, LeftOut, Sample
+from anomaly_detector.training.data.samples import Gathering, LeftOut, Sample, Sooner
 
 _MINUTE: Final = 60_000_000
 
@@ -53,6 +53,8 @@ class Exclusions:
 
     wrong: Sequence[Period] = ()
     alerted: Sequence[Period] = ()
+    normal: Sequence[Period] = ()
+    """Times that somebody called normal: they are learned from, though they are new, but for their newest part."""
     suppress: Sequence[Suppression] = ()
     asked: Exclusion = field(default_factory=Exclusion)
 
@@ -65,6 +67,7 @@ class Exclusions:
         return cls(
             ledger.wrong() if asked.labels else (),
             ledger.alerted() if asked.alerts else (),
+            ledger.normal() if asked.labels else (),
             suppress if asked.suppressed else (),
             asked,
             unread,
@@ -106,6 +109,18 @@ class Exclusions:
         """[n] Windows that no threshold comes from."""
         return self.labelled(windows) | self.suppressed(windows)
 
+    def sooner(self, names: Sequence[str], last: int, holdout_percent: int) -> list[Sooner]:
+        """The parts of normal times that are learned from; `last`: event time of the newest reading, microseconds.
+
+        What somebody calls normal goes on. A model that held all of it out, for it is new, would not know it.
+        """
+        numbers = {name: number for number, name in enumerate(names)}
+        return [
+            Sooner(numbers[each.entity], each.begin, each.begin + (last - each.begin) * (100 - holdout_percent) // 100)
+            for each in self.normal
+            if each.entity in numbers and each.begin < last
+        ]
+
     def apply(self, sample: Sample, windows: Times, held_out_after: int) -> tuple[Sample, Excluded, "Exclusions"]:
         """The windows that are left, how many were left out, and these exclusions without those that would take too many.
 
@@ -130,10 +145,24 @@ class Exclusions:
         return sample.at(np.flatnonzero(~out)) if out.any() else sample, told, left
 
 
-def remaining(
-    gathered: Gathering, order: TrainingOrder, exclusions: Exclusions
-) -> tuple[dict[str, Sample], Excluded | None, LeftOut]:
-    """The windows to learn from by name, what was left out of them, and what is to be left out of held-out windows."""
+@dataclass(frozen=True)
+class Remaining:
+    """What is left to learn from."""
+
+    samples: dict[str, Sample]
+    """By window."""
+    names: Sequence[str]
+    """Entity of each slot of the samples."""
+    excluded: Excluded | None
+    """None: nothing was left out."""
+    left_out: LeftOut
+    """What is not to be judged by, where held-out readings are read again."""
+    sooner: Sequence[Sooner]
+    """New times that are learned from."""
+
+
+def remaining(gathered: Gathering, order: TrainingOrder, exclusions: Exclusions) -> Remaining:
+    """The windows to learn from; they are given up by `gathered`."""
     names, samples, told = gathered.slot_names, gathered.samples(), list[Excluded]()
     left = dict[str, Exclusions]()
 
@@ -150,7 +179,13 @@ def remaining(
     all_of = {name: sum(getattr(each, name) for each in told) for name in ("labels", "suppressed", "alerts")}
     message = "; ".join(dict.fromkeys(each.message for each in told if each.message)) or None
     excluded = Excluded(**all_of, message=message) if any(all_of.values()) or message else None
-    return samples, excluded, lambda window, names, sample: left[window.name].from_held_out(times_of(window, names, sample))
+    return Remaining(
+        samples,
+        names,
+        excluded,
+        lambda window, names, sample: left[window.name].from_held_out(times_of(window, names, sample)),
+        exclusions.sooner(names, gathered.last_time or 0, order.training.holdout_percent),
+    )
 
 
 def _within(windows: Times, periods: Iterable[Period]) -> NDArray[np.bool_]:

@@ -180,7 +180,8 @@ def learn_model(
     progress.update(state="Training", progress=0, message="")
     from anomaly_detector.training import learning  # brings torch, 165 MB that waiting does not need
 
-    samples, excluded, left_out = remaining(gathered, order, exclusions or Exclusions())
+    kept = remaining(gathered, order, exclusions or Exclusions())
+    samples = kept.samples
     windows, learned = order.pipeline.windows, list[learning.Learned]()
     for place, window in enumerate(windows):
 
@@ -188,13 +189,15 @@ def learn_model(
             progress.update(progress=min(99, round(100 * (place + share) / len(windows))))
 
         settings = (order.model, order.training)
-        learned.append(learning.learn(window, samples[window.name], order.pipeline, settings, gathered.interval, tell))
+        learned.append(
+            learning.learn(window, samples[window.name], order.pipeline, settings, gathered.interval, tell, kept.sooner)
+        )
         log.info(
             "window %s: %s %s, %d epochs in %.1f s",
             *(window.name, order.model.kind, learned[-1].settings, learned[-1].epochs, learned[-1].seconds),
         )
         gc.collect()
-    scores = learning.held_out_scores(learned, samples, order.pipeline, source.again, left_out)
+    scores = learning.held_out_scores(learned, samples, order.pipeline, source.again, kept.left_out, kept.names)
     found = learning.calibrations(learned, scores)
     names = [feature.name for feature in order.pipeline.features]
     newest = samples[windows[0].name]
@@ -206,7 +209,7 @@ def learn_model(
             opset=learned[0].graph.opset,
         ),
         calibration=found,
-        trained=_provenance(order, gathered, learned, found).model_copy(update={"excluded": excluded}),
+        trained=_provenance(order, gathered, learned, found).model_copy(update={"excluded": kept.excluded}),
         drift=drift,
     )
     archive = pack(manifest, {model.window.name: model.graph.content for model in learned})

@@ -1,7 +1,7 @@
 """From windows to graphs and calibrations: fits, exports, scores what was held out. This module brings torch in."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.training import blocks
 from anomaly_detector.training.calibrate import calibrate
 from anomaly_detector.training.data.messages import Messages
-from anomaly_detector.training.data.samples import LeftOut, Sample, Split, memory_for, split
+from anomaly_detector.training.data.samples import LeftOut, Sample, Sooner, Split, memory_for, split
 from anomaly_detector.training.export import Graph, export
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.models.kind import Data, Effort, Fitted, FittingError
@@ -47,12 +47,12 @@ class Learned:
 
 def learn(
     window: Window, sample: Sample, pipeline: Pipeline, settings: tuple[ModelKind, Training], interval: float,
-    progress: Callable[[float], None],
+    progress: Callable[[float], None], sooner: Sequence[Sooner] = (),
 ) -> Learned:  # fmt: skip
     """Fits and exports. Raises TrainingError."""
     torch.set_num_threads(1)  # two collapse when the other core is busy
     model, training = settings
-    parts = split(sample, window, interval, training.holdout_percent)
+    parts = split(sample, window, interval, training.holdout_percent, sooner)
     names = tuple(feature.name for feature in pipeline.features)
     data = Data(sample.values, parts.train(sample), parts.validation(sample), sample.times, names)
     if min(len(data.train), len(data.validation)) < 2:
@@ -138,8 +138,9 @@ def held_out_scores(
     pipeline: Pipeline,
     again: Callable[[], Iterable[Messages]],
     left_out: LeftOut | None = None,
+    names: Sequence[str] = (),
 ) -> "dict[str, HeldOutScores]":
-    """The held-out scores of every model, by window; the samples lack what is `left_out` already.
+    """The held-out scores of every model, by window; the samples lack what is `left_out` already. `names`: of the samples' slots.
 
     Where windows were thinned out, the readings are read `again`: excursions can be told apart only when none is missing.
     """
@@ -153,7 +154,7 @@ def held_out_scores(
             else:
                 found[model.window.name].add(model, sample.at(model.split.held_out(sample)))
     if thinned:
-        _score_again(thinned, found, pipeline, again(), left_out)
+        _score_again(thinned, found, pipeline, again(), left_out, names)
     return found
 
 
@@ -163,19 +164,24 @@ def _score_again(
     pipeline: Pipeline,
     messages: Iterable[Messages],
     left_out: LeftOut | None,
+    names: Sequence[str],
 ) -> None:
     memory = memory_for(pipeline)
     places = {window.name: place for place, window in enumerate(pipeline.windows)}
+    numbers, known = {name: number for number, name in enumerate(names)}, np.empty(0, np.int64)
     for whole in messages:
         for part in whole.cut(memory.most_messages):
             for portion in memory.micro_batches(memory.decode(part).batch):
                 windows = memory.process(portion).windows
+                fresh = enumerate(memory.entities.names[len(known) :], len(known))
+                new = [numbers.get(name, slot) for slot, name in fresh]
+                known = np.concatenate([known, np.array(new, np.int64)])
                 for model in learned:
                     batch = windows[places[model.window.name]]
-                    found_here = Sample(batch.values, batch.slots, batch.times, complete=True)
+                    found_here = Sample(batch.values, known[batch.slots], batch.times, complete=True)
                     held_out = found_here.at(model.split.held_out(found_here))
                     if left_out is not None and len(held_out):
-                        out = left_out(model.window, memory.entities.names, held_out)
+                        out = left_out(model.window, names, held_out)
                         held_out = held_out.at(np.flatnonzero(~out)) if out.any() else held_out
                     if len(held_out):
                         found[model.window.name].add(model, held_out)

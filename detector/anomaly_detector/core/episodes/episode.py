@@ -137,12 +137,10 @@ class Episode(Struct):
         self.cooling, self.cooling_severity, self.accepted = self.seen + _ACCEPTED_FOR, self.severity, self.peak
         self._end()
 
-    def renounce(self) -> bool:
-        """What was called normal is not any more: another model decides, which may know it. Whether anything was."""
-        if not self.accepted:
-            return False
+    def renounce(self) -> "Episode":
+        """Nothing is normal any more because somebody said so: another model decides, which may know it."""
         self.cooling, self.cooling_severity, self.accepted = None, "", 0.0
-        return True
+        return self
 
     def _end(self) -> None:
         self._rest()

@@ -4,7 +4,7 @@ It costs next to nothing for entities whose scores are low: a window is looked a
 something to remember (`wake`: the event time from which on it wants to be looked at).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -187,14 +187,21 @@ class Episodes:
         self._dirty[slot] = True
         self._settle([slot])
 
-    def renounce(self) -> None:
-        """Another model decides: nothing is normal any more because somebody said so."""
-        for watch in self._watches.values():
-            for slot in [slot for slot, episode in watch.episodes.items() if episode.renounce()]:
-                self._dirty[slot] = True
-                if watch.episodes[slot] == Episode():
+    def renounce(self, slots: Collection[int]) -> list[tuple[int, str, Episode]]:
+        """Another model decides: of these entities nothing is normal any more because somebody said so.
+
+        Slot, window and episode of those that end with it: they were open, and nobody was told of them.
+        """
+        ended = []
+        for name, watch in self._watches.items():
+            for slot, episode in [(slot, each) for slot, each in watch.episodes.items() if each.accepted and slot in slots]:
+                if episode.open and not episode.announced:
+                    ended.append((slot, name, watch.episodes.pop(slot)))
+                elif episode.renounce() == Episode():
                     del watch.episodes[slot]
+                self._dirty[slot] = True
                 self._settle([slot])
+        return ended
 
     def state_of_partition(self, partition: int) -> dict[str, Any] | None:
         """What there is to remember of a partition's limit: plain values."""

@@ -6,6 +6,8 @@
 It is held in memory of a bounded size: beyond `most` episodes or labels the oldest are forgotten. It reads no topic.
 """
 
+import sys
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
@@ -13,12 +15,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from anomaly_api.alert import EpisodeEvent
+from anomaly_api.alert import ACCEPTED, EpisodeEvent
 from anomaly_api.feedback import FeedbackEvidence, Label, LabelKind, RevisionFeedback
 from anomaly_detector.core.columns import MICROSECONDS
 
 MOST: Final = 100_000
-"""Episodes, and labels, that are remembered."""
+"""Episodes, and labels, that a training remembers: some 300 bytes each."""
+MOST_IN_POD: Final = 20_000
+"""And a scoring pod."""
 _EVENTS: Final = frozenset(event.value for event in EpisodeEvent)
 _FALSE: Final = (LabelKind.FALSE_ALARM, LabelKind.NORMAL)
 
@@ -46,6 +50,8 @@ class KnownEpisode(Struct):
     model: str | None
     open: bool = True
     announced: bool = False
+    accepted: bool = False
+    """Whether it was held back because somebody had called the one before normal."""
     at_ms: int = 0
     """When its last record was written, Unix milliseconds."""
 
@@ -89,13 +95,14 @@ class Ledger:
             begin, now = _micros(data["start"]), _micros(event["time"])
             known = self._episodes.get(data["episode"])
             if known is None:
-                known = KnownEpisode(data["entity"], begin, now, data["revision"], data.get("model"))
+                known = KnownEpisode(data["entity"], begin, now, sys.intern(data["revision"]), _interned(data.get("model")))
                 self._episodes[data["episode"]] = known
                 if len(self._episodes) > self._most:
                     del self._episodes[next(iter(self._episodes))]
             known.at_ms = max(known.at_ms, at_ms)
             known.end, known.open = max(known.end, now), known.open and not closed
             known.announced = known.announced or not data["suppressed"]
+            known.accepted = data.get("suppressedBy") == ACCEPTED and not known.announced
         except (KeyError, TypeError, ValueError):
             return  # not a record of ours, though it says so
 
@@ -137,8 +144,14 @@ class Ledger:
         return [*found, *(Period(each.label.entity or "", each.begin, each.end) for each in spoken)]
 
     def alerted(self) -> list[Period]:
-        """Times of episodes of which nobody said that they were nothing."""
-        return [known.period for kind, known in self._judged() if kind is None]
+        """Times of episodes of which nobody said that they were nothing, nor that the one before was normal."""
+        return [known.period for kind, known in self._judged() if kind is None and not known.accepted]
+
+    def normal(self) -> list[Period]:
+        """Times that somebody called normal, from where they began; how long they last is not said."""
+        found = [known.period for kind, known in self._judged() if kind is LabelKind.NORMAL]
+        spoken = [each for each in self._by_time if each.label.label is LabelKind.NORMAL]
+        return [*found, *(Period(each.label.entity or "", each.begin, each.end) for each in spoken)]
 
     def evidence(self) -> FeedbackEvidence:
         """What the operator is told."""
@@ -157,9 +170,9 @@ class Ledger:
                 begins.append((known.begin, known.revision))
         begins.sort()
         for each in self._by_time:
-            earlier = [revision for begin, revision in begins if begin <= each.end]
+            earlier = bisect_right(begins, each.end, key=_begin)
             if each.label.label is LabelKind.MISSED and earlier:
-                revisions[earlier[-1]]["missed"] += 1
+                revisions[begins[earlier - 1][1]]["missed"] += 1
         return FeedbackEvidence(
             labels=self.labels,
             rejected=self.rejected,
@@ -184,12 +197,21 @@ class Ledger:
             yield last.label.label if last else None, known
 
 
+def _begin(episode: tuple[int, str]) -> int:
+    return episode[0]
+
+
 def _event(value: bytes | None) -> dict[str, Any] | None:
     try:
         event = msgspec.json.decode(value or b"")
     except msgspec.DecodeError:
         return None
     return event if isinstance(event, dict) else None
+
+
+def _interned(text: str | None) -> str | None:
+    """Many episodes are of few models."""
+    return None if text is None else sys.intern(text)
 
 
 def _label(value: bytes | None) -> Label:

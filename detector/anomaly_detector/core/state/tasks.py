@@ -287,7 +287,8 @@ class PartitionTasks:
                 state = after.deciders.carry(changelog.decode_episodes(value), before.deciders)
                 self.pipeline.episodes.restore(partition, entity, state)
             if decides_otherwise(before.deciders, after.deciders):
-                self.pipeline.episodes.stable.renounce()
+                for alert in self.pipeline.renounce(partition, before.deciders.stable):
+                    self._alert(partition, alert)
             self._accept(partition, Acceptances.of(self._said))
             if found.limit is not None:
                 limit = after.deciders.carry(changelog.decode_limit(found.limit), before.deciders)

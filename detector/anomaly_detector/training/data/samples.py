@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,6 +234,15 @@ class Gathering:
         return {name: kept.sample(numbers) for name, kept in self._kept.items()}
 
 
+class Sooner(NamedTuple):
+    """A time of an entity that somebody called normal: it is learned from though it is new, but for its newest part."""
+
+    slot: int
+    begin: int
+    end: int
+    """Event times, microseconds."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Event times, microseconds, at which the data is divided: the newest part is held out."""
@@ -242,28 +251,38 @@ class Split:
     hold_out_after: int
     overlap: int
     """Time that a window covers; windows that reach over a border belong to neither side."""
+    sooner: tuple[Sooner, ...] = ()
+    """New times that are learned from."""
 
     def train(self, sample: Sample) -> NDArray[np.int64]:
         """Places of the windows that a model learns from."""
-        return np.flatnonzero(sample.times <= self.validate_after)
+        return np.flatnonzero((sample.times <= self.validate_after) | self._within(sample, 0))
 
     def validation(self, sample: Sample) -> NDArray[np.int64]:
         """Places of those that say when to stop."""
-        return np.flatnonzero((sample.times > self.validate_after + self.overlap) & (sample.times <= self.hold_out_after))
+        new = (sample.times > self.validate_after + self.overlap) & (sample.times <= self.hold_out_after)
+        return np.flatnonzero(new & ~self._within(sample, self.overlap))
 
     def held_out(self, sample: Sample) -> NDArray[np.int64]:
         """Places of those that thresholds and figures come from."""
-        return np.flatnonzero(sample.times > self.hold_out_after + self.overlap)
+        return np.flatnonzero((sample.times > self.hold_out_after + self.overlap) & ~self._within(sample, self.overlap))
+
+    def _within(self, sample: Sample, margin: int) -> NDArray[np.bool_]:
+        """[n] Windows of those times, or as near as `margin`."""
+        found = np.zeros(len(sample), bool)
+        for slot, begin, end in self.sooner:
+            found |= (sample.slots == slot) & (sample.times >= begin - margin) & (sample.times <= end + margin)
+        return found
 
 
 _VALIDATION_SHARE: Final = 0.1
 
 
-def split(sample: Sample, window: Window, interval: float, holdout_percent: int) -> Split:
+def split(sample: Sample, window: Window, interval: float, holdout_percent: int, sooner: Sequence[Sooner] = ()) -> Split:
     """Divides by time so that the newest `holdout_percent` of the windows are held out, and a tenth of the rest validates."""
     learned = 1 - holdout_percent / 100
     borders = np.quantile(sample.times, [learned * (1 - _VALIDATION_SHARE), learned], method="lower")
     validate_after, hold_out_after = (int(border) for border in borders)
     overlap = round((window.size - 1) * interval * MICROSECONDS)
     shortest = min(hold_out_after - validate_after, int(sample.times.max()) - hold_out_after)
-    return Split(validate_after, hold_out_after, overlap if overlap * 4 < shortest else 0)
+    return Split(validate_after, hold_out_after, overlap if overlap * 4 < shortest else 0, tuple(sooner))

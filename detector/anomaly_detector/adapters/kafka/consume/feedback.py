@@ -17,7 +17,7 @@ from anomaly_api.schema import seconds
 from anomaly_detector.adapters.kafka import clients
 from anomaly_detector.adapters.kafka.security import access
 from anomaly_detector.core.feedback.acceptance import Acceptance
-from anomaly_detector.core.feedback.ledger import Ledger, NotALabelError
+from anomaly_detector.core.feedback.ledger import MOST_IN_POD, Ledger, NotALabelError
 from anomaly_detector.core.feedback.rejected import RejectedLabel
 
 log: Final = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class FeedbackReader:
     def _read(self) -> None:
         """Reads both topics until something is wrong, or there are other credentials or partitions."""
         runtime = self._runtime
-        known_by, ledger = access.fingerprint(runtime.kafka), Ledger(runtime.detector.source)
+        known_by, ledger = access.fingerprint(runtime.kafka), Ledger(runtime.detector.source, MOST_IN_POD)
         consumer = Consumer(clients.feedback(runtime, self._pod), logger=log)
         try:
             places = self._places(consumer)
