@@ -24,18 +24,18 @@ from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.alerts.builder import AlertBuilder, ScoredWindows
 from anomaly_detector.core.columns import MICROSECONDS, Messages
 from anomaly_detector.core.composition import composed
-from anomaly_detector.core.configuration import Configuration, Decider, decides_otherwise
+from anomaly_detector.core.configuration import Configuration, decides_otherwise
 from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.entities.lru import Reason
 from anomaly_detector.core.entities.micro_batch import Evicted
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.entities.table import Entities
 from anomaly_detector.core.episodes.by_revision import RevisionEpisodes
-from anomaly_detector.core.episodes.closures import Closures, closing, closing_alert
+from anomaly_detector.core.episodes.closures import Closures
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.episodes.transitions import EpisodeTransition, EvictedEntity
-from anomaly_detector.core.feedback.acceptance import Acceptances
+from anomaly_detector.core.feedback.endings import Endings
 from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor
 from anomaly_detector.core.preprocess.windows import WindowBatch
@@ -140,7 +140,7 @@ class DetectionPipeline:
         ended = self._ended(self.closures(self.configuration, asked))
         if decides_otherwise(self.configuration.deciders, asked.deciders):
             for partition in sorted(set(self._entities.partitions)):
-                ended += [(partition, alert) for alert in self.renounce(partition, self.configuration.deciders.stable)]
+                ended += [(partition, alert) for alert in self.endings.renounced(partition, self.configuration.deciders.stable)]
         self.configuration = asked
         if not self.preprocessor.change(asked.intake):
             self.episodes = self._new_episodes()
@@ -153,27 +153,10 @@ class DetectionPipeline:
             self.episodes.shadow(self.shadow.running.name, self.shadow.rules(self._shares), windows)
         return ended
 
-    def accept(self, partition: int, said: Acceptances) -> list[Alert]:
-        """Ends the open episodes of a partition of which somebody said that this is normal now; returns what is to be told."""
-        entities, episodes, found = self._entities, self.episodes.stable, list[Alert]()
-        for slot, window, episode in episodes.open_ones():
-            name = entities.names[slot]
-            if entities.partitions[slot] != partition or not said.concern(
-                self._source, name, window, episode.start, episode.seen
-            ):
-                continue
-            if episode.recorded:
-                turn = closing(name, window, episode, EpisodeReason.ACCEPTED)
-                found.append(closing_alert(self._source, self.configuration.deciders.stable, turn))
-            episodes.accept(slot, window)
-        return found
-
-    def renounce(self, partition: int, before: Decider) -> list[Alert]:
-        """Another model decides than `before`: what people said of its scores counts no longer. Returns what is to be told."""
-        slots, names = set(self._entities.known(partition).values()), self._entities.names
-        ended = self.episodes.stable.renounce(slots)
-        turns = [closing(names[slot], window, each, EpisodeReason.ACCEPTED) for slot, window, each in ended if each.recorded]
-        return [closing_alert(self._source, before, turn) for turn in turns if turn.window in before.thresholds]
+    @property
+    def endings(self) -> Endings:
+        """Ends episodes for what people said of them."""
+        return Endings(self._source, self._entities, self.episodes.stable)
 
     def closures(self, before: Configuration, after: Configuration | None) -> Closures:
         """What ends when a partition goes over from a configuration to another; None: when what was known of it is void."""

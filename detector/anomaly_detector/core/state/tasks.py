@@ -287,7 +287,7 @@ class PartitionTasks:
                 state = after.deciders.carry(changelog.decode_episodes(value), before.deciders)
                 self.pipeline.episodes.restore(partition, entity, state)
             if decides_otherwise(before.deciders, after.deciders):
-                for alert in self.pipeline.renounce(partition, before.deciders.stable):
+                for alert in self.pipeline.endings.renounced(partition, before.deciders.stable):
                     self._alert(partition, alert)
             self._accept(partition, Acceptances.of(self._said))
             if found.limit is not None:
@@ -309,7 +309,7 @@ class PartitionTasks:
             self._alert(partition, alert)
 
     def _accept(self, partition: int, said: Acceptances) -> None:
-        for alert in self.pipeline.accept(partition, said):
+        for alert in self.pipeline.endings.accepted(partition, said, self.pipeline.configuration.deciders.stable):
             self._alert(partition, alert)
 
     def _alert(self, partition: int, alert: Alert) -> None:

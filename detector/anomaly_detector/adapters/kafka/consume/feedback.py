@@ -22,7 +22,7 @@ from anomaly_detector.core.feedback.rejected import RejectedLabel
 
 log: Final = logging.getLogger(__name__)
 _AGAIN_SECONDS: Final = 5.0
-_TELL_SECONDS: Final = 2.0
+_TELL_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 30.0
 _ANSWER: Final = 10.0
 _BATCH: Final = 500
