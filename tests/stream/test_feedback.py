@@ -80,6 +80,25 @@ def test_a_record_that_is_no_label_is_one_dead_letter_and_the_stream_goes_on(top
     assert len(topics.everything(topics.dead_letters)) == 2
 
 
+def test_people_give_labels_from_a_pod_and_what_is_no_label_is_refused_there(
+    topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from anomaly_detector.cli import label
+
+    topics.create(f"{topics.name}.labels", partitions=1)
+    (tmp_path / "runtime.json").write_text(labelled(topics).model_dump_json())
+    monkeypatch.setenv("ANOMALY_CONFIG_FOLDER", str(tmp_path))
+    assert label.main(["Missed", "--entity", "pump-1", "--by", "ann"]) == 1
+    assert "Missed needs entity, from and until" in capsys.readouterr().err
+    assert label.main(["FalseAlarm", "--episode", "0" * 32, "--by", "ann", "--note", "die Pumpe wurde gespült"]) == 0
+    [record] = topics.everything(f"{topics.name}.labels")
+    said = {"label": "FalseAlarm", "episode": "0" * 32, "by": "ann", "note": "die Pumpe wurde gespült"}
+    assert json.loads(record.value() or b"") == said
+    (tmp_path / "runtime.json").write_text(runtime(topics).model_dump_json())
+    assert label.main(["FalseAlarm", "--episode", "0" * 32, "--by", "ann"]) == 1
+    assert "set spec.feedback" in capsys.readouterr().err
+
+
 def test_without_a_topic_of_labels_the_stream_is_scored_and_that_is_told(topics: Topics, tmp_path: Path) -> None:
     topics.create()
     with pod(tmp_path / "pod", labelled(topics), Assignment(stable=revision())) as running:
