@@ -1,5 +1,6 @@
 """One spec over one set: trained, replayed and judged as a backtest does it."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _MOST_DROPPED: Final = 300
 """Rows of SKAB's test parts that are left out where they begin at random."""
 
 
+Kept = dict[str, fitting.Trained | None]
+
+
 @dataclass
 class Tally:
     """What a spec came to on a set so far."""
@@ -40,12 +44,29 @@ class Tally:
     nab: list[nab.Judged]
 
 
-def contest(name: str, detector: AnomalyDetector, found: Iterable[Case], seed: int, told: Callable[[str], None]) -> Tally:
-    """Every case of a set. A case that the spec cannot learn from is decided by the statistical scorer, as in production."""
+def torch_once() -> None:
+    """Lets torch build its table of operators once in a process: it does so for every export, which takes most of a short one."""
+    from torch.onnx._internal.exporter import _registration
+
+    registry = _registration.ONNXRegistry
+    if not hasattr(registry.from_torchlib, "cache_info"):
+        once = staticmethod(functools.cache(registry.from_torchlib))
+        setattr(registry, "from_torchlib", once)  # noqa: B010 - mypy refuses an assignment to a method
+
+
+def contest(
+    name: str, detector: AnomalyDetector, found: Iterable[Case], seed: int, told: Callable[[str], None], kept: Kept | None = None
+) -> Tally:
+    """Every case of a set. A case that the spec cannot learn from is decided by the statistical scorer, as in production.
+
+    `kept`: models by case, where every seed gives the same ones.
+    """
     tally = Tally([], [], {budget: [] for budget in BUDGETS}, [])
     for case in found:
         spec = _within_gaps(_seeded(detector.spec, seed), case)
-        trained = _trained(spec, case, told)
+        trained = kept[case.name] if kept is not None and case.name in kept else _trained(spec, case, told)
+        if kept is not None:
+            kept[case.name] = trained
         shown = _replayed(spec, trained, case.stream, None)
         tally.figures.append(_judged(case, shown, ranked=name != "nab"))
         if name == "nab":

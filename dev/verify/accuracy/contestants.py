@@ -9,6 +9,7 @@ _KINDS: Final[dict[str, dict[str, Any]]] = {
     "iforest": {"isolationForest": {}},
     "tutorial AE": {"autoencoder": {"layers": [64, 32, 8]}},
 }
+CONTESTANTS: Final = ("shipped", "default", *_KINDS)
 
 
 def contestants(shipped: AnomalyDetector) -> dict[str, AnomalyDetector]:
