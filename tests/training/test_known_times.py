@@ -12,7 +12,7 @@ from anomaly_api.source import KafkaSource
 from anomaly_detector.core.alerts.alert import identity, rfc3339
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.core.feedback.ledger import Period
-from tests.training.conftest import order
+from tests.training.conftest import order, reading
 
 pytestmark = pytest.mark.integration
 START = 20_600 * 86_400
@@ -91,3 +91,32 @@ def test_topics_that_are_not_there_have_no_records_and_brokers_that_do_not_answe
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(records, "_ANSWER", 0.5)
         assert "could not be read" in records.read_records(nowhere, "alerts", 0, lambda _: None)
+
+
+def test_a_trained_model_says_how_many_windows_were_left_out(written, kafka, detector, start):
+    from confluent_kafka import Producer
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    topic = f"readings-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin.create_topics([NewTopic(topic, 2)])[topic].result(30)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    times = []
+    for place in range(300):
+        for entity in range(2):
+            key, value = reading(place, entity)
+            producer.produce(topic, value, key)
+            times.append(json.loads(value)["at"])
+    assert producer.flush(30) == 0
+    begin = rfc3339(round(times[200] * MICROSECONDS))
+    written.label(label="Missed", entity="pump-1", by="ann", **{"from": begin, "until": begin})
+    asked = written.asked.model_copy(
+        update={"kafka": KafkaSource(bootstrap_servers=kafka.bootstrap, topic=topic), "detector": detector.identity}
+    )
+    status, log, _ = start(asked, KUBECONFIG=detector.cluster.kubeconfig).end()
+    assert status == 0, log
+    [found] = detector.models()
+    excluded = found["spec"]["trained"]["excluded"]
+    assert excluded["labels"] > 0
+    assert excluded["alerts"] == 0
+    assert "left out of" in log
