@@ -1,10 +1,13 @@
 """An episode that somebody called normal: it ends, what is no worse is held back, and another model begins anew."""
 
+import json
+
 from anomaly_api.alert import ACCEPTED
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.core.configuration import Decider, Deciders, decides_otherwise
 from anomaly_detector.core.episodes.episode import Episode
 from anomaly_detector.core.feedback.acceptance import Acceptance, Acceptances
+from anomaly_detector.core.feedback.ledger import Ledger
 from tests.episodes.stories import Watcher, drawn
 from tests.episodes.test_episodes import of
 
@@ -62,6 +65,16 @@ def test_a_label_is_about_an_episode_by_its_id_or_by_entity_and_time() -> None:
     for entity, start, seen, expected in cases:
         assert by_time.concern("me", entity, "short", start * MICROSECONDS, seen * MICROSECONDS) is expected
     assert not Acceptances.of([]).concern("me", "pump-1", "short", 0, 0)
+
+
+def test_a_label_says_nothing_of_episodes_that_begin_after_it_was_given() -> None:
+    moment = {"label": "Normal", "entity": "pump-1", "by": "ann", "from": "1970-01-01T00:00:10Z", "until": "2100-01-01T00:00:00Z"}
+    given = Ledger("me").label(json.dumps(moment).encode(), at_ms=50_000)
+    accepted = Acceptance.of(given)
+    assert accepted is not None
+    said = Acceptances.of([accepted])
+    assert said.concern("me", "pump-1", "short", 40 * MICROSECONDS, 60 * MICROSECONDS)
+    assert not said.concern("me", "pump-1", "short", 55 * MICROSECONDS, 60 * MICROSECONDS)
 
 
 def test_another_model_decides_only_where_there_is_one() -> None:

@@ -23,7 +23,10 @@ class Acceptance(Struct, frozen=True):
         label = given.label
         if label.label is not LabelKind.NORMAL:
             return None
-        return cls(label.episode) if label.episode else cls("", label.entity or "", given.begin, given.end)
+        if label.episode:
+            return cls(label.episode)
+        at = given.order[0] * 1000
+        return cls("", label.entity or "", given.begin, min(given.end, at) if at > 0 else given.end)
 
 
 class Acceptances(Struct, frozen=True):
