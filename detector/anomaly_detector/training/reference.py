@@ -27,6 +27,8 @@ _FEWEST: Final = 20
 """Values in a stretch, below which it says nothing."""
 _ENOUGH: Final = 10
 """Pairs, below which the most that any differs by counts."""
+_CAUTION: Final = 2.0
+"""Times the noise of less than two days: what wanders slower than a quarter of them cannot be seen in them."""
 _POOL: Final = 0.02
 """Weight of all hours together in the shares of one: an hour has fewer values."""
 
@@ -98,7 +100,7 @@ def _noise(times: NDArray[np.int64], codes: NDArray[np.int64], bins: int) -> lis
         ]
     else:
         lengths = (max(_SHORTEST, min(_HOUR, spanned // _STRETCHES)), max(_SHORTEST, spanned // 4))
-        found = [_level(length, _pairs(_stretches(times - first, codes, bins, length), 1)) for length in lengths]
+        found = [_level(length, _pairs(_stretches(times - first, codes, bins, length), 1), _CAUTION) for length in lengths]
     known = [level for level in found if level is not None]
     chance = (bins - 1) / len(codes)
     return known or [NoiseLevel(seconds=max(1.0, float(spanned)), psi=chance, ks=chance**0.5)]
@@ -117,13 +119,13 @@ def _pairs(counts: dict[int, NDArray[np.int64]], apart: int) -> list[tuple[list[
     return [(a.tolist(), b.tolist()) for a, b in both if b is not None and min(a.sum(), b.sum()) >= _FEWEST]
 
 
-def _level(length: int, pairs: list[tuple[list[int], list[int]]]) -> NoiseLevel | None:
+def _level(length: int, pairs: list[tuple[list[int], list[int]]], caution: float = 1.0) -> NoiseLevel | None:
     if not pairs:
         return None
     by_psi = [psi(*pair) / 2 for pair in pairs]
     by_ks = [kolmogorov_smirnov(*pair) / 2**0.5 for pair in pairs]
     summed = max if len(pairs) < _ENOUGH else _mean
-    return NoiseLevel(seconds=float(length), psi=round(summed(by_psi), 6), ks=round(summed(by_ks), 6))
+    return NoiseLevel(seconds=float(length), psi=round(caution * summed(by_psi), 6), ks=round(caution**0.5 * summed(by_ks), 6))
 
 
 def _mean(values: list[float]) -> float:
