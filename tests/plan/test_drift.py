@@ -87,9 +87,19 @@ def test_a_pod_that_is_replaced_changes_no_verdict_before_it_has_seen_enough():
 HOUR = 3600.0
 
 
+def test_a_pod_that_has_just_started_and_says_nothing_changes_no_verdict():
+    found = world(drift=drift(OTHER))
+    found.run_pods(1, drift=None, entities=0)
+    found.settle()
+    assert found.condition("DriftDetected") == ("True", "FeatureDrifted")
+
+
 def test_a_verdict_is_of_one_model():
     found = world(drift=drift(OTHER))
-    found.run_pods(1, drift=drift(OTHER, model=f"sha256:{'2' * 64}"), entities=10)
+    del found.models["pumps-11111111"]
+    found.add_model("pumps-22222222", digit="2")
+    found.settle()
+    found.run_pods(1, drift=drift(OTHER), entities=10)
     found.settle()
     assert found.condition("DriftDetected") == ("Unknown", "NoReference")
 

@@ -47,7 +47,7 @@ def drift_verdict(snapshot: Snapshot, now: float) -> DriftVerdict:
         return DriftVerdict("Unknown", "NoReference", "no trained model decides: there is nothing to compare with")
     evidence = list(snapshot.evidence_by_pod.values())
     counted = [each for each in evidence if each.drift is not None and each.drift.model == revision.model]
-    if evidence and not counted:
+    if evidence and not counted and _before(snapshot, revision.model) is None:  # else it has only not been told yet
         said = "the model that decides has no record of its training data (it was imported, or trained by an older version)"
         return DriftVerdict("Unknown", "NoReference", said)
     asked = snapshot.detector.spec.drift
