@@ -57,7 +57,8 @@ class DriftWatch:
         if model is None or model.reference is None:
             self._counter = None
         elif self._counter is None or self._counter.model != model.digest:
-            self._counter = DriftCounter(model.digest, model.reference, self._over)
+            features = [feature.name for feature in self._pipeline.stable.revision.pipeline.features]
+            self._counter = DriftCounter(model.digest, model.reference, self._over, features)
         return self._counter
 
     def _show(self, found: DriftEvidence | None) -> None:

@@ -39,7 +39,7 @@ def counted(
 ) -> DriftEvidence:
     """`seen` hours after a training of `train` hours."""
     times, values = readings(train, seed, shape=shape)
-    counter = DriftCounter("sha256:1", drift_reference(times, values, ["flow"], []), DAY)
+    counter = DriftCounter("sha256:1", drift_reference(times, values, ["flow"], []), DAY, ["flow"])
     times, values = readings(seen, seed + 1000, begin=train, shape=shape, shift=shift)
     for part in range(0, len(times), 400):
         counter.readings(times[part : part + 400], values[part : part + 400])
@@ -77,7 +77,7 @@ def test_a_constant_feature_that_moves_has_drifted_and_one_that_rests_has_not():
     times, values = readings(48, 1)
     reference = drift_reference(times, np.full_like(values, 5.0), ["flow"], [])
     for value, expected in ((5.0, False), (5.1, True), (4.9, True)):
-        counter = DriftCounter("m", reference, DAY)
+        counter = DriftCounter("m", reference, DAY, ["flow"])
         counter.readings(times, np.full_like(values, value))
         assert drifted(counter.evidence()) is expected
 
@@ -85,16 +85,31 @@ def test_a_constant_feature_that_moves_has_drifted_and_one_that_rests_has_not():
 def test_scores_are_compared_as_the_model_computes_them():
     times, values = readings(48, 1)
     scores = np.exp(values[:, 0].astype(np.float64))
-    counter = DriftCounter("m", drift_reference(times, values, ["flow"], [("short", times, scores)]), DAY)
+    counter = DriftCounter("m", drift_reference(times, values, ["flow"], [("short", times, scores)]), DAY, ["flow"])
     counter.scores("short", times, (3 * scores).astype(np.float32))
     counter.scores("of another revision", times, scores.astype(np.float32))
     [bins] = counter.evidence().scores
     assert psi(bins.observed, bins.expected) > 0.5
 
 
+def test_edges_are_finite_whatever_the_scores_are():
+    wild = np.array([-1e300, -3.4e38, 0.0, 1e300] * 10)
+    assert np.isfinite(edges_of(wild)).all()
+
+
+def test_a_feature_that_the_training_never_saw_is_compared_with_nothing():
+    times, values = readings(48, 1)
+    both = np.concatenate([np.full_like(values, np.nan), values], axis=1)
+    reference = drift_reference(times, both, ["new", "flow"], [])
+    assert [bins.name for bins in reference.features] == ["flow"]
+    counter = DriftCounter("m", reference, DAY, ["new", "flow"])
+    counter.readings(times, np.concatenate([values + 9, values], axis=1))
+    assert not drifted(counter.evidence())
+
+
 def test_what_is_no_number_is_left_out():
     times, values = readings(48, 1)
-    counter = DriftCounter("m", drift_reference(times, values, ["flow"], []), DAY)
+    counter = DriftCounter("m", drift_reference(times, values, ["flow"], []), DAY, ["flow"])
     counter.readings(times, np.full_like(values, np.nan))
     assert sum(counter.evidence().features[0].observed) == 0
     assert binned("flow", times, np.full(len(times), np.nan)) is None
@@ -102,7 +117,7 @@ def test_what_is_no_number_is_left_out():
 
 def test_what_is_older_than_asked_for_is_dropped_and_memory_has_a_bound():
     times, values = readings(48, 1)
-    counter = DriftCounter("m", drift_reference(times, values, ["flow"], []), 6 * HOUR)
+    counter = DriftCounter("m", drift_reference(times, values, ["flow"], []), 6 * HOUR, ["flow"])
     counter.readings(*readings(6, 2, shift=5.0))
     later = readings(6, 3, begin=6)
     counter.readings(*later)
@@ -114,7 +129,7 @@ def test_what_is_older_than_asked_for_is_dropped_and_memory_has_a_bound():
 
 def test_the_cost_of_a_large_batch_has_a_bound():
     times, values = readings(48, 1)
-    counter = DriftCounter("m", drift_reference(times, values, ["flow"], []), DAY)
+    counter = DriftCounter("m", drift_reference(times, values, ["flow"], []), DAY, ["flow"])
     counter.readings(times, values)
     assert sum(counter.evidence().features[0].observed) < 2 * MOST_AT_ONCE
 
@@ -124,7 +139,7 @@ def test_the_cost_of_a_large_batch_has_a_bound():
 def test_small_batches_are_counted_whole_however_the_stream_is_cut(cuts, seed):
     times, values = readings(2, seed)
     reference = drift_reference(*readings(48, 1), ["flow"], [])
-    whole, parts = DriftCounter("m", reference, DAY), DriftCounter("m", reference, DAY)
+    whole, parts = DriftCounter("m", reference, DAY, ["flow"]), DriftCounter("m", reference, DAY, ["flow"])
     whole.readings(times, values)
     for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(times)], strict=True):
         parts.readings(times[begin:end], values[begin:end])

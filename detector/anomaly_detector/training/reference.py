@@ -18,6 +18,8 @@ from anomaly_detector.core.columns import MICROSECONDS
 
 BINS: Final = 10
 _HOUR: Final = 3600
+_LARGEST: Final = 3e38
+"""What is beyond it is in the last bin: edges are float32, and a manifest is JSON, which has finite numbers only."""
 _STRETCHES: Final = 12
 """In how many a training of some hours is divided."""
 _SHORTEST: Final = 60
@@ -70,6 +72,7 @@ def binned(name: str, times: NDArray[np.int64], values: NDArray[np.float64]) -> 
 
 def edges_of(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Inner edges, rising: tenths of the values, and below the least one where many values are equal to it."""
+    values = np.clip(values, -_LARGEST, _LARGEST)
     found = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="lower").astype(np.float32))
     least = np.float32(values.min())
     if found[0] == least:  # else what falls below a floor where values rest would go unseen

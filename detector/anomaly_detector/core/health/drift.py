@@ -7,6 +7,7 @@ Of a large batch some hundred readings are counted, evenly over entities: the co
 counted; whether that is drift is the operator's to say.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -26,10 +27,12 @@ _ByHour = dict[int, tuple[Int64, int]]
 class DriftCounter:
     """Counts for one model. Written by one thread."""
 
-    def __init__(self, model: str, reference: DriftReference, over: float) -> None:
-        """`over`: the length of event time that counts, in seconds."""
+    def __init__(self, model: str, reference: DriftReference, over: float, features: Sequence[str]) -> None:
+        """`over`: the length of event time that counts, in seconds; `features`: of the readings' columns."""
         self.model = model
-        self._features = [_Bins(bins) for bins in reference.features]
+        known = [bins for bins in reference.features if bins.name in features]
+        self._features = [_Bins(bins) for bins in known]
+        self._columns = np.array([list(features).index(bins.name) for bins in known], np.int64)
         self._scores = {bins.name: _Bins(bins) for bins in reference.scores}
         every = [*self._features, *self._scores.values()]
         self._starts = dict(zip(map(id, every), np.cumsum([0, *(bins.count for bins in every)]).tolist(), strict=False))
@@ -44,7 +47,7 @@ class DriftCounter:
     def readings(self, times: Int64, values: Float32) -> None:
         """Counts `values` [n, features] at `times` [n], microseconds since 1970 UTC; what is not a number is left out."""
         rows = self._drawn(len(times))
-        picked, drawn = times[rows], values[rows]
+        picked, drawn = times[rows], values[rows][:, self._columns]
         codes = np.empty(drawn.shape, np.int64)
         for place, bins in enumerate(self._features):
             codes[:, place] = bins.of(drawn[:, place]) + self._starts[id(bins)]
