@@ -164,6 +164,12 @@ class Training(Contract):
     """Scheduling, identity, environment and volumes of the training pods, where they differ from those of the scoring pods."""
     backoff_limit: Annotated[int, Field(ge=0, le=20)] = 2
     """Number of retries of a training that failed, with growing pauses, default 2."""
+    trim_percent: Annotated[float, Field(ge=0, le=20)] = 1.0
+    """Share of the windows, in percent, that are left out of what is learned from at most, default 1: those that a first short
+    fit finds far stranger than the others, for a history has anomalies in it. Of clean data none are. 0: none ever."""
+    refit: bool = False
+    """Whether the model, once thresholds are known, learns again from all windows, the held-out ones too, default false. It then
+    knows the newest behaviour; its threshold comes from a model that did not, which may be too low or too high."""
     gate: Gate = Field(default_factory=Gate)
     """Judgement of a new model before it may decide. By default a model that is worse than the one in use is rejected."""
 

@@ -212,7 +212,7 @@ def learn_model(
         trained=_provenance(order, gathered, learned, found).model_copy(update={"excluded": kept.excluded}),
         drift=drift,
     )
-    archive = pack(manifest, {model.window.name: model.graph.content for model in learned})
+    archive = pack(manifest, {model.window.name: model.deciding.content for model in learned})
     return Outcome(archive, manifest, sum(model.seconds for model in learned), learned, samples)
 
 

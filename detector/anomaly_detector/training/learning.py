@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,10 +18,12 @@ from anomaly_detector.training import blocks
 from anomaly_detector.training.calibrate import calibrate
 from anomaly_detector.training.data.messages import Messages
 from anomaly_detector.training.data.samples import LeftOut, Sample, Sooner, Split, memory_for, split
+from anomaly_detector.training.device import training_device
 from anomaly_detector.training.export import Graph, export
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.models.kind import Data, Effort, Fitted, FittingError
 from anomaly_detector.training.models.kinds import fit_model
+from anomaly_detector.training.trimming import trimmed
 
 _CHECKED: Final = 2000
 """Windows on which the graph is compared with the network."""
@@ -43,6 +45,18 @@ class Learned:
     """Features that never changed."""
     held_out: NDArray[np.float64] | None = None
     """[n] Score of each window by a model that has not seen it, where all were held out in turn (`blocks`)."""
+    history: Sequence[tuple[float, float]] = ()
+    """Loss and validation loss of each epoch."""
+    left_out: int = 0
+    """Windows that were too strange to be learned from."""
+    refitted: Graph | None = None
+    """The graph of a model of all windows, the held-out ones too, where the spec asks for it: it decides, by the threshold of
+    `graph`."""
+
+    @property
+    def deciding(self) -> Graph:
+        """The graph that goes into the archive."""
+        return self.refitted or self.graph
 
 
 def learn(
@@ -61,18 +75,27 @@ def learn(
             "check spec.time, or give more data"
         )
     started = time.monotonic()
-    effort = Effort(training.epochs, training.seed, len(pipeline.windows), progress)
-    held_out = None
+    device = training_device(training.resources)
+    effort = Effort(training.epochs, training.seed, len(pipeline.windows), progress, device)
+    held_out, refitted, left_out = None, None, 0
     if blocks.applies(model, sample):
         span = round((blocks.readings_scored_together(model, window.size) - 1) * interval * MICROSECONDS)
         fitted, held_out = _by_blocks(window, model, sample, names, span, effort)
     else:
+        data, left_out = trimmed(model, data, training.trim_percent, training.seed)
         fitted = _fitted(window, model, data, effort)
+        if training.refit:
+            strange = np.setdiff1d(parts.train(sample), data.train)
+            every = np.setdiff1d(np.arange(len(sample)), strange)
+            again = replace(data, train=every, validation=parts.held_out(sample))
+            newer = _fitted(window, model, again, replace(effort, epochs=max(1, fitted.epochs)))
+            refitted = export(newer.scorer, sample.values[every[-_CHECKED:]], sample.times[every[-_CHECKED:]])
     spent = time.monotonic() - started
     newest = data.train[-_CHECKED:]
     graph = export(fitted.scorer, sample.values[newest], sample.times[newest])
     constant = [name for name, still in zip(names, data.scaling().constant, strict=True) if still]
-    return Learned(window, graph, parts, fitted.settings, fitted.epochs, spent, constant, held_out)
+    figures = (fitted.settings, fitted.epochs, spent, constant, held_out, fitted.history, left_out)
+    return Learned(window, graph, parts, *figures, refitted)
 
 
 def _fitted(window: Window, model: ModelKind, data: Data, effort: Effort) -> Fitted:

@@ -48,7 +48,7 @@ class AutoencoderKind:
             network.begin(Components(*components_of(data, scorer, _VARIANCE, room)))
         fitted = fit_network(scorer, network, data, effort)
         said = {"architecture": settings.architecture.value, "layers": layers}
-        return Fitted(fitted.scorer, said, fitted.epochs)
+        return Fitted(fitted.scorer, said, fitted.epochs, fitted.history)
 
 
 def layers_for(architecture: Architecture, size: int, features: int, graphs: int = 1) -> list[int]:

@@ -84,8 +84,8 @@ class Denoising(Dense):
     """Is shown windows with more noise and without some of their values, and learns to restore them (Vincent et al. 2008)."""
 
     def loss(self, batch: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-        shown = torch.rand(batch.shape, generator=chance) >= _BLANKED
-        noisy = (batch + _NOISE * torch.randn(batch.shape, generator=chance)) * shown
+        shown = torch.rand(batch.shape, generator=chance, device=batch.device) >= _BLANKED
+        noisy = (batch + _NOISE * torch.randn(batch.shape, generator=chance, device=batch.device)) * shown
         return squared_error(self(noisy), batch)
 
 
@@ -93,7 +93,7 @@ class Sparse(Dense):
     """A wide code of which little may be used at a time: an L1 penalty on it beside the error (Ng 2011)."""
 
     def loss(self, batch: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-        noisy = batch + 0.5 * _NOISE * torch.randn(batch.shape, generator=chance)
+        noisy = batch + 0.5 * _NOISE * torch.randn(batch.shape, generator=chance, device=batch.device)
         code = self.encode(noisy)
         return squared_error(self.rebuild(noisy, code), batch) + _SPARSITY * code.abs().mean()
 
@@ -107,7 +107,7 @@ class Variational(Dense):
 
     def loss(self, batch: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
         mean, spread = self.encode(batch), self.spread(batch).clamp(-8, 8)
-        drawn = mean + (spread / 2).exp() * torch.randn(mean.shape, generator=chance)
+        drawn = mean + (spread / 2).exp() * torch.randn(mean.shape, generator=chance, device=mean.device)
         divergence = (mean.square() + spread.exp() - 1 - spread).mean() / 2
         loss: torch.Tensor = squared_error(self.rebuild(batch, drawn), batch) + _DIVERGENCE * divergence
         return loss

@@ -29,7 +29,7 @@ class Network(nn.Module):
 
     def loss(self, batch: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
         """What descent makes small: the error after noise was added."""
-        noisy = batch + _NOISE * torch.randn(batch.shape, generator=chance)
+        noisy = batch + _NOISE * torch.randn(batch.shape, generator=chance, device=batch.device)
         return squared_error(self(noisy), batch)
 
 
@@ -44,27 +44,34 @@ def fit_network(scorer: WindowScorer, network: Network, data: Data, effort: Effo
     Raises FittingError when the loss is not a number.
     """
     learned, checked = data.shown(scorer, data.train), data.shown(scorer, data.validation)
-    epochs = _descend(network, learned, checked, effort)
-    return Fitted(scorer=scorer.settle(data), settings={}, epochs=epochs)
+    network.to(effort.device)
+    history = _descend(network, learned.to(effort.device), checked.to(effort.device), effort)
+    network.to("cpu")
+    return Fitted(scorer=scorer.settle(data), settings={}, epochs=len(history), history=history)
 
 
-def _descend(network: Network, learned: torch.Tensor, checked: torch.Tensor, effort: Effort) -> int:
-    """Adam over slices of one shuffled tensor until the validation loss no longer falls; the best weights are kept."""
-    chance = torch.Generator().manual_seed(effort.seed)
+def _descend(network: Network, learned: torch.Tensor, checked: torch.Tensor, effort: Effort) -> list[tuple[float, float]]:
+    """Adam over slices of one shuffled tensor until the validation loss no longer falls; the best weights are kept.
+
+    Returns loss and validation loss of each epoch.
+    """
+    chance = torch.Generator(effort.device).manual_seed(effort.seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=_RATE, fused=True)
     calm = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.3, patience=2, threshold=_WORTHWHILE)
     best, best_epoch = _error(network, checked), 0
     kept = {name: value.clone() for name, value in network.state_dict().items()}
     size = min(_LARGEST_BATCH, max(_SMALLEST_BATCH, len(learned) // _STEPS))
-    epoch = 0
+    history = list[tuple[float, float]]()
     for epoch in range(1, effort.epochs + 1):
-        order = torch.randperm(len(learned), generator=chance)
+        order = torch.randperm(len(learned), generator=chance, device=learned.device)
+        total = torch.zeros((), device=learned.device)
         network.train()
         for start in range(0, len(learned), size):
             loss = network.loss(learned[order[start : start + size]], chance)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()
+            total += loss.detach() * min(size, len(learned) - start)
         current = _error(network, checked)
         if not np.isfinite(current):
             raise FittingError(f"the loss became {current} in epoch {epoch}: the readings are beyond what float32 holds")
@@ -73,13 +80,14 @@ def _descend(network: Network, learned: torch.Tensor, checked: torch.Tensor, eff
         if current < best:
             best = current
             kept = {name: value.clone() for name, value in network.state_dict().items()}
+        history.append((float(total) / len(learned), current))
         calm.step(current)
         effort.progress(epoch / effort.epochs)
         if epoch - best_epoch >= _PATIENCE:
             break
     network.load_state_dict(kept)
     network.eval()
-    return epoch
+    return history
 
 
 def _error(network: Network, checked: torch.Tensor) -> float:

@@ -46,10 +46,11 @@ class EnsembleKind:
             def tell(share: float, place: int = place) -> None:
                 effort.progress((place + share) / len(settings.members))
 
-            part = Effort(effort.epochs, effort.seed + place, effort.graphs * len(settings.members), tell)
+            part = Effort(effort.epochs, effort.seed + place, effort.graphs * len(settings.members), tell, effort.device)
             fitted.append(fit_model(member, data, part))
             usual = float(np.mean(data.outputs(fitted[-1].scorer, data.train, 0), dtype=np.float64))
             shares.append(member.weight / total / max(usual, 1e-12))
         scorer = EnsembleScorer(data.size, data.scaling(), [each.scorer for each in fitted], shares)
         said = {"members": [{member.kind: each.settings} for member, each in zip(settings.members, fitted, strict=True)]}
-        return Fitted(scorer.eval(), said, max(each.epochs for each in fitted))
+        longest = max(fitted, key=lambda each: each.epochs)
+        return Fitted(scorer.eval(), said, longest.epochs, longest.history)

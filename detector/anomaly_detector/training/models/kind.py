@@ -4,7 +4,7 @@ A kind is one file in this folder and one line in `kinds.py`. Its scorer becomes
 and normalisation inside, so whatever a kind does must be written with operations that ONNX has.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -92,6 +92,9 @@ class Effort:
     progress: Callable[[float], None] = field(default=lambda _: None)
     """Told the share done."""
 
+    device: str = "cpu"
+    """Where networks are fitted, as torch calls it."""
+
     @property
     def parameters(self) -> int:
         """Numbers in one graph, at most."""
@@ -137,6 +140,8 @@ class Fitted:
     """What was settled where the user left it open, such as widths of layers; by the names of the API."""
     epochs: int = 0
     """Passes over the data; 0 where a kind needs none."""
+    history: Sequence[tuple[float, float]] = ()
+    """Loss and validation loss of each pass."""
 
 
 class Kind(Protocol, Generic[Settings]):
