@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import uuid
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anomaly_api.meta import LABEL_TRAINING
+from anomaly_api.gate import Verdict
+from anomaly_api.meta import CARD_FILE, LABEL_TRAINING
 from anomaly_api.model import AnomalyModel
 from anomaly_api.source import KafkaSource, Window
 from anomaly_detector.core.scoring.artifact import GRAPH_INPUT, unpack
@@ -78,6 +80,12 @@ def test_readings_in_kafka_become_a_registered_model(topic, detector, start):
     kept = json.loads(detector.cluster.kubectl("get", "configmap", name, "-n", "default", "-o", "json"))
     assert kept["immutable"] is True
     assert [owner["kind"] for owner in kept["metadata"]["ownerReferences"]] == ["AnomalyModel"]
+
+    card = json.loads(detector.cluster.kubectl("get", "configmap", f"{name}-card", "-n", "default", "-o", "json"))
+    assert model.spec.report.config_map_ref.name == f"{name}-card"
+    assert [owner["kind"] for owner in card["metadata"]["ownerReferences"]] == ["AnomalyModel"]
+    assert "Put-in faults found" in gzip.decompress(base64.b64decode(card["binaryData"][CARD_FILE])).decode()
+    assert model.spec.trained.gate.verdict in (Verdict.ACCEPTED, Verdict.NOT_JUDGED)
     artifact = unpack(base64.b64decode(kept["binaryData"]["model.tar"]), model.spec.digest)
     assert artifact.manifest.calibration == model.spec.calibration
     import onnxruntime

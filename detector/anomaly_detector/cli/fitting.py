@@ -1,7 +1,7 @@
 """A model of a table, made by the code of a training Job, and the revision that decides by it. Nothing is registered anywhere."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +11,7 @@ from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Identity, Revision, TrainingOrder
 from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
 from anomaly_api.detector import DetectorSpec
+from anomaly_api.gate import GateReport
 from anomaly_api.policy import Threshold
 from anomaly_detector.cli.errors import CommandError
 from anomaly_detector.cli.replay import plain
@@ -38,6 +39,8 @@ class Trained:
     model: Model
     windows: int
     """That it was made of and judged by."""
+    outcome: job.Outcome | None = None
+    """What the training left behind; None of a model from a folder."""
 
 
 class _TableSource:
@@ -89,7 +92,18 @@ def train(spec: DetectorSpec, table: Table, where: str, progress: Callable[[floa
         outcome = job.learn_model(source, gathered, order, _Told(progress))
     except TrainingError as error:
         raise CommandError(f"the training failed: {error}") from error
-    return load(outcome.archive, spec, gathered.windows)
+    return replace(load(outcome.archive, spec, gathered.windows), outcome=outcome)
+
+
+def card_of(spec: DetectorSpec, trained: Trained, title: str) -> "tuple[GateReport | None, str]":
+    """The gate's judgement beside a PCA, and the model card as HTML."""
+    from anomaly_detector.training.card.page import card
+
+    assert trained.outcome is not None, "it was just trained"
+    order = _order(spec)
+    judgement = job.judged(trained.outcome, order, Progress("cli"))
+    page = card(job.card_figures(trained.outcome, order, judgement, title))
+    return judgement.report if judgement else None, page
 
 
 def load(archive: bytes, spec: DetectorSpec, windows: int = 0) -> Trained:
@@ -136,4 +150,5 @@ def _order(spec: DetectorSpec) -> TrainingOrder:
         model=spec.model,
         training=spec.training,
         model_store=spec.model_store,
+        threshold=spec.threshold,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_api.assignment import Revision
-from anomaly_detector.cli.chart import Chart, spans
+from anomaly_detector.chart import Chart, spans
 from anomaly_detector.cli.errors import CommandError
 from anomaly_detector.cli.figures import Figures, together
 from anomaly_detector.cli.replay import Replayed

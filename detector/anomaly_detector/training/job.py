@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import TrainingOrder
 from anomaly_api.calibration import Calibration
-from anomaly_api.model import HeldOut, Interface, InterfaceWindow, ModelSpec, Trained
+from anomaly_api.model import HeldOut, Interface, InterfaceWindow, ModelSpec, Report, Trained
 from anomaly_api.schema import seconds
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.core.scoring.artifact import Manifest, Provenance, artifact_digest, pack
@@ -30,6 +30,7 @@ from anomaly_detector.training.registry import Registry, connect
 from anomaly_detector.training.reporting import Progress
 
 if TYPE_CHECKING:
+    from anomaly_detector.training.card.figures import CardFigures
     from anomaly_detector.training.gate.judge import Judgement
     from anomaly_detector.training.learning import Learned
 
@@ -46,7 +47,10 @@ def run(order: TrainingOrder, progress: Progress) -> str:
     outcome = learn_model(source, gathered, order, progress, known_times(order, (gathered.first_time or 0) // 1000))
     judgement = judged(outcome, order, progress)
     progress.update(state="Storing", progress=0, message="storing the model")
+    from anomaly_detector.training.card.page import compressed  # brings torch
+
     registry = Registry(connect(), order)
+    card = compressed(card_figures(outcome, order, judgement, f"Model of {order.detector.namespace}/{order.detector.name}"))
     archive, manifest = outcome.archive, outcome.manifest
     digest = artifact_digest(archive)
     artifact = registry.place(digest, archive)
@@ -65,8 +69,9 @@ def run(order: TrainingOrder, progress: Progress) -> str:
             gate=judgement.report if judgement else None,
             **trained.model_dump(by_alias=False),
         ),
+        report=Report(config_map_ref=registry.card(digest)),
     )
-    name = registry.register(spec, archive)
+    name = registry.register(spec, archive, card)
     progress.update(state="Complete", progress=100, reason="", message=f"AnomalyModel {name} is registered")
     return name
 
@@ -158,6 +163,8 @@ class Outcome:
     """By window, in the order of the pipeline."""
     samples: dict[str, Sample]
     """Windows that were learned from and judged by."""
+    entities: list[str]
+    """Names of the samples' slots."""
 
 
 def judged(outcome: Outcome, order: TrainingOrder, progress: Progress) -> "Judgement | None":
@@ -167,6 +174,14 @@ def judged(outcome: Outcome, order: TrainingOrder, progress: Progress) -> "Judge
     progress.update(state="Judging", progress=0, message="")
     tell = lambda share: progress.update(progress=min(99, round(100 * share)))  # noqa: E731
     return judge(order, outcome.learned, outcome.samples, tell)
+
+
+def card_figures(outcome: Outcome, order: TrainingOrder, judgement: "Judgement | None", title: str) -> "CardFigures":
+    """What the model card shows."""
+    from anomaly_detector.training.card import figures  # brings torch
+
+    seen = (outcome.learned, outcome.samples, outcome.entities)
+    return figures.card_figures(title, outcome.manifest, *seen, order.threshold, judgement)
 
 
 def learn_model(
@@ -213,7 +228,7 @@ def learn_model(
         drift=drift,
     )
     archive = pack(manifest, {model.window.name: model.deciding.content for model in learned})
-    return Outcome(archive, manifest, sum(model.seconds for model in learned), learned, samples)
+    return Outcome(archive, manifest, sum(model.seconds for model in learned), learned, samples, gathered.slot_names)
 
 
 def _provenance(order: TrainingOrder, gathered: Gathering, learned: "Iterable[Learned]", found: list[Calibration]) -> Provenance:

@@ -12,7 +12,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from anomaly_api.assignment import TrainingOrder
-from anomaly_api.meta import API_VERSION, GROUP, LABEL_COMPONENT, LABEL_DETECTOR, LABEL_TRAINING, MODEL_FILE, VERSION
+from anomaly_api.meta import API_VERSION, CARD_FILE, GROUP, LABEL_COMPONENT, LABEL_DETECTOR, LABEL_TRAINING, MODEL_FILE, VERSION
 from anomaly_api.model import MAX_CONFIG_MAP_BYTES, AnomalyModel, Artifact, ArtifactUri, ModelSpec
 from anomaly_api.policy import LocalReference
 from anomaly_detector.training.failures import TrainingError
@@ -65,8 +65,12 @@ class Registry:
             )
         return Artifact(config_map_ref=LocalReference(name=model_name(self._order, digest)))
 
-    def register(self, spec: ModelSpec, archive: bytes) -> str:
-        """Creates the AnomalyModel and the ConfigMap that it owns. Returns its name. Raises TrainingError.
+    def card(self, digest: str) -> LocalReference:
+        """The ConfigMap that the model's card goes into."""
+        return LocalReference(name=f"{model_name(self._order, digest)}-card")
+
+    def register(self, spec: ModelSpec, archive: bytes, card: bytes | None = None) -> str:
+        """Creates the AnomalyModel and the ConfigMaps that it owns. Returns its name. Raises TrainingError.
 
         The label by which the operator finds the model comes last, when the artifact is there: whenever this breaks off, a
         second run completes it, and deleting the AnomalyModel leaves no ConfigMap behind.
@@ -76,8 +80,9 @@ class Registry:
         if made["spec"]["digest"] != spec.digest:
             raise TrainingError(f"AnomalyModel {name} exists with another digest: delete it and train again")
         if spec.artifact.config_map_ref is not None:
-            manifest = self._config_map(spec.artifact.config_map_ref.name, archive, made)
-            self._create("ConfigMap", name, lambda: self._core.create_namespaced_config_map(self._namespace, manifest))
+            self._keep(spec.artifact.config_map_ref.name, MODEL_FILE, archive, made)
+        if spec.report is not None and card is not None:
+            self._keep(spec.report.config_map_ref.name, CARD_FILE, card, made)
         self._label(name, self._labels())
         return name
 
@@ -101,7 +106,12 @@ class Registry:
         )
         return labelled
 
-    def _config_map(self, name: str, archive: bytes, model: dict[str, Any]) -> dict[str, Any]:
+    def _keep(self, name: str, key: str, content: bytes, model: dict[str, Any]) -> None:
+        """The ConfigMap `name` with the content, made now or before."""
+        manifest = self._config_map(name, {key: base64.b64encode(content).decode()}, model)
+        self._create("ConfigMap", name, lambda: self._core.create_namespaced_config_map(self._namespace, manifest))
+
+    def _config_map(self, name: str, data: dict[str, str], model: dict[str, Any]) -> dict[str, Any]:
         owner = {
             "apiVersion": API_VERSION,
             "kind": "AnomalyModel",
@@ -111,7 +121,6 @@ class Registry:
             "blockOwnerDeletion": False,
         }
         metadata = {"name": name, "labels": self._labels(), "ownerReferences": [owner]}
-        data = {MODEL_FILE: base64.b64encode(archive).decode()}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "binaryData": data}
 
     def _labels(self) -> dict[str, str]:

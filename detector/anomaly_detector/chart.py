@@ -61,7 +61,9 @@ class Chart:
             parts.append(
                 f'<line x1="{_LEFT}" x2="{_WIDTH}" y1="{at:.1f}" y2="{at:.1f}" stroke="#c0392b" stroke-dasharray="5 4"/>'
             )
-            parts.append(f'<text x="{_WIDTH - 4}" y="{at - 4:.1f}" text-anchor="end" fill="#c0392b">{name}</text>')
+            parts.append(
+                f'<text x="{_WIDTH - 4}" y="{at + 12 if at < 16 else at - 4:.1f}" text-anchor="end" fill="#c0392b">{name}</text>'
+            )
         title = html.escape(f"{self._title} ({unit})" if unit else self._title)
         parts += [
             f'<text x="{_LEFT + 6}" y="14" font-weight="600">{title}</text>',
