@@ -12,13 +12,14 @@ from tests.contract.feedback_refusals import FEEDBACK_ROWS
 from tests.contract.pod_refusals import ROWS as OTHER_ROWS
 from tests.contract.refusals import Wrong
 from tests.contract.schemas import breaches, nodes, placed, schema_of, written
+from tests.contract.training_refusals import TRAINING_ROWS
 
 if TYPE_CHECKING:
     from dev.environment.cluster.control_plane import Cluster
     from tests.contract.conftest import Admission
 
 pytestmark = pytest.mark.integration
-ROWS = [*OTHER_ROWS, *FEEDBACK_ROWS]
+ROWS = [*OTHER_ROWS, *FEEDBACK_ROWS, *TRAINING_ROWS]
 KINDS = ("AnomalyDetector", "AnomalyModel")
 NEEDS_A_LIFE = {("AnomalyModel", "spec", "spec is immutable: a model version never changes; create another AnomalyModel instead")}
 """Rules about changes, which a single request cannot break; each has a test of its own below."""

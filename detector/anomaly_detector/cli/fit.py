@@ -46,6 +46,8 @@ def run(asked: argparse.Namespace) -> int:
     )
     if judged is not None:
         print(f"gate: {judged.verdict.value}: {judged.message}")
+    for line in fitting.quantization(trained):
+        print(line)
     print(f"model card: {asked.to / CARD}")
     print(trained.artifact.digest)
     return 0

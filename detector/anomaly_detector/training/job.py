@@ -242,7 +242,9 @@ def _provenance(order: TrainingOrder, gathered: Gathering, learned: "Iterable[Le
         entities=gathered.entities,
         rejected=gathered.rejected,
         kind=ScorerKind(order.model.kind[0].upper() + order.model.kind[1:]),
-        settings=order.model.settings.document() | models[0].settings,
+        settings=order.model.settings.document()
+        | models[0].settings
+        | ({"quantization": order.model.quantization.value} if order.model.quantization else {}),
         seed=order.training.seed,
         epochs=max(model.epochs for model in models),
         constant_features=models[0].constant or None,

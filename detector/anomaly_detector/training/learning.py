@@ -23,6 +23,7 @@ from anomaly_detector.training.export import Graph, export
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.models.kind import Data, Effort, Fitted, FittingError
 from anomaly_detector.training.models.kinds import fit_model
+from anomaly_detector.training.quantize import quantized
 from anomaly_detector.training.trimming import trimmed
 
 _CHECKED: Final = 2000
@@ -52,6 +53,9 @@ class Learned:
     refitted: Graph | None = None
     """The graph of a model of all windows, the held-out ones too, where the spec asks for it: it decides, by the threshold of
     `graph`."""
+
+    precise: Graph | None = None
+    """`graph` in 32-bit floating point, where it is quantized."""
 
     @property
     def deciding(self) -> Graph:
@@ -89,13 +93,19 @@ def learn(
             every = np.setdiff1d(np.arange(len(sample)), strange)
             again = replace(data, train=every, validation=parts.held_out(sample))
             newer = _fitted(window, model, again, replace(effort, epochs=max(1, fitted.epochs)))
-            refitted = export(newer.scorer, sample.values[every[-_CHECKED:]], sample.times[every[-_CHECKED:]])
+            refitted = _exported(newer, model, sample, every)[0]
     spent = time.monotonic() - started
-    newest = data.train[-_CHECKED:]
-    graph = export(fitted.scorer, sample.values[newest], sample.times[newest])
+    graph, precise = _exported(fitted, model, sample, data.train)
     constant = [name for name, still in zip(names, data.scaling().constant, strict=True) if still]
     figures = (fitted.settings, fitted.epochs, spent, constant, held_out, fitted.history, left_out)
-    return Learned(window, graph, parts, *figures, refitted)
+    return Learned(window, graph, parts, *figures, refitted, precise)
+
+
+def _exported(fitted: Fitted, model: ModelKind, sample: Sample, learned: NDArray[np.int64]) -> tuple[Graph, Graph | None]:
+    """The graph, quantized where the spec asks for it, and then the one in 32-bit floating point too."""
+    newest = learned[-_CHECKED:]
+    graph = export(fitted.scorer, sample.values[newest], sample.times[newest])
+    return (graph, None) if model.quantization is None else (quantized(graph, sample.values[newest]), graph)
 
 
 def _fitted(window: Window, model: ModelKind, data: Data, effort: Effort) -> Fitted:
