@@ -13,9 +13,9 @@ import numpy as np
 
 from anomaly_detector.cli import spec_file
 from anomaly_detector.training.gate.faults import put_into_series
-from dev.verify.accuracy.__main__ import DATA, FILES, ROOT
 from dev.verify.accuracy.contest import contest, summary
 from dev.verify.accuracy.contestants import contestants
+from dev.verify.accuracy.measure import FILES, ROOT
 from dev.verify.accuracy.sets import Case, cases
 
 OPTIONS: Final[dict[str, dict[str, Any]]] = {
@@ -31,7 +31,7 @@ _FAULTS: Final = 20
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "quality" / "data")
     parser.add_argument("--sets", nargs="+", default=["skab", "smdNative", "asd"])
     parser.add_argument("--quick", action="store_true", help="one file of each set")
     asked = parser.parse_args()
