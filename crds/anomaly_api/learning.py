@@ -70,8 +70,8 @@ class ModelKind(TrainedKind):
     """AnomalyModel of this namespace that exists already, such as one that you imported. Nothing is trained."""
 
     quantization: Quantization | None = None
-    """Numbers that the trained network computes with. Int8: a quarter of the size, and quicker where networks are large; scores
-    change by some percent, and thresholds are computed from the changed ones. Unset: 32-bit floating point."""
+    """Numbers that the trained network computes with. Int8: a third of the size where networks are large, at about the same
+    speed; scores change by some percent, and thresholds are computed from the changed ones. Unset: 32-bit floating point."""
 
     @property
     def trained(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from anomaly_api.kinds import Autoencoder, Pca
@@ -74,6 +75,8 @@ def test_a_large_network_becomes_less_than_half_as_large_and_sets_its_own_thresh
     model = learning.learn(window, sample, features, (asked, training(epochs=2)), 10.0, lambda _: None)
     assert model.precise is not None
     assert len(model.deciding.content) < 0.5 * len(model.precise.content)
+    kept = {each.name: each.data_type for each in onnx.load_from_string(model.graph.content).graph.initializer}
+    assert kept["network.linear.components"] == onnx.TensorProto.FLOAT
     held_out = learning.held_out_scores([model], {"short": sample}, features, list)["short"]
     part = sample.at(model.split.held_out(sample))
     assert np.concatenate(held_out.scores) == pytest.approx(model.graph.scores(part.values, part.times))

@@ -46,9 +46,7 @@ def quantized(graph: Graph, healthy: NDArray[np.float32]) -> Graph:
     Raises TrainingError where there is no network in it, or where scores would change by more than `TOLERANCE`.
     """
     model = onnx.load_from_string(graph.content)
-    nodes = [
-        node.name for node in model.graph.node if node.op_type in _OPERATORS and any("network." in each for each in node.input)
-    ]
+    nodes = [node.name for node in model.graph.node if node.op_type in _OPERATORS and _learned(node)]
     if not nodes or graph.timed:
         raise TrainingError(
             "model.quantization Int8 is for networks and components, and this kind has neither: leave it out, or choose "
@@ -80,3 +78,10 @@ def quantized(graph: Graph, healthy: NDArray[np.float32]) -> Graph:
             "model.quantization, or give the network more layers to choose from"
         )
     return found
+
+
+def _learned(node: onnx.NodeProto) -> bool:
+    """Whether a node multiplies by weights of the network. The principal components that dense autoencoders stand on stay as they
+    are: rounded, their error would drown what the layers around them add.
+    """
+    return any("network." in each and "network.linear." not in each for each in node.input)
