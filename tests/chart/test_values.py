@@ -196,7 +196,7 @@ def test_rules_speak_of_metrics_that_the_operator_has(helm: Helm) -> None:
     metrics = {one for one in vars(telemetry).values() if isinstance(one, prometheus_client.metrics.MetricWrapperBase)}
     assert spoken_of <= {family.name for metric in metrics for family in metric.describe()}
     detectors = {"AnomalyDetectorNotScoring", "AnomalyDetectorNotReady", "AnomalyDetectorNotAlerting"}
-    told = {*detectors, "AnomalyDetectorStreamSilent", "AnomalyOperatorAway"}
+    told = {*detectors, "AnomalyDetectorStreamSilent", "AnomalyDetectorDrifted", "AnomalyOperatorAway"}
     assert {alert["alert"] for alert in alerts} == told
 
 
