@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
+from anomaly_api.comparison import PairedEvidence, WouldBeAlert
 from anomaly_api.drift import DriftEvidence
 from anomaly_api.feedback import FeedbackEvidence
 from anomaly_api.schema import Contract
@@ -81,17 +82,11 @@ class RevisionFailure(StrEnum):
     INTERFACE_MISMATCH = "InterfaceMismatch"
     SCORING_FAILED = "ScoringFailed"
     INTAKE_DIFFERS = "IntakeDiffers"
-    """A candidate that cannot be compared on the stable revision's windows."""
-
-
-class PairedEvidence(Contract):
-    """Windows that stable revision and candidate both scored, by which of them was above the score that opens an episode."""
-
-    window: str
-    both: int = 0
-    only_stable: int = 0
-    only_candidate: int = 0
-    neither: int = 0
+    """A candidate that cannot be compared with the stable revision at all."""
+    CANDIDATE_TOO_SLOW = "CandidateTooSlow"
+    """It took longer for a batch than a candidate may."""
+    CANDIDATE_TOO_LARGE = "CandidateTooLarge"
+    """It needs more memory than a candidate may."""
 
 
 class RevisionEvidence(Contract):
@@ -113,8 +108,24 @@ class RevisionEvidence(Contract):
     unscored_windows: int = 0
     """Windows that nothing decided: the model failed or its score was no number, while the fallback scorer had
     seen too few readings of their entity."""
+    errors: int = 0
+    """Batches that it failed to score."""
+    seconds: float = 0.0
+    """That scoring took: of the thread or process that scores, from its begin to its end."""
+    memory: int = 0
+    """Bytes that a candidate adds to the pod, as far as known."""
+    against: str = ""
+    """Of a candidate: name of the stable revision that it is compared with. The counts begin with both of them and `rollout`."""
+    rollout: str = ""
+    """Of a candidate: name of the rollout, as the assignment has it."""
+    weight: int = 0
+    """Of a candidate: percent of the entities that it decides now. 0 after it has failed, whatever the assignment says."""
+    warming: int = 0
+    """Of a candidate with an intake of its own: entities whose windows are not full yet."""
     paired: list[PairedEvidence] = []
     """Of a candidate: its windows beside those of the stable revision."""
+    recent: list[WouldBeAlert] = []
+    """Of a candidate: the last of its episodes that nobody was told of."""
 
 
 class MemoryEvidence(Contract):
@@ -188,10 +199,12 @@ class DetectorEvidence(Contract):
     """A scoring pod. Counts are since its start; times are Unix seconds."""
 
     pod: str
+    instance: str = ""
+    """Of the pod's process: all counts begin with it, and another one has another name."""
     runtime: str
     """Digest of the `Runtime` it runs with."""
     assignment: str
-    """Digest of the `Assignment` it has taken over."""
+    """Digest of the `Assignment` it has taken over: it is in force on all of its partitions."""
     now: float
     """The pod's clock."""
     source: SourceEvidence

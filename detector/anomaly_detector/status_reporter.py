@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
+from uuid import uuid4
 
 from anomaly_api.alert import UndeliverableReason
 from anomaly_api.assignment import Runtime
@@ -46,7 +47,7 @@ class StatusReporter:
         assignment: str,
     ) -> None:
         """`assignment` is the digest of the one that the stream begins with."""
-        self._pod, self._runtime_digest = settings.pod, runtime.digest
+        self._pod, self._instance, self._runtime_digest = settings.pod, uuid4().hex, runtime.digest
         self._pipeline, self._broker_monitor, self._assignments = pipeline, broker_monitor, assignments
         self._assignment = assignment
         self.pace = ProgressTracker()
@@ -142,6 +143,7 @@ class StatusReporter:
         pending = self._assignments.pending
         return DetectorEvidence(
             pod=self._pod,
+            instance=self._instance,
             runtime=self._runtime_digest,
             assignment=self._assignment,
             now=time.time(),

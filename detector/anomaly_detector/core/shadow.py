@@ -15,7 +15,8 @@ import numpy as np
 from msgspec import Struct
 
 from anomaly_api.alerting import AlertPolicy
-from anomaly_api.evidence import PairedEvidence, RevisionEvidence, RevisionFailure
+from anomaly_api.comparison import PairedEvidence
+from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_detector.core.columns import Int64
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import WindowScores
