@@ -7,7 +7,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec import Struct
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.source import Pipeline, TimeFormat
 from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.core.decode.flaw import Flaw
 from anomaly_detector.core.decode.kinds import KINDS, kind_of, surroundings
 from anomaly_detector.core.decode.paths import MISSING, path
 from anomaly_detector.core.decode.sizes import MAX_BYTES, MAX_DEPTH, too_deep
@@ -46,13 +47,6 @@ class Exact(Struct, frozen=True):
     """Microseconds since 1970 UTC."""
     values: list[float]
     """Not a number where there is none."""
-
-
-class Flaw(NamedTuple):
-    """What is wrong with a message."""
-
-    reason: DeadLetterReason
-    message: str
 
 
 class Explainer:
@@ -110,6 +104,14 @@ class Explainer:
         document, constant = self._document(value, broken=said.startswith(_BROKEN))
         if isinstance(document, Flaw):
             return document
+        found = self.of_document(document, key, timestamp_ms)
+        if constant and isinstance(found, Exact):  # elsewhere in the message
+            text = f"the message is not JSON: {constant} is no JSON number; write null or leave it out"
+            return Flaw(DeadLetterReason.NOT_JSON, text)
+        return found
+
+    def of_document(self, document: dict[str, Any], key: bytes | None, timestamp_ms: int) -> Exact | Flaw:
+        """The reading in a message that has been parsed, or what is wrong with it."""
         entity = self._entity(document, key)
         if isinstance(entity, Flaw):
             return entity
@@ -119,9 +121,6 @@ class Explainer:
         values = self._values(document)
         if isinstance(values, Flaw):
             return values
-        if constant:  # elsewhere in the message
-            text = f"the message is not JSON: {constant} is no JSON number; write null or leave it out"
-            return Flaw(DeadLetterReason.NOT_JSON, text)
         return Exact(entity, time, values)
 
     def entity_flaw(self, key: bytes | None) -> Flaw:
