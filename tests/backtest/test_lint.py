@@ -11,8 +11,8 @@ from tests.contract.refusals import DETECTORS, Wrong
 
 pytest.importorskip("celpy")
 
+from anomaly_api.lint import findings
 from anomaly_detector.cli.__main__ import main
-from anomaly_detector.cli.lint import findings
 
 if TYPE_CHECKING:
     from tests.backtest.conftest import Pumps

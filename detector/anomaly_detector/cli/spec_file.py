@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from anomaly_api.detector import AnomalyDetector
+from anomaly_api.mistakes import sentences
 from anomaly_api.schema import seconds
 from anomaly_detector.cli.errors import CommandError
 
@@ -36,14 +37,6 @@ def detector(path: Path) -> AnomalyDetector:
         return AnomalyDetector.model_validate(document(path))
     except ValidationError as error:
         raise CommandError("\n".join(f"{path}: {line}" for line in sentences(error))) from error
-
-
-def sentences(error: ValidationError) -> list[str]:
-    """What is wrong, a line each: where it stands in the document, and what is the matter there."""
-    return [
-        f"{'.'.join(str(part) for part in each['loc']) or 'document'}: {each['msg']}"
-        for each in error.errors(include_url=False, include_input=False)
-    ]
 
 
 def interval(found: AnomalyDetector) -> float:

@@ -1,0 +1,73 @@
+"""`kubectl anomaly COMMAND`: see docs/kubectl.md."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from kubectl_anomaly.exits import Exit, PluginError
+from kubectl_anomaly.kubectl import connect
+from kubectl_anomaly.printing import FORMATS
+
+COMMANDS: Final = {
+    "list": ("list_detectors", "detectors, a line each"),
+    "status": ("status", "a detector and what belongs to it, as a tree, once or live"),
+    "history": ("history", "the revisions on record"),
+    "train": ("train", "ask for a training now"),
+    "ack": ("ack", "say what an alert was worth"),
+    "model": ("models", "model versions: list, show, report"),
+    "lint": ("lint", "check a spec without a cluster"),
+    "completion": ("completion", "completion for a shell"),
+}
+_OPTIONS: Final = ("context", "kubeconfig", "as", "as-group", "request-timeout", "cluster", "user")
+"""Handed on to kubectl as they are."""
+
+
+def command_module(command: str) -> Any:
+    """A command's module is imported when it is asked for: most need little."""
+    return importlib.import_module(f"kubectl_anomaly.commands.{COMMANDS[command][0]}")
+
+
+def _shared(default: Any) -> argparse.ArgumentParser:
+    """Options that stand before or after the command; after it they are not set again where they are not given."""
+    shared = argparse.ArgumentParser(add_help=False, argument_default=default)
+    of_kubectl = shared.add_argument_group("of kubectl")
+    of_kubectl.add_argument("-n", "--namespace", help="the namespace (default: that of kubectl's context)")
+    for name in _OPTIONS:
+        of_kubectl.add_argument(f"--{name}", metavar="X", help="as kubectl has it")
+    of_kubectl.add_argument("-o", "--output", choices=FORMATS, help="for programs")
+    return shared
+
+
+def parser(chosen: str) -> argparse.ArgumentParser:
+    """The whole of it, with the arguments of the chosen command alone."""
+    whole = argparse.ArgumentParser(prog="kubectl anomaly", description=__doc__, parents=[_shared(None)])
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    after = _shared(argparse.SUPPRESS)
+    for name, (_, what) in COMMANDS.items():
+        command = commands.add_parser(name, help=what, description=what, parents=[after])
+        if name == chosen:
+            command_module(name).arguments(command)
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status; docs/kubectl.md lists them."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    asked = parser(next((each for each in given if each in COMMANDS), "")).parse_args(given)
+    options = [f"--{name}={value}" for name in _OPTIONS if (value := getattr(asked, name.replace("-", "_"), None))]
+    try:
+        return int(command_module(asked.command).run(asked, connect(options, asked.namespace)))
+    except PluginError as failure:
+        print(f"kubectl anomaly {asked.command}: {failure}", file=sys.stderr)
+        return int(failure.status)
+    except BrokenPipeError:  # `alerts | head`
+        sys.stderr.close()
+        return int(Exit.DONE)
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands, a module each: `arguments` adds what the command takes, `run` returns the exit status."""

@@ -1,0 +1,88 @@
+"""Detectors in every phase, as the real `plan` leaves their status: what trees are drawn of, and what GitOps tools judge."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from anomaly_api.evidence import RevisionFailure, SourceState
+from tests.plan.situations import scoring_world
+from tests.plan.world import World, seen_time
+
+Document = dict[str, Any]
+
+
+def new() -> World:
+    """Applied; the operator has not seen it."""
+    return World()
+
+
+def waiting_for_data() -> World:
+    world = World()
+    world.settle()
+    world.run_pods()
+    world.settle()
+    return world
+
+
+def ready() -> World:
+    return scoring_world()
+
+
+def edited() -> World:
+    """Ready, and the spec has changed since."""
+    world = scoring_world()
+    world.edit({"threshold": {"value": 2.0}})
+    return world
+
+
+def degraded() -> World:
+    """The model cannot be used: the statistical scorer decides."""
+    world = scoring_world()
+    world.report("pumps-detector-0", failure=RevisionFailure.SCORING_FAILED)
+    world.settle()
+    return world
+
+
+def blocked() -> World:
+    """The topic is not there."""
+    world = scoring_world()
+    world.report("pumps-detector-0", state=SourceState.TOPIC_NOT_FOUND)
+    world.settle()
+    return world
+
+
+def paused() -> World:
+    world = scoring_world()
+    world.edit({"paused": True})
+    world.settle()
+    world.pods, world.reports = {}, {}
+    world.settle()
+    return world
+
+
+STORIES: Final[dict[str, Callable[[], World]]] = {
+    "new": new,
+    "waiting": waiting_for_data,
+    "ready": ready,
+    "edited": edited,
+    "degraded": degraded,
+    "blocked": blocked,
+    "paused": paused,
+}
+
+
+def detector(world: World) -> Document:
+    """As the API server has it."""
+    metadata = {
+        "namespace": "plant",
+        "name": "pumps",
+        "uid": "uid-1",
+        "generation": world.generation,
+        "creationTimestamp": seen_time(world.now),
+    }
+    document = {
+        "apiVersion": "anomaly-operator.dev/v1alpha1",
+        "kind": "AnomalyDetector",
+        "metadata": metadata,
+        "spec": world.spec,
+    }
+    return {**document, "status": world.status} if world.status else document
