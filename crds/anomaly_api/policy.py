@@ -11,11 +11,21 @@ Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preser
 """A value that Kubernetes itself checks when the pod is made."""
 
 
+class BudgetScope(StrEnum):
+    """Whose episodes a budget counts."""
+
+    ENTITY = "Entity"
+    FLEET = "Fleet"
+
+
 class Budget(Contract):
     """How many false alerts are acceptable."""
 
     episodes: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Number of false episodes of an entity that are acceptable within `per`, default 1."""
+    """Number of false episodes that are acceptable within `per`, default 1."""
+    of: BudgetScope = BudgetScope.ENTITY
+    """Scope of `episodes`, default Entity: of each entity. Fleet: of all entities together, however many there are; the
+    threshold follows when their number has changed by more than a half."""
     per: Duration = "1w"
     """Length of event time that `episodes` refers to, default 1w."""
     margin: Annotated[float, Field(ge=1, le=100)] = 1.0
@@ -36,7 +46,24 @@ class Baseline(Contract):
     lasts."""
 
 
-@exactly_one("budget", "quantile", "standardDeviations", "value")
+class PeaksOverThreshold(Contract):
+    """Peaks over threshold, as SPOT sets them (Siffer et al., KDD 2017): the tail of held-out peaks, by maximum likelihood."""
+
+    risk: Annotated[float, Field(gt=0, le=0.1)] = 0.0001
+    """Probability for each window that an excursion above the threshold begins, default 0.0001: one in 10,000 windows."""
+    level: Annotated[float, Field(ge=0.5, lt=1)] = 0.98
+    """Quantile of the held-out scores beyond which peaks belong to the tail, default 0.98. Lower it where there are few."""
+
+
+class Conformal(Contract):
+    """Conformal p-values: the rank of a score among held-out excursions. It assumes no distribution, and extrapolates nothing."""
+
+    significance: Annotated[float, Field(gt=0, le=0.5)] = 0.001
+    """Probability that a normal excursion is taken for an anomaly, default 0.001. Among m held-out excursions no less than
+    1 / (m + 1) is known; the status says what is supported."""
+
+
+@exactly_one("budget", "quantile", "standardDeviations", "value", "peaksOverThreshold", "conformal")
 class Threshold(Contract):
     """The score at which a window is unusual. It is computed from held-out scores, never from training error."""
 
@@ -50,6 +77,11 @@ class Threshold(Contract):
     value: Annotated[float, Field(gt=0)] | None = None
     """Score itself, as the model computes it (mean squared error of the scaled window), for those who know their model. It
     serves one window only."""
+    peaks_over_threshold: PeaksOverThreshold | None = None
+    """Extreme value theory: the level that excursions exceed with a given probability a window. It trusts every held-out peak,
+    so clean data tell it more than a budget does."""
+    conformal: Conformal | None = None
+    """Conformal p-values of excursions: the level that a given share of the held-out ones exceeds."""
     baseline: Baseline | None = None
     """Trailing baseline of each entity's scores, for machines whose normal behaviour changes slowly, and for good: an alarm that
     a level just above the usual ones opened then ends. Each entity's level is written to the state topic every 96th of `over`.

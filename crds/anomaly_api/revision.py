@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Identity, Revision, Runtime, state_topic
-from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
+from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.feedback import Feedback
 from anomaly_api.quantity import amount
+from anomaly_api.thresholds import window_threshold
 
 if TYPE_CHECKING:
     from anomaly_api.detector import DetectorSpec

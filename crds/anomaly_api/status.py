@@ -57,12 +57,18 @@ class ThresholdStatus(Contract):
     value: float
     """Score, as the model computes it, that is shown as 1.0."""
     source: ThresholdSource
-    """Kind of threshold: Budget, Quantile, StandardDeviations and Value are the spec's, Fallback is the fallback scorer's."""
+    """Kind of threshold: Budget, PeaksOverThreshold, Conformal, Quantile, StandardDeviations and Value are the spec's, Fallback is
+    the fallback scorer's."""
     asked: str
     """Number that the spec asks for, such as 1/1w or 0.995."""
+    supported: str | None = None
+    """Number that the held-out part supports, written as `asked`. Unset: what was asked for."""
     expected_episodes: float | None = None
-    """Number of false episodes of an entity that are to be expected in the budget's period. More than were asked for while
-    the held-out part is too short to know what is rarer. Unset where no budget was asked for."""
+    """Number of false episodes of an entity (of all, where the budget is the fleet's) that are to be expected in the budget's
+    period, or in a week where there is no budget. More than were asked for while the held-out part is too short to know what is
+    rarer. Unset: nothing is known of it."""
+    entities: int | None = None
+    """Number of entities that a budget of the fleet is shared by. Unset: the budget is each entity's."""
     exposure_seconds: float | None = None
     """Event time that was held out, added up over entities: what the estimate stands on."""
     factor: float | None = None

@@ -7,6 +7,7 @@ about windows, models or budgets.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -90,3 +91,48 @@ def _pareto(excesses: Sequence[float]) -> tuple[float, float]:
     weighted = sum((1 - (rank + 0.65) / count) * excess for rank, excess in enumerate(excesses)) / count
     shape = min(max(2 - mean / max(mean - 2 * weighted, 1e-12 * mean), _SHAPES[0]), _SHAPES[1])
     return shape, mean * (1 - shape)
+
+
+_LIKELY_SHAPES: Final = (-0.25, 0.5)
+_GOLDEN: Final = (math.sqrt(5) - 1) / 2
+_GRID: Final = (*(-0.98 + 0.07 * step for step in range(14)), *(0.005 * 1.4**step for step in range(28)))
+
+
+@lru_cache(maxsize=256)
+def maximum_likelihood(excesses: tuple[float, ...]) -> tuple[float, float]:
+    """Shape and scale of a generalised Pareto distribution for positive `excesses`, rising, by maximum likelihood.
+
+    With theta = shape / scale the likelihood is greatest at shape = mean(log(1 + theta * excess)), which leaves one unknown
+    (Grimshaw: Computing Maximum Likelihood Estimates for the Generalized Pareto Distribution, Technometrics 1993); it is searched
+    for by golden section around the best of a grid. The shape is kept between -0.25 and 0.5, where the estimate behaves; fewer
+    than ten excesses say nothing of it, and an exponential distribution one standard error wider than theirs is taken.
+
+    >>> exponential = tuple(-math.log(1 - (rank + 0.5) / 200) for rank in range(200))
+    >>> shape, scale = maximum_likelihood(exponential)
+    >>> round(shape, 1), round(scale, 1)
+    (-0.0, 1.0)
+    """
+    count, mean, largest = len(excesses), sum(excesses) / len(excesses), excesses[-1]
+    if count < _FEWEST or largest <= 0:
+        return 0.0, mean * (1 + 1 / math.sqrt(count))
+
+    def shape_of(theta: float) -> float:
+        return sum(math.log1p(theta * excess) for excess in excesses) / count
+
+    def likelihood(theta: float) -> float:
+        if abs(theta * mean) < 1e-9:
+            return -math.log(mean) - 1
+        shape = shape_of(theta)
+        return -math.log(shape / theta) - shape - 1
+
+    grid = sorted([step / largest if step < 0 else step / mean for step in _GRID])
+    best = max(range(len(grid)), key=lambda place: likelihood(grid[place]))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    for _ in range(24):
+        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        low, high = (low, right) if likelihood(left) >= likelihood(right) else (left, high)
+    theta = (low + high) / 2
+    shape = min(max(shape_of(theta), _LIKELY_SHAPES[0]), _LIKELY_SHAPES[1])
+    if shape in _LIKELY_SHAPES or abs(theta * mean) < 1e-6:
+        return shape, mean * (1 - shape)
+    return shape, shape / theta

@@ -92,7 +92,7 @@ _EXACTLY_ONE_MODEL = (
     "set exactly one of: autoencoder, pca, isolationForest, localOutlierFactor, seasonal, bounds, ensemble, statistical, modelRef"
 )
 _EXACTLY_ONE_MEMBER = "set exactly one of: autoencoder, pca, isolationForest, localOutlierFactor"
-_EXACTLY_ONE_THRESHOLD = "set exactly one of: budget, quantile, standardDeviations, value"
+_EXACTLY_ONE_THRESHOLD = "set exactly one of: budget, quantile, standardDeviations, value, peaksOverThreshold, conformal"
 _ONE_VALUE = "threshold.value is one number and cannot serve several windows: use budget, quantile or standardDeviations"
 _FILE_CLAIM = "training.data.files with file:// needs modelStore.uri.claimName: the volume that holds the files"
 _SAME_TOPICS = "alerts.topic and alerts.deadLetterTopic must differ: who reads alerts would be sent what cannot be read"

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly_api.calibration import ThresholdSource, WindowThreshold, with_factor
+from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.feedback import Feedback, FeedbackEvidence, FeedbackThreshold, RevisionFeedback
 from anomaly_api.status import RevisionFeedbackStatus
 from anomaly_api.tails import Tail
+from anomaly_api.thresholds import with_factor
 from anomaly_operator.core.feedback import feedback_view, threshold_factor
 from tests.effort import examples
 from tests.plan.situations import scoring_world

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
+from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.policy import Budget, Threshold
 from anomaly_api.tails import Tail
+from anomaly_api.thresholds import window_threshold
 from anomaly_detector.core.scoring import scale
 from anomaly_detector.training.calibrate import calibrate
 

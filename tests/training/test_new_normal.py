@@ -12,10 +12,10 @@ import pytest
 from anomaly_api.alert import EpisodeEvent
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
-from anomaly_api.calibration import window_threshold
 from anomaly_api.learning import Exclusion
 from anomaly_api.policy import Budget, Fallback, Threshold
 from anomaly_api.source import Feature, Pipeline, Time, Window
+from anomaly_api.thresholds import window_threshold
 from anomaly_detector.core.feedback.acceptance import Acceptance, Acceptances
 from anomaly_detector.core.feedback.ledger import Ledger
 from anomaly_detector.core.pipeline import DetectionPipeline

@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
-from anomaly_api.calibration import window_threshold
 from anomaly_api.drift import DriftMeasure, psi
 from anomaly_api.kinds import Pca
 from anomaly_api.learning import ModelKind
 from anomaly_api.model import Interface, InterfaceWindow
 from anomaly_api.policy import Budget, Fallback, Threshold
+from anomaly_api.thresholds import window_threshold
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.artifact import Manifest, artifact_digest, pack, unpack

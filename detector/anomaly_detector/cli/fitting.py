@@ -10,10 +10,11 @@ import numpy as np
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Identity, Revision, TrainingOrder
-from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
+from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.detector import DetectorSpec
 from anomaly_api.gate import GateReport
 from anomaly_api.policy import Threshold
+from anomaly_api.thresholds import window_threshold
 from anomaly_detector.cli.errors import CommandError
 from anomaly_detector.cli.replay import plain
 from anomaly_detector.cli.table import Table

@@ -42,6 +42,7 @@ def calibrate(
         quantiles=[
             Quantile(level=level, score=float(score)) for level, score in zip(LEVELS, np.quantile(scores, LEVELS), strict=True)
         ],
+        entities=len(np.unique(entities)),
         peaks=found[:MAX_PEAKS].tolist(),
         further_peaks=_further(found) or None,
     )

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from anomaly_api.calibration import with_factor
 from anomaly_api.feedback import Feedback, FeedbackEvidence, RevisionFeedback, precision
 from anomaly_api.status import FeedbackStatus, RevisionFeedbackStatus
+from anomaly_api.thresholds import with_factor
 from anomaly_operator.core.models.selection import RevisionSelection
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.timestamps import rfc3339, unix

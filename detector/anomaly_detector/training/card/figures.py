@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly_api.calibration import Calibration, WindowThreshold, window_threshold
+from anomaly_api.calibration import Calibration, WindowThreshold
 from anomaly_api.policy import Budget, Threshold
 from anomaly_api.schema import seconds
 from anomaly_api.source import Window
+from anomaly_api.thresholds import window_threshold
 from anomaly_detector.core.scoring.artifact import Manifest
 from anomaly_detector.training.data.samples import Sample
 from anomaly_detector.training.gate.judge import Judgement
@@ -170,8 +171,9 @@ def _expected(asked: Threshold, calibration: Calibration, at: WindowThreshold) -
     periods = max(calibration.entity_seconds, 1.0) / seconds(per)
     seen = sum(peak > at.value for peak in calibration.peaks)
     low, high = poisson_interval(seen)
-    count = at.expected_episodes if at.expected_episodes is not None else seen / periods
-    return Expected(per, count, low / periods, high / periods, seen, calibration.entity_seconds)
+    of = at.entities or 1  # a budget of the fleet counts the episodes of all
+    count = at.expected_episodes if at.expected_episodes is not None else of * seen / periods
+    return Expected(per, count, of * low / periods, of * high / periods, seen, calibration.entity_seconds)
 
 
 def poisson_interval(seen: int) -> tuple[float, float]:

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_api.assignment import TrainingOrder
-from anomaly_api.calibration import ThresholdSource, WindowThreshold, window_threshold
+from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.gate import Gate, GateMode, GateReport, RivalName, Verdict
 from anomaly_api.policy import Budget, Threshold
 from anomaly_api.schema import seconds
 from anomaly_api.source import Window
+from anomaly_api.thresholds import window_threshold
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.training.calibrate import calibrate, peaks
 from anomaly_detector.training.data.samples import Sample
@@ -215,7 +216,7 @@ def _tolerated(asked: Threshold, at: WindowThreshold, before: "_Part", newer: Sa
     """False episodes in the newer half that the threshold is to let through: by the budget, else as many as in the older half."""
     exposure = _exposure(before.window, newer)
     if asked.budget is not None and at.expected_episodes is not None:
-        return at.expected_episodes * exposure / seconds(asked.budget.per)
+        return at.expected_episodes * exposure / (at.entities or 1) / seconds(asked.budget.per)
     covered = _exposure(before.window, before.sample)
     usual = max(0.1, _episodes(before.window, before.scores, before.sample, at.value))
     return usual * exposure / covered if covered else 0.0

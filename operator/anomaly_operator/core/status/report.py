@@ -65,7 +65,9 @@ def report(
                 value=each.value,
                 source=each.source,
                 asked=each.asked,
+                supported=each.supported,
                 expected_episodes=each.expected_episodes,
+                entities=each.entities,
                 exposure_seconds=each.exposure_seconds,
                 factor=each.factor,
             )
