@@ -33,6 +33,8 @@ SECRET_FOLDER: Final = "/etc/anomaly-secrets"  # noqa: S105 - a path
 """Secrets are mounted below, one folder a reference."""
 TRAINING_ENV: Final = "ANOMALY_TRAINING_ORDER"
 """Environment variable of the training pod that holds the `TrainingOrder` as JSON."""
+VERIFICATION_ENV: Final = "ANOMALY_VERIFICATION_ORDER"
+"""Environment variable of the pod that checks a model; it holds the `VerificationOrder` as JSON."""
 HTTP_PORT: Final = 8080
 """/healthz, /readyz, /metrics and /evidence of detector and training pods."""
 MODEL_SLOTS: Final = ("a", "b")

@@ -31,7 +31,7 @@ _LEAST_AT_ONCE: Final = 512
 _SCORE: Final = GRAPH_OUTPUTS[0]
 _ERRORS: Final = GRAPH_OUTPUTS[1]
 _EXPECTED: Final = GRAPH_OUTPUTS[2]
-_RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
+RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
     ValueError,
     RuntimeError,
     *(
@@ -111,7 +111,7 @@ class Model:
         try:
             session = self._sessions[window]
             found = session.run(outputs, _given(session, values, times))
-        except _RUNTIME_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise ScoringError(f"window {window}: the graph failed: {_first_line(error)}") from error
         for name, output in zip(outputs, found, strict=True):
             wanted = (len(values),) if name == _SCORE else (len(values), values.shape[2])
@@ -163,7 +163,7 @@ def _session(window: str, graph: bytes) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4  # errors come as exceptions, which say more than its log
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except _RUNTIME_ERRORS as error:
+    except RUNTIME_ERRORS as error:
         raise InvalidArtifactError(f"the graph of window {window} does not load: {_first_line(error)}") from error
 
 
