@@ -21,6 +21,16 @@ MAX_WINDOW_VALUES: Final = 16_384
 BESIDES_THE_BUDGET: Final = "160Mi"
 """What a scoring pod needs besides: its process, the scoring session, batches, the client's buffers."""
 _ALERTS: Final = "(has(self.alerts.topic) ? self.alerts.topic : self.source.kafka.topic + '.alerts')"
+_ALL_READ: Final = ".all(name, self.features.exists(read, read.name == name && !has(read.derived)))"
+_DERIVED_FROM_READ: Final = " && ".join(
+    f"(!has(feature.derived.{arm}) || [{', '.join(f'feature.derived.{arm}.{name}' for name in names)}]{_ALL_READ})"
+    for arm, names in (
+        ("difference", ("of", "minus")),
+        ("ratio", ("of", "to")),
+        ("rollingMean", ("of",)),
+        ("rateOfChange", ("of",)),
+    )
+)
 _DEAD_LETTERS: Final = (
     "(has(self.alerts.deadLetterTopic) ? self.alerts.deadLetterTopic : self.source.kafka.topic + '.dead-letters')"
 )
@@ -89,6 +99,11 @@ def _config_maps() -> ModelStore:
     f"quantity(string(self.memoryBudget)).add(quantity('{BESIDES_THE_BUDGET}'))) >= 0",
     f"pod.resources.limits.memory must be at least memoryBudget and {BESIDES_THE_BUDGET}: the pods would be killed once the "
     "budget is used up. Raise the limit, or lower the budget",
+)
+@rule(
+    f"self.features.all(feature, !has(feature.derived) || ({_DERIVED_FROM_READ}))",
+    "features[].derived must name other features of the list that are read and not derived themselves: correct the name, or add "
+    "the feature",
 )
 class DetectorSpec(Contract):
     """What is watched, by what, and what is to be done about it."""

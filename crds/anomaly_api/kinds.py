@@ -6,8 +6,8 @@ from typing import Annotated, Any, cast
 from pydantic import Field
 from pydantic.alias_generators import to_snake
 
+from anomaly_api.preparation import FeatureName
 from anomaly_api.schema import Contract, Duration, exactly_one, list_map, rule
-from anomaly_api.source import FeatureName
 
 
 class Architecture(StrEnum):

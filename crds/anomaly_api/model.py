@@ -10,8 +10,9 @@ from anomaly_api.gate import GateReport
 from anomaly_api.learning import Uri
 from anomaly_api.meta import API_VERSION
 from anomaly_api.policy import LocalReference, Opaque
+from anomaly_api.preparation import FeatureName
 from anomaly_api.schema import Contract, exactly_one, list_map, matching, rule
-from anomaly_api.source import FeatureName, Name
+from anomaly_api.source import Name
 from anomaly_api.status import Conditions
 
 Digest = Annotated[

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
+from anomaly_api.preparation import Derived, FeatureKind, FeatureName
 from anomaly_api.schema import Contract, Duration, DurationOrZero, Empty, at_most_one, list_map, matching, rule
 from anomaly_api.security import Sasl, Tls
 
@@ -26,8 +27,6 @@ OWNED_PROPERTIES: Final = (
 """librdkafka properties that the operator sets itself."""
 
 _HOST_PORT: Final = r"([^\s,:/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
-_FEATURE_NAME: Final = (r"^[-A-Za-z0-9_]+(\.[-A-Za-z0-9_]+)*$",)
-
 _OWNED_LIST: Final = ", ".join(f"'{name}'" for name in OWNED_PROPERTIES)
 _SECRET_WORDS: Final = ("password", "secret", "sasl.oauthbearer", "ssl.key", "jaas")
 _SECRETIVE: Final = " || ".join(f"name.contains('{word}')" for word in _SECRET_WORDS)
@@ -42,12 +41,6 @@ Name = Annotated[
     ),
 ]
 """A lower-case DNS label."""
-FeatureName = Annotated[
-    str,
-    Field(max_length=63),
-    matching("write letters, digits, dashes, underscores and single dots, such as temperature or sensors.temp_1", *_FEATURE_NAME),
-]
-"""A field's name as producers write them, or a path into nested objects."""
 FieldPath = Annotated[
     str,
     Field(max_length=256),
@@ -224,8 +217,13 @@ class Missing(StrEnum):
     DROP = "Drop"
 
 
+@rule("!has(self.derived) || !has(self.field)", "a derived feature is computed from others: set field or derived, not both")
+@rule(
+    "!has(self.derived) || !has(self.kind) || self.kind != 'Counter'",
+    "kind Counter is for what stands in readings: give the feature that is derived from the kind Counter, or take rateOfChange",
+)
 class Feature(Contract):
-    """One number of a reading."""
+    """One number of a reading, or of what is computed from readings."""
 
     name: FeatureName
     """Name of the feature in models, alerts and reports."""
@@ -237,6 +235,14 @@ class Feature(Contract):
     default: the entity's last value, for at most the window's maxGap. Interpolate: a value on the way to the next one, for
     which the reading waits. Drop: windows with such a reading are not scored. What was filled in is counted, and alerts say
     so."""
+
+    kind: FeatureKind = FeatureKind.GAUGE
+    """Kind of the number. Gauge, the default: a value that goes up and down. Counter: it only rises, such as energy, bytes or
+    requests so far; its rate per second is what is watched. A reading has no rate, as if the value were missing, where it is
+    less than the one before (the counter was reset), and where it is the first one or comes after a gap longer than maxGap."""
+    derived: Derived | None = None
+    """Computation of the feature from others of this list, which are read from the messages. Where one of them is missing, so is
+    this one. Unset: it is read itself."""
 
     @property
     def path(self) -> str:
@@ -270,6 +276,16 @@ class Pipeline(Contract):
     time: Time
     features: Features
     windows: Windows
+
+    @property
+    def read(self) -> list[Feature]:
+        """The features that stand in readings."""
+        return [feature for feature in self.features if feature.derived is None]
+
+    @property
+    def prepares(self) -> bool:
+        """Whether features are computed from what is read."""
+        return any(feature.derived is not None or feature.kind is FeatureKind.COUNTER for feature in self.features)
 
     @property
     def learned(self) -> dict[str, Any]:

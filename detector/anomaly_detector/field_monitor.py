@@ -28,7 +28,7 @@ class FieldMonitor:
     """What the messages looked at lately have and lack. `now` is in Unix seconds."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._paths = {feature.name: feature.path for feature in pipeline.features}
+        self._paths = {feature.name: feature.path for feature in pipeline.read}
         self._places = {name: path(text).dotted for name, text in self._paths.items()}
         """As the look at a message names them: an object's member and a name with a dot in it are the same place."""
         others = (path(field).dotted for field in (pipeline.entity.field, pipeline.time.field) if field)

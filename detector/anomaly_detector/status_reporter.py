@@ -84,7 +84,7 @@ class StatusReporter:
 
     def adopt(self, assignment: str, pipeline: Pipeline) -> None:
         """Another assignment is in force. What was found of fields stays, unless others are wanted now."""
-        if {feature.name: feature.path for feature in pipeline.features} != self._field_monitor.paths:
+        if {feature.name: feature.path for feature in pipeline.read} != self._field_monitor.paths:
             self._field_monitor = FieldMonitor(pipeline)
         self._assignment = assignment
 

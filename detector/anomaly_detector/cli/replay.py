@@ -18,7 +18,7 @@ from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Pipeline, Time
 from anomaly_detector.cli.table import Table
 from anomaly_detector.core.alerts.builder import ScoredWindows
-from anomaly_detector.core.columns import Batch, Messages
+from anomaly_detector.core.columns import Batch, Messages, Readings
 from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.episodes.episode import Transition
 from anomaly_detector.core.episodes.processor import Processed
@@ -36,7 +36,8 @@ _NOBODY: Final = -1
 def plain(pipeline: Pipeline) -> Pipeline:
     """The same windows of readings whose entity and time are known already."""
     time = Time(lateness=pipeline.time.lateness, max_waiting=pipeline.time.max_waiting)
-    features = [feature.model_copy(update={"field": f"f{place}"}) for place, feature in enumerate(pipeline.features)]
+    columns = (f"f{place}" for place in range(len(pipeline.read)))
+    features = [each if each.derived else each.model_copy(update={"field": next(columns)}) for each in pipeline.features]
     return Pipeline(entity=Entity(key=Empty()), time=time, features=features, windows=pipeline.windows)
 
 
@@ -58,6 +59,8 @@ class Replayed:
     features: list[str]
     records: list[EpisodeTransition] = field(default_factory=list)
     """Of episodes, in the order of the stream."""
+    prepared: NDArray[np.float64] | None = None
+    """[n, features] As windows have them, where something is computed from what is read; None: they are the table's values."""
 
     @property
     def anomalous(self) -> NDArray[np.bool_]:
@@ -77,6 +80,7 @@ class _Tape:
     tops: list[NDArray[np.int64]] = field(default_factory=list)
     by_model: list[NDArray[np.bool_]] = field(default_factory=list)
     records: list[EpisodeTransition] = field(default_factory=list)
+    prepared: list[Readings] = field(default_factory=list)
 
     def note(self, taken: Preprocessed, scored: Mapping[str, ScoredWindows], walked: Processed) -> None:
         for each in scored.values():
@@ -91,6 +95,8 @@ class _Tape:
             self.scores.append(values.astype(np.float64))
             self.tops.append(top)
             self.by_model.append(np.full(len(values), each.scores.by_model))
+        if self.pipeline.configuration.intake.prepares:
+            self.prepared.append(taken.readings)
         self.records += [record for record in walked.records if isinstance(record, EpisodeTransition)]
 
 
@@ -156,6 +162,12 @@ def _aligned(table: Table, tape: _Tape, severities: list[str], scorer: str, feat
         rising = np.flatnonzero(known)[np.argsort(scores[known], kind="stable")]  # of several windows the highest one counts
         found.score[rows[rising]], found.top[rows[rising]] = scores[rising], tops[rising]
         found.by_model[rows[rising]] = by_model[rising]
+    if tape.prepared:
+        slots, times, values = (
+            np.concatenate([getattr(each, name) for each in tape.prepared]) for name in ("slots", "times", "values")
+        )
+        found.prepared = np.full((count, len(features)), np.nan)
+        found.prepared[_rows(table, order, of_slot[slots], times)] = values
     _mark(found, table, order, places)
     return found
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +114,7 @@ def _entity(code: int, backtest: Backtest) -> str:
         chart = Chart(times, behind, found.features[place])
         if low is not None and high is not None:
             chart.band(low[:, place], high[:, place], "#bcd7f2")
-        chart.line(table.values[rows, place].astype(np.float64), "#2f6fb3")
+        chart.line(_values(backtest)[rows, place].astype(np.float64), "#2f6fb3")
         pictures.append(chart.svg())
     score = Chart(times, behind, "score", height=110)
     score.line(np.log10(np.maximum(found.score[rows], 1e-2)), "#7a3fa8")
@@ -122,6 +122,11 @@ def _entity(code: int, backtest: Backtest) -> str:
     left = len(found.features) - len(loudest)
     note = f"<p>{left} features that add less to its alarms are not shown.</p>" if left else ""
     return f"<h2>{html.escape(table.names[code])}</h2>{''.join(pictures)}{score.svg('logarithm')}{note}"
+
+
+def _values(backtest: Backtest) -> NDArray[Any]:
+    """[n, features] As windows have them."""
+    return backtest.table.values if backtest.found.prepared is None else backtest.found.prepared
 
 
 def _loudest(rows: NDArray[np.int64], backtest: Backtest) -> list[int]:
@@ -140,7 +145,7 @@ def _band(rows: NDArray[np.int64], backtest: Backtest) -> tuple[NDArray[np.float
     window = backtest.revision.pipeline.windows[0]
     if backtest.model is None or len(rows) < window.size:
         return None, None
-    values = backtest.table.values[rows]
+    values = _values(backtest)[rows].astype(np.float32)
     ends = np.unique(np.linspace(window.size - 1, len(rows) - 1, _POINTS).astype(int))
     windows = np.stack([values[end - window.size + 1 : end + 1] for end in ends])
     whole = np.isfinite(windows).all(axis=(1, 2))

@@ -39,8 +39,9 @@ class Table:
     """[n] Place of each reading's entity in `names`."""
     times: NDArray[np.int64]
     """[n] Event time, microseconds since 1970 UTC."""
-    values: NDArray[np.float32]
-    """[n, features] Not a number where a value is missing."""
+    values: NDArray[Any]
+    """[n, features that are read] float32; float64 where something is computed from them first. Not a number where one is
+    missing."""
     unreadable: int = 0
     """Rows without a time or an entity, which are left out."""
 
@@ -117,13 +118,13 @@ def _csv(content: bytes) -> pa.Table:
 
 
 def _table(path: str, found: pa.Table, pipeline: Pipeline, interval: float) -> Table:
-    missing = [feature.path for feature in pipeline.features if feature.path not in found.column_names]
+    missing = [feature.path for feature in pipeline.read if feature.path not in found.column_names]
     if missing:
         raise CommandError(
             f"{path} has no column {missing[0]!r} (it has {_few(found.column_names)}): columns are named like spec.features"
         )
-    values = np.empty((found.num_rows, len(pipeline.features)), np.float32)
-    for place, feature in enumerate(pipeline.features):
+    values = np.empty((found.num_rows, len(pipeline.read)), np.float64 if pipeline.prepares else np.float32)
+    for place, feature in enumerate(pipeline.read):
         values[:, place] = _numbers(path, feature.path, found.column(feature.path))
     values[~np.isfinite(values)] = np.nan
     names, codes = _entities(path, found, pipeline.entity)

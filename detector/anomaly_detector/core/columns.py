@@ -52,8 +52,9 @@ class Batch(Struct, frozen=True):
     """[n] What each reading is of."""
     times: Int64
     """[n] Event time, microseconds since 1970 UTC."""
-    values: Float32
-    """[n, features] In the readings' own units; finite, or not a number where the reading lacks the value."""
+    values: NDArray[Any]
+    """[n, features that are read] In the readings' own units; finite, or not a number where the reading lacks the value. float32;
+    float64 where something is computed from them first, for counters are large."""
 
     def __len__(self) -> int:
         return len(self.entities)
@@ -68,8 +69,8 @@ class Readings(Struct, frozen=True):
     """[n] Slot of the entity, rising."""
     times: Int64
     """[n] Event time, microseconds since 1970 UTC."""
-    values: Float32
-    """[n, features] Not a number where there is no value."""
+    values: NDArray[Any]
+    """[n, features] Not a number where there is no value. float32; as the batch has them before they are prepared."""
     first: Mask
     """[n] Whether it is its entity's first in the batch."""
     filled: Mask | None = None

@@ -66,9 +66,11 @@ class Decoded(Struct, frozen=True):
 class Decoder:
     """Reads messages as a pipeline says. It keeps nothing that makes a difference: where entities are few, their names."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, *, exact: bool = False) -> None:
+        """`exact`: whether values are float64, for something is computed from them."""
         self._pipeline = pipeline
         self._width = len(pipeline.features)
+        self._kind = np.float64 if exact else np.float32
         self._pack = struct.Struct(f"{self._width}d").pack
         self._explainer = Explainer(pipeline)
         self._names: _Names | None = _Names()
@@ -107,7 +109,7 @@ class Decoder:
     @property
     def _nothing(self) -> Batch:
         none = np.empty(0, np.int64)
-        return Batch(none, none, [], none, np.empty((0, self._width), np.float32))
+        return Batch(none, none, [], none, np.empty((0, self._width), self._kind))
 
     def _fast(
         self,
@@ -166,7 +168,7 @@ class Decoder:
         values, finite = _narrow(exact)
         times, timed = self._times(layout, records, rows, timestamps_ms)
         entities, named = self._entities(layout, records, rows, keys)
-        batch = Batch(rows, partitions[rows], entities, times, values)
+        batch = Batch(rows, partitions[rows], entities, times, exact if self._kind is np.float64 else values)
         sound = finite & timed & named
         if sound.all():
             return batch
@@ -261,7 +263,7 @@ class Decoder:
             return batch
         rows = np.array([row for row, _ in read], np.int64)
         times = np.array([exact.time for _, exact in read], np.int64)
-        numbers = np.array([exact.values for _, exact in read], np.float32)
+        numbers = np.array([exact.values for _, exact in read], self._kind)
         own = [exact.entity for _, exact in read]
         return merged(batch, Batch(rows, partitions[rows], own, times, numbers))
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from anomaly_api.policy import Fallback
+from anomaly_api.preparation import FeatureKind
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.entities.quota import Bounds
 
@@ -37,5 +38,5 @@ class Intake(Pipeline):
     @property
     def readings(self) -> tuple[Any, ...]:
         """Identity of a reading. Lateness, `missing` and windows are no part of it: they may change and buffers stay."""
-        features = [(feature.name, feature.path) for feature in self.features]
+        features = [(each.name, each.path, each.kind is FeatureKind.COUNTER, each.derived) for each in self.features]
         return self.entity, (self.time.field, self.time.format), features

@@ -1,7 +1,7 @@
 """Readings that wait, a few for each entity: columns that a stage keeps beside its own. It decides nothing."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
@@ -9,6 +9,8 @@ from msgspec import Struct
 from anomaly_detector.core.columns import Float32, Int64
 from anomaly_detector.core.entities.table import grown
 from anomaly_detector.core.preprocess.segments import place_within
+
+_SINGLE: Final = np.dtype(np.float32)
 
 
 class Queued(Struct, frozen=True):
@@ -27,12 +29,12 @@ class Queued(Struct, frozen=True):
 class PendingReadings:
     """What waits, for each entity: as deep as it had to be so far, so that it costs nothing where nothing waits."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, kind: np.dtype[Any] = _SINGLE) -> None:
         self.total = 0
         """Readings that wait, of all entities."""
         self._count = np.empty(0, np.int64)
         self._times = np.empty((0, 0), np.int64)
-        self._values = np.empty((0, 0, width), np.float32)
+        self._values = np.empty((0, 0, width), kind)
         self._after = np.empty((0, 0), np.int16)
 
     @property
@@ -83,7 +85,7 @@ class PendingReadings:
         return {
             "count": count,
             "times": np.where(kept, self._times[slots, :deep], 0),
-            "values": np.where(kept[..., None], self._values[slots, :deep], np.float32(0)),
+            "values": np.where(kept[..., None], self._values[slots, :deep], self._values.dtype.type(0)),
             "after": np.where(kept, self._after[slots, :deep], np.int16(0)),
         }
 

@@ -1,7 +1,7 @@
 """What a pod remembers of readings: what waits, the windows' buffers, the running levels. A function of the stream; no scores.
 
-    messages -> decode -> future guard -> reorder -> imputation -> windows
-                   `> rejects    `> rejects                     `> running baseline
+    messages -> decode -> future guard -> reorder -> preparation -> imputation -> windows
+                   `> rejects    `> rejects                                    `> running baseline
 
 What is remembered, and of which entities, depends on the readings of a partition, their order, and the `Intake`s under which they
 were taken in. That is why it can be built again by reading them again.
@@ -23,6 +23,7 @@ from anomaly_detector.core.entities.table import Columns, Entities
 from anomaly_detector.core.preprocess.counts import ReadingCounts
 from anomaly_detector.core.preprocess.imputation import Imputation
 from anomaly_detector.core.preprocess.intake import Intake
+from anomaly_detector.core.preprocess.preparation import Preparation
 from anomaly_detector.core.preprocess.reorder import Ordered, ReorderBuffer
 from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
 from anomaly_detector.core.scoring.statistical import RunningBaseline, Statistical
@@ -68,6 +69,8 @@ class Preprocessor:
         if (before.time, before.features, before.windows) != (intake.time, intake.features, intake.windows):
             self._future_guard.adapt(intake.time)
             self._reorder.adapt(intake.time)
+            if self._preparation is not None:
+                self._preparation.adapt(intake)
             self._imputation.adapt(intake)
             self.windows.adapt(intake.windows)
         self.statistical.set(intake.baseline)
@@ -105,7 +108,8 @@ class Preprocessor:
         if traces is not None:
             traces.note(portion.batch, headers)
         ordered = self._reorder.order(portion.batch, portion.slots)
-        readings = self._imputation.fill(ordered.readings)
+        prepared = ordered.readings if self._preparation is None else self._preparation.prepare(ordered.readings)
+        readings = self._imputation.fill(prepared)
         windows = self.windows.push(readings)
         levels = self.statistical.observe(readings, sparingly=self.intake.sparingly)
         return Preprocessed(readings, windows, levels, self._tally(portion.batch, ordered, readings, dropped_pending), traces)
@@ -141,10 +145,14 @@ class Preprocessor:
     def _begin(self, intake: Intake) -> None:
         self.intake = intake
         self.entities = Entities(intake.bounds)
-        self._decoder = Decoder(intake)
+        as_read = intake if len(intake.read) == len(intake.features) else intake.model_copy(update={"features": intake.read})
+        self._decoder = Decoder(as_read, exact=intake.prepares)
         self._future_guard = FutureGuard(intake.time)
         self._traces = PendingTraces()
-        self._reorder = ReorderBuffer(intake.time, len(intake.features), self.entities)
+        exact = np.dtype(np.float64 if intake.prepares else np.float32)
+        self._reorder = ReorderBuffer(intake.time, len(intake.read), self.entities, exact)
+        self._preparation = Preparation(intake, self.entities) if intake.prepares else None
+        """None: features are what stands in readings."""
         self.windows = Windows(intake, self.entities)
         self._imputation = Imputation(intake, self.entities, self.windows)
         self.statistical = Statistical(intake.baseline, len(intake.features), self.entities)
@@ -158,7 +166,7 @@ class Preprocessor:
         missing: dict[str, int] = {}
         lacks = np.isnan(batch.values)
         if lacks.any():
-            names = (feature.name for feature in self.intake.features)
+            names = (feature.name for feature in self.intake.read)
             counts = np.count_nonzero(lacks, axis=0).tolist()
             missing = {name: count for name, count in zip(names, counts, strict=True) if count}
         imputed = 0 if readings.filled is None else int(np.count_nonzero(readings.filled))
@@ -167,4 +175,7 @@ class Preprocessor:
         )
 
     def _stages(self) -> dict[str, Columns]:
-        return {"reorder": self._reorder, "imputation": self._imputation, "windows": self.windows, "baseline": self.statistical}
+        found: dict[str, Columns] = {"reorder": self._reorder, "imputation": self._imputation}
+        if self._preparation is not None:
+            found["preparation"] = self._preparation
+        return found | {"windows": self.windows, "baseline": self.statistical}

@@ -33,6 +33,7 @@ from anomaly_detector.core.preprocess.delays import by_lateness
 from anomaly_detector.core.preprocess.pending import PendingReadings, Queued
 from anomaly_detector.core.preprocess.segments import first_of
 
+_SINGLE: Final = np.dtype(np.float32)
 _LONGEST: Final = 1 << 60
 """Microseconds, 36,000 years: event times plus this are still 64-bit numbers."""
 
@@ -55,10 +56,11 @@ class Ordered(Struct, frozen=True):
 class ReorderBuffer:
     """State: up to which time each entity's readings have been given on, and what waits of it."""
 
-    def __init__(self, time: Time, width: int, entities: Entities) -> None:
+    def __init__(self, time: Time, width: int, entities: Entities, kind: np.dtype[Any] = _SINGLE) -> None:
+        """`kind`: of the values that wait."""
         self._entities = entities
         self._reached = np.empty(0, np.int64)
-        self.waiting = PendingReadings(width)
+        self.waiting = PendingReadings(width, kind)
         self.adapt(time)
         entities.attach(self)
 
@@ -130,7 +132,7 @@ class ReorderBuffer:
         goes = released < tape.end[tape.owner[kept]]
         released_early = np.count_nonzero(tape.newest[released[goes]] < tape.needed[kept[goes]])
 
-        came = np.concatenate([np.zeros((len(owners), values.shape[1]), np.float32), queued.values, values])
+        came = np.concatenate([np.zeros((len(owners), values.shape[1]), values.dtype), queued.values, values])
         rows_of = np.concatenate([np.full(len(owners) + len(queued.owner), -1), rows])
         gone, stays = kept[goes], np.sort(kept[~goes])
         self.waiting.set(owners, Queued(tape.owner[stays], tape.times[stays], came[tape.source[stays]], tape.after(stays)))

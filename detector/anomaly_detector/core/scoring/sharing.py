@@ -9,7 +9,7 @@ def why_apart(stable: Revision, candidate: Revision, *, every_reading: bool) -> 
     """Why the candidate needs an intake of its own; empty: it can share that of the stable revision.
 
     `every_reading`: whether the running baseline learns from each. Size, every and maxGap of windows may differ, but where
-    missing values are interpolated the longest maxGap decides how long a reading waits.
+    missing values are interpolated the longest maxGap decides how long a reading waits, and it is the gap of rates and means.
     """
     ours, theirs = stable.pipeline, candidate.pipeline
     for name, differs in (
@@ -19,9 +19,9 @@ def why_apart(stable: Revision, candidate: Revision, *, every_reading: bool) -> 
     ):
         if differs:
             return f"its {name} is not the stable revision's"
-    waits = any(feature.missing is Missing.INTERPOLATE for feature in ours.features)
-    if waits and max(seconds(each.max_gap) for each in theirs.windows) > max(seconds(each.max_gap) for each in ours.windows):
-        return "a maxGap is longer than all of the stable revision's, and interpolated readings would wait longer"
+    bridges = ours.prepares or any(feature.missing is Missing.INTERPOLATE for feature in ours.features)
+    if bridges and max(seconds(each.max_gap) for each in theirs.windows) > max(seconds(each.max_gap) for each in ours.windows):
+        return "a maxGap is longer than all of the stable revision's: rates and interpolated values would reach over longer gaps"
     if candidate.model is None and not (every_reading and stable.fallback == candidate.fallback):
         return "it has no model, and the stable revision's running baseline is kept otherwise"
     return ""

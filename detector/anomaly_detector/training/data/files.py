@@ -31,7 +31,7 @@ class Files:
         self._uris, self._pipeline = uris, pipeline
         self.name = uris[0] if len(uris) == 1 else f"{len(uris)} files"
         self.share_read = 0.0
-        fields = [pipeline.entity.field, pipeline.time.field, *(feature.path for feature in pipeline.features)]
+        fields = [pipeline.entity.field, pipeline.time.field, *(feature.path for feature in pipeline.read)]
         self._fields = [field for field in dict.fromkeys(fields) if field is not None]
         self._key = KEY_COLUMN if pipeline.entity.key is not None else None
         self._stamp = None if pipeline.time.field else TIMESTAMP_COLUMN

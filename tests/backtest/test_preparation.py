@@ -1,0 +1,59 @@
+"""What a spec says about its features changes what is found, from the command line to the file of scores."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from anomaly_detector.cli.__main__ import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SPEC = """
+apiVersion: anomaly-operator.dev/v1alpha1
+kind: AnomalyDetector
+metadata: {name: meters}
+spec:
+  source: {kafka: {bootstrapServers: "kafka:9092", topic: meters}}
+  entity: {field: meter}
+  time: {field: at}
+  features: FEATURES
+  model: MODEL
+"""
+
+
+def alarms(
+    folder: Path, features: str, columns: dict[str, dict[str, np.ndarray]], model: str = "{statistical: {}}"
+) -> list[dict]:
+    """Backtests a reading each 10 s of each entity; the rows of the scores, with `tick`."""
+    spec, data, out = folder / "spec.yaml", folder / "meters.csv", folder / "scores.csv"
+    spec.write_text(_SPEC.replace("FEATURES", features).replace("MODEL", model))
+    names = list(next(iter(columns.values())))
+    lines = [",".join(("at", "meter", *names))]
+    count = len(next(iter(next(iter(columns.values())).values())))
+    for tick in range(count):
+        at = np.datetime64("2026-01-01T00:00:00") + np.timedelta64(10 * tick, "s")
+        lines += [f"{at},{entity}," + ",".join(f"{own[name][tick]!r}" for name in names) for entity, own in columns.items()]
+    data.write_text("\n".join(lines).replace("np.float64(", "").replace(")", "") + "\n")
+    train = [] if "statistical" in model else ["--train-rows", str(count * len(columns) // 2)]
+    assert main(["backtest", str(spec), str(data), "--scores", str(out), *train]) == 0
+    with out.open(newline="") as file:
+        return [{**row, "tick": place // len(columns)} for place, row in enumerate(csv.DictReader(file))]
+
+
+def found(rows: list[dict]) -> set[tuple[str, int]]:
+    return {(row["entity"], row["tick"]) for row in rows if row["anomalous"] == "1"}
+
+
+def test_a_counter_that_is_reset_gives_no_episode_and_one_that_runs_away_does(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    steps = random.normal(20, 5, 1200).clip(1)
+    steps[900:930] *= 5.0
+    energy = 9e15 + np.round(np.cumsum(steps))
+    energy[600:] -= energy[599]
+    alarmed = {tick for _, tick in found(alarms(tmp_path, "[{name: energy_wh, kind: Counter}]", {"a": {"energy_wh": energy}}))}
+    assert 900 <= min(alarmed) < 910
+    assert max(alarmed) < 960

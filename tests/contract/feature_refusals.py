@@ -1,0 +1,47 @@
+"""What is wrong with kinds of features and derived ones, and the sentences that the API server answers. No test."""
+
+from typing import Any
+
+from tests.contract.refusals import FEATURE, Wrong, _detector
+
+_EXACTLY_ONE = "set exactly one of: difference, ratio, rollingMean, rateOfChange"
+_FIELD = "a derived feature is computed from others: set field or derived, not both"
+_COUNTER = (
+    "kind Counter is for what stands in readings: give the feature that is derived from the kind Counter, or take rateOfChange"
+)
+_NAMES = (
+    "features[].derived must name other features of the list that are read and not derived themselves: correct the name, or add "
+    "the feature"
+)
+
+
+def _derived(where: str, sentence: str, derived: Any, **feature: Any) -> Wrong:
+    features = [{"name": "flow"}, {"name": "other", "derived": derived, **feature}]
+    return _detector(f"spec{where}", sentence, features=features)
+
+
+_AT = ".features[1]"
+FEATURE_ROWS = [
+    _derived(_AT, _FIELD, {"rateOfChange": {"of": "flow"}}, field="flow"),
+    _derived(_AT, _COUNTER, {"rateOfChange": {"of": "flow"}}, kind="Counter"),
+    _derived(f"{_AT}.derived", _EXACTLY_ONE, {}),
+    _derived(f"{_AT}.derived", _EXACTLY_ONE, {"rateOfChange": {"of": "flow"}, "rollingMean": {"of": "flow"}}),
+    _derived("", _NAMES, {"rateOfChange": {"of": "pressure"}}),
+    _derived("", _NAMES, {"rollingMean": {"of": "other"}}),
+    _derived("", _NAMES, {"difference": {"of": "flow", "minus": "pressure"}}),
+    _derived("", _NAMES, {"ratio": {"of": "pressure", "to": "flow"}}),
+    _derived(
+        f"{_AT}.derived.difference",
+        "a feature minus itself is nothing: name two features",
+        {"difference": {"of": "flow", "minus": "flow"}},
+    ),
+    _derived(
+        f"{_AT}.derived.ratio", "a feature over itself is always 1: name two features", {"ratio": {"of": "flow", "to": "flow"}}
+    ),
+    _derived(f"{_AT}.derived.difference.of", FEATURE, {"difference": {"of": "oil flow", "minus": "flow"}}),
+    _derived(f"{_AT}.derived.difference.minus", FEATURE, {"difference": {"of": "flow", "minus": "oil flow"}}),
+    _derived(f"{_AT}.derived.ratio.of", FEATURE, {"ratio": {"of": "oil flow", "to": "flow"}}),
+    _derived(f"{_AT}.derived.ratio.to", FEATURE, {"ratio": {"of": "flow", "to": "oil flow"}}),
+    _derived(f"{_AT}.derived.rollingMean.of", FEATURE, {"rollingMean": {"of": "oil flow"}}),
+    _derived(f"{_AT}.derived.rateOfChange.of", FEATURE, {"rateOfChange": {"of": "oil flow"}}),
+]
