@@ -1,7 +1,7 @@
 """What the operator tells the pods: `Runtime` (replaces the pods), `Assignment` (taken over while running), `TrainingOrder`."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from anomaly_api.alerting import AlertPolicy, Suppression
 from anomaly_api.calibration import WindowThreshold
@@ -10,6 +10,9 @@ from anomaly_api.model import Artifact
 from anomaly_api.policy import Delivery, Fallback, Threshold
 from anomaly_api.schema import Contract, Duration, digest
 from anomaly_api.source import KafkaSource, Pipeline
+
+_OPERATIONAL: Final = ("image", "resources", "pod", "backoffLimit", "gate", "schedule", "timeZone", "minInterval")
+"""Of `training`: what decides how and when a model is made, and not which one."""
 
 
 class Identity(Contract):
@@ -142,7 +145,7 @@ class TrainingOrder(Contract):
     suppress: list[Suppression] = []
     """`alerts.suppress` of the spec."""
     request: str = ""
-    """Changes when a new training of the same thing is wanted."""
+    """Changes when a new training of the same thing is wanted: what asked for it. Empty: nothing but the spec."""
     threshold: Threshold | None = None
     """What the spec asks for: the gate judges by thresholds of that kind. None: the default of the spec."""
     stable: StableModel | None = None
@@ -154,7 +157,7 @@ class TrainingOrder(Contract):
         is judged.
         """
         asked = self.training.essentials()
-        for operational in ("image", "resources", "pod", "backoffLimit", "gate"):
+        for operational in _OPERATIONAL:
             asked.pop(operational, None)
         deciding: dict[str, Any] = {
             "topic": self.kafka.topic,

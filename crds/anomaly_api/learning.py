@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from anomaly_api.alerting import Cron, TimeZone
 from anomaly_api.gate import Gate
 from anomaly_api.kinds import (
     Autoencoder,
@@ -148,6 +149,7 @@ def _topic_data() -> TrainingData:
     return TrainingData(topic=TopicData())
 
 
+@rule("!has(self.timeZone) || has(self.schedule)", "timeZone says where schedule is read: set schedule as well")
 @rule(
     "self.minimum.windows <= self.maximum.windows",
     "minimum.windows must not be greater than maximum.windows: training would wait for ever",
@@ -185,6 +187,14 @@ class Training(Contract):
     refit: bool = False
     """Whether the model, once thresholds are known, learns again from all windows, the held-out ones too, default false. It then
     knows the newest behaviour; its threshold comes from a model that did not, which may be too low or too high."""
+    schedule: Cron | None = None
+    """Times at which the model is trained again, from the newest data: cron, minute to day of week, such as 0 3 * * 0. What
+    passes while the operator is away, or while another training runs, is made up for once. Unset: none."""
+    time_zone: TimeZone | None = None
+    """Time zone in which schedule is read, such as Europe/Berlin. Unset: UTC."""
+    min_interval: Duration = "1d"
+    """Length of time after a training before drift (drift.action: Retrain) or a label Normal start another one, default 1d. The
+    schedule, a request and a change of the spec do not wait for it."""
     gate: Gate = Field(default_factory=Gate)
     """Judgement of a new model before it may decide. By default a model that is worse than the one in use is rejected."""
 

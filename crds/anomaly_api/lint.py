@@ -14,6 +14,7 @@ from anomaly_api.crd import detector_crd
 from anomaly_api.detector import AnomalyDetector
 from anomaly_api.mistakes import sentences
 from anomaly_api.quantity import amount
+from anomaly_api.schedule import flaws
 
 try:
     import celpy
@@ -37,7 +38,7 @@ class LintError(Exception):
 
 
 def findings(document: dict[str, Any]) -> list[str]:
-    """What is wrong, a line each: where, what, and what to do. Raises LintError."""
+    """What is wrong, a line each: where, what, and what to do; schedules that never come, too. Raises LintError."""
     schema = _schema()
     found = [f"{path}: there is no such field: {known}" for path, known in _unknown(document.get("spec"), _spec(schema), "spec")]
     try:
@@ -45,7 +46,8 @@ def findings(document: dict[str, Any]) -> list[str]:
     except ValidationError as error:
         return [*found, *sentences(error)]
     whole = detector.document() | {"metadata": document.get("metadata") or {}}
-    return [*found, *(line for place, node, value in _valued(schema, whole) for line in _broken(place, node, value))]
+    broken = [line for place, node, value in _valued(schema, whole) for line in _broken(place, node, value)]
+    return [*found, *(broken or flaws(detector.spec.alerts, detector.spec.training))]
 
 
 @cache

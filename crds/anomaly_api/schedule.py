@@ -1,4 +1,4 @@
-"""When a suppression holds: dates, or a cron schedule in a time zone. Functions of event time; nobody's clock is read.
+"""Cron schedules in a time zone: when a suppression holds, when a training is due. Functions of time; nobody's clock is read.
 
     schedule 0 2 * * 6, duration 2h        Sat 02:00     04:00            Sat 02:00     04:00
                                            |= holds =====|                |= holds =====|
@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from anomaly_api.alerting import AlertPolicy, Suppression
+from anomaly_api.learning import Training
 from anomaly_api.schema import seconds
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,6 +22,8 @@ _MINUTE: Final = 60_000_000
 _REPEATED: Final = timedelta(hours=3)
 """More than any clock is put back."""
 _MINUTES_KEPT: Final = 4096
+_ASKED_AGAIN: Final = 4096
+"""Of a schedule at rest the same is asked at each look."""
 
 
 class ScheduleError(ValueError):
@@ -44,19 +47,44 @@ def holding(suppression: Suppression) -> Callable[[int], bool]:
     return holds
 
 
-def flaws(policy: AlertPolicy) -> list[str]:
-    """What is wrong with its schedules, a sentence each; the API server cannot see it."""
+def flaws(policy: AlertPolicy, training: Training | None = None) -> list[str]:
+    """What is wrong with the schedules of a spec, a sentence each; the API server cannot see it."""
     found = []
     for suppression in policy.suppress or ():
         try:
             holding(suppression)
         except ScheduleError as error:
             found.append(f"spec.alerts.suppress[{suppression.name}].{error}")
+    if training is not None and training.schedule is not None:
+        try:
+            following(training.schedule, training.time_zone, 0.0)
+        except ScheduleError as error:
+            found.append(f"spec.training.{error}")
     return found
 
 
-def _latest(schedule: str, zone: tzinfo) -> Callable[[int], int | None]:
-    """When it began last, at or before a minute since 1970 UTC; microseconds. It looks at most fifty years back."""
+@lru_cache(_ASKED_AGAIN)
+def following(schedule: str, time_zone: str | None, after: float) -> float | None:
+    """When it begins next after a time in Unix seconds; None: never again. Raises ScheduleError."""
+    zone = _zone(time_zone)
+    _check(schedule)
+    from cronsim import CronSim
+
+    try:
+        begin = datetime.fromtimestamp(after, UTC).astimezone(zone)
+        return next(start for each in CronSim(schedule, begin) if (start := each.timestamp()) > after)
+    except (StopIteration, OverflowError, ValueError):
+        return None
+
+
+def latest(schedule: str, time_zone: str | None, until: float) -> float | None:
+    """When it began last, at or before a time in Unix seconds; None: never before. Raises ScheduleError."""
+    found = _latest(schedule, _zone(time_zone))(int(until // 60))
+    return None if found is None else found / 1_000_000
+
+
+def _check(schedule: str) -> None:
+    """Raises ScheduleError for one that never comes."""
     from cronsim import CronSim, CronSimError  # only those who have a schedule wait for it
 
     try:
@@ -64,6 +92,12 @@ def _latest(schedule: str, zone: tzinfo) -> Callable[[int], int | None]:
     except CronSimError as error:
         text = f"schedule: {schedule!r} never comes or is no range ({error}): write for example 0 2 * * 6"
         raise ScheduleError(text) from None
+
+
+def _latest(schedule: str, zone: tzinfo) -> Callable[[int], int | None]:
+    """When it began last, at or before a minute since 1970 UTC; microseconds. It looks at most fifty years back."""
+    _check(schedule)
+    from cronsim import CronSim
 
     @lru_cache(_MINUTES_KEPT)
     def latest(minute: int) -> int | None:

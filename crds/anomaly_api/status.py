@@ -57,8 +57,8 @@ class ThresholdStatus(Contract):
     value: float
     """Score, as the model computes it, that is shown as 1.0."""
     source: ThresholdSource
-    """Kind of threshold: Budget, PeaksOverThreshold, Conformal, Quantile, StandardDeviations and Value are the spec's, Fallback is
-    the fallback scorer's."""
+    """Kind of threshold: Budget, PeaksOverThreshold, Conformal, Quantile, StandardDeviations and Value are the spec's, Fallback
+    is the fallback scorer's."""
     asked: str
     """Number that the spec asks for, such as 1/1w or 0.995."""
     supported: str | None = None
@@ -109,13 +109,28 @@ class FeedbackStatus(Contract):
     """Sentence for people: why labels cannot be read, or what is wrong with a record. Unset: nothing is."""
 
 
+TrainingReason = Literal["Spec", "Schedule", "Request", "Drift", "Feedback"]
+
+
 class TrainingStatus(Contract):
     """The training that is under way, or the last one."""
 
     state: Literal[
-        "Pending", "Waiting", "Reading", "Training", "Judging", "Storing", "Retrying", "Failed", "Complete", "Rejected"
+        "Pending",
+        "Queued",
+        "WaitingForData",
+        "Waiting",
+        "Reading",
+        "Training",
+        "Judging",
+        "Storing",
+        "Retrying",
+        "Failed",
+        "Complete",
+        "Rejected",
     ]
-    """Progress of the training. Waiting: for enough data. Judging: beside the model in use. Retrying: it failed and will be
+    """Progress of the training. Queued: as many trainings run as may. WaitingForData: the topic has too few readings for a Job.
+    Waiting: the Job waits for enough data. Judging: beside the model in use. Retrying: it failed and will be
     tried again. Failed: somebody has to act. Rejected: it made a model that is worse than what decides."""
     job: str
     """Name of the Job that trains, or has trained."""
@@ -131,6 +146,22 @@ class TrainingStatus(Contract):
     """Number of attempts that failed."""
     message: str | None = None
     """Sentence for people: what went wrong, or what the training waits for."""
+    place: int | None = None
+    """Place in the queue of trainings, from 1. Unset: it is not queued."""
+    reason: TrainingReason | None = None
+    """Reason for the training. Spec: the spec asks for a model that was not there. Schedule: training.schedule. Request: the
+    annotation anomaly-operator.dev/train. Drift: drift.action is Retrain. Feedback: somebody gave a label Normal."""
+    request: str | None = None
+    """Cause of the training by name: a time of the schedule, a word of the annotation, the time since when there is drift, or at
+    which a label was given. Unset: nothing but the spec."""
+    last: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    """Time at which the training was asked for."""
+    next: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    """Time at which training.schedule is due next. Unset: there is no schedule."""
+    held_until: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    """Time until which drift or a label waits with another training, for training.minInterval. Unset: none waits."""
+    token: str | None = None
+    """Word of the annotation anomaly-operator.dev/train that was heeded last. Unset: there was none."""
 
 
 class DriftFigure(Contract):

@@ -28,6 +28,12 @@ def test_a_good_spec_is_found_good(name: str) -> None:
     assert findings(example(name)) == []
 
 
+def test_a_schedule_that_never_comes_is_told_though_the_api_server_would_admit_it() -> None:
+    spec = {"training": {"schedule": "0 3 31 2 *", "timeZone": "Europe/Atlantis"}}
+    [found] = findings(changed(example("shortest.yaml"), {"spec": spec}))
+    assert found.startswith("spec.training.timeZone: there is no time zone 'Europe/Atlantis'")
+
+
 def test_a_field_that_does_not_exist_is_told_beside_those_that_do() -> None:
     [found] = findings(changed(example("shortest.yaml"), {"spec": {"treshold": {"quantile": 0.9}}}))
     assert found.startswith("spec.treshold: there is no such field")

@@ -15,7 +15,7 @@ from anomaly_api.evidence import (
     SourceEvidence,
     SourceState,
 )
-from anomaly_api.meta import ANNOTATION_ASSIGNMENT, LABEL_COMPONENT, LABEL_TRAINING, MODEL_FILE
+from anomaly_api.meta import ANNOTATION_ASSIGNMENT, ANNOTATION_REQUEST, LABEL_COMPONENT, LABEL_TRAINING, MODEL_FILE
 from anomaly_operator.core import snapshot as seen
 from anomaly_operator.core.actions import Apply, Delete, FillSlot, Plan, RefreshMounts
 from anomaly_operator.core.desired_state import desired_state
@@ -85,6 +85,7 @@ class World:
     spec: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SPEC))
     generation: int = 1
     status: dict[str, Any] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
     children: dict[tuple[Kind, str], dict[str, Any]] = field(default_factory=dict)
     pods: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -113,6 +114,7 @@ class World:
             "metadata": {
                 "name": name,
                 "labels": {LABEL_TRAINING: self.key if key is None else key},
+                "annotations": {ANNOTATION_REQUEST: self._request} if key is None else {},
                 "creationTimestamp": seen_time(self.now),
                 "ownerReferences": [{"kind": "AnomalyDetector", "uid": "uid-1", "name": "pumps"}],
             },
@@ -185,10 +187,15 @@ class World:
 
     @property
     def key(self) -> str:
+        """Of the training in force."""
         from anomaly_operator.core.training.order import training_order
 
-        asked = training_order(self.snapshot.detector)
+        asked = training_order(self.snapshot.detector, self._request)
         return asked.key if asked else ""
+
+    @property
+    def _request(self) -> str:
+        return str(self.status.get("training", {}).get("request", ""))
 
     @property
     def snapshot(self) -> Snapshot:
@@ -199,6 +206,7 @@ class World:
                 "uid": "uid-1",
                 "generation": self.generation,
                 "creationTimestamp": seen_time(START),
+                "annotations": self.annotations,
             },
             "spec": self.spec,
             "status": self.status,

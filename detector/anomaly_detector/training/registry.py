@@ -12,7 +12,17 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from anomaly_api.assignment import TrainingOrder
-from anomaly_api.meta import API_VERSION, CARD_FILE, GROUP, LABEL_COMPONENT, LABEL_DETECTOR, LABEL_TRAINING, MODEL_FILE, VERSION
+from anomaly_api.meta import (
+    ANNOTATION_REQUEST,
+    API_VERSION,
+    CARD_FILE,
+    GROUP,
+    LABEL_COMPONENT,
+    LABEL_DETECTOR,
+    LABEL_TRAINING,
+    MODEL_FILE,
+    VERSION,
+)
 from anomaly_api.model import MAX_CONFIG_MAP_BYTES, AnomalyModel, Artifact, ArtifactUri, ModelSpec
 from anomaly_api.policy import LocalReference
 from anomaly_detector.training.failures import TrainingError
@@ -83,7 +93,7 @@ class Registry:
             self._keep(spec.artifact.config_map_ref.name, MODEL_FILE, archive, made)
         if spec.report is not None and card is not None:
             self._keep(spec.report.config_map_ref.name, CARD_FILE, card, made)
-        self._label(name, self._labels())
+        self._label(name, self._labels(), {ANNOTATION_REQUEST: self._order.request or None})
         return name
 
     def _model(self, name: str, spec: ModelSpec) -> dict[str, Any]:
@@ -98,9 +108,9 @@ class Registry:
         )
         return made if made is not None else self._label(name, labels)
 
-    def _label(self, name: str, labels: dict[str, str]) -> dict[str, Any]:
-        """The AnomalyModel, as it is then."""
-        patch = {"metadata": {"labels": labels}}
+    def _label(self, name: str, labels: dict[str, str], annotations: dict[str, str | None] | None = None) -> dict[str, Any]:
+        """The AnomalyModel, as it is then; an annotation that is None goes."""
+        patch = {"metadata": {"labels": labels, "annotations": annotations or {}}}
         labelled: dict[str, Any] = self._asked(
             f"label AnomalyModel {name}", lambda: self._custom.patch_namespaced_custom_object(*self._models, name, patch)
         )

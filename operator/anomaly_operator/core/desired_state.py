@@ -12,8 +12,9 @@ from anomaly_operator.core.models.selection import RevisionSelection, select
 from anomaly_operator.core.models.slots import SlotPlan, plan_slots
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status.health import ConditionDraft, Progress
-from anomaly_operator.core.training.order import compared_with, training_order
+from anomaly_operator.core.training.order import compared_with, made_by, training_order
 from anomaly_operator.core.training.outcome import TrainingOutcome, training_outcome
+from anomaly_operator.core.training.triggers import Trigger, trigger
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class DesiredState:
 
     training_order: TrainingOrder | None
     """The training that the spec asks for."""
+    trigger: Trigger | None
+    """What asked for it; None where nothing is trained."""
+    retraining: bool
+    """Whether a model of the spec's own decides while another one is trained, or could not be."""
     selection: RevisionSelection
     training_outcome: TrainingOutcome | None
     """None when no model is awaited."""
@@ -34,26 +39,37 @@ class DesiredState:
     blocked: ConditionDraft | None
     """Why nothing is to run at all."""
 
+    @property
+    def starts(self) -> TrainingOrder | None:
+        """The training whose Job is to be made now; None: none is."""
+        wanted = self.training_outcome is not None and self.training_outcome.starts and self.blocked is None
+        return self.training_order if wanted else None
+
 
 def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
     """The desired state at `now` (Unix seconds)."""
-    detector = snapshot.detector
-    order = training_order(detector)
-    feedback = feedback_view(snapshot)
+    detector, blocked = snapshot.detector, _blocked(snapshot)
+    drift, feedback = drift_verdict(snapshot, now), feedback_view(snapshot)
+    spec_order = training_order(detector)
+    why = trigger(snapshot, spec_order, drift, feedback, now, blocked=blocked is not None) if spec_order else None
+    order = why.order if why else None
     selection = moved(snapshot, select(snapshot, order.key if order else None), feedback)
     needed = {selection.revision.model: selection.model} if selection.revision.model else {}
     slots = plan_slots(snapshot, needed)
+    awaited = order is not None and selection.awaited
     return DesiredState(
         training_order=compared_with(order, selection.revision.pipeline, selection.model),
+        trigger=why,
+        retraining=awaited and order is not None and selection.model is not None and made_by(order, selection.model),
         selection=selection,
-        training_outcome=training_outcome(snapshot, order, now) if order and selection.awaited else None,
+        training_outcome=training_outcome(snapshot, order, now) if order and awaited else None,
         runtime=runtime(detector.spec, Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid)),
         assignment=Assignment(stable=selection.revision, artifacts=slots.artifacts),
         slots=slots,
         scale=scaling.scale(snapshot, now),
-        drift=drift_verdict(snapshot, now),
+        drift=drift,
         feedback=feedback,
-        blocked=_blocked(snapshot),
+        blocked=blocked,
     )
 
 

@@ -56,10 +56,14 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
 
 
 def _training_status(snapshot: Snapshot, desired: DesiredState) -> TrainingStatus | None:
-    if desired.training_order is None:
+    """How the training in force is going, or how it ended. What asked for it is kept whatever happens, paused or not."""
+    why, selection = desired.trigger, desired.selection
+    if why is None:
         return None
     if desired.training_outcome is not None:
-        return None if desired.blocked else desired.training_outcome.status
-    if desired.selection.rejected is not None:
-        return report.rejected(desired.selection.rejected)
-    return report.completed(desired.selection.model) if desired.selection.model else snapshot.detector.status.training
+        status = report.not_run(why.order) if desired.blocked else desired.training_outcome.status
+    elif selection.rejected is not None:
+        status = report.rejected(selection.rejected, why.order)
+    else:
+        status = report.completed(selection.model, why.order)
+    return why.told(status)

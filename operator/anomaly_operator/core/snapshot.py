@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from anomaly_api.detector import DetectorSpec
 from anomaly_api.evidence import DetectorEvidence, TrainingEvidence
 from anomaly_api.lenient import read_leniently
-from anomaly_api.meta import LABEL_TRAINING
+from anomaly_api.meta import ANNOTATION_REQUEST, ANNOTATION_TRAIN, LABEL_TRAINING
 from anomaly_api.model import ModelSpec, ModelStatus
 from anomaly_api.status import DetectorStatus
 from anomaly_operator.core.resources.names import Kind
@@ -17,6 +17,7 @@ from anomaly_operator.core.timestamps import unix
 
 Manifest = dict[str, Any]
 """A Kubernetes object as a plain value."""
+_LONGEST_TOKEN: Final = 253
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Detector:
     status: DetectorStatus
     unread_status: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the status that a newer operator wrote and this one cannot read, as they are."""
+    token: str = ""
+    """Word of the annotation that asks for a training; empty: there is none."""
 
     @property
     def group_id(self) -> str:
@@ -55,6 +58,8 @@ class Model:
     """uid of the AnomalyDetector that it was trained for; empty for imported ones."""
     training: str
     """Key of the training order that made it."""
+    request: str
+    """What asked for that training; empty: nothing but the spec, or an older operator made it."""
     created: float
     spec: ModelSpec
     status: ModelStatus
@@ -136,6 +141,7 @@ def detector(document: Manifest) -> Detector:
         spec=DetectorSpec.model_validate(document["spec"]),
         status=status,
         unread_status=unread,
+        token=(metadata.get("annotations") or {}).get(ANNOTATION_TRAIN, "")[:_LONGEST_TOKEN],
     )
 
 
@@ -147,6 +153,7 @@ def model(document: Manifest) -> Model:
         name=metadata["name"],
         owner=owners[0] if owners else "",
         training=metadata.get("labels", {}).get(LABEL_TRAINING, ""),
+        request=(metadata.get("annotations") or {}).get(ANNOTATION_REQUEST, ""),
         created=unix(metadata.get("creationTimestamp")),
         spec=ModelSpec.model_validate(document["spec"]),
         status=read_leniently(ModelStatus, document.get("status") or {})[0],

@@ -62,7 +62,7 @@ def _parsed(document: Manifest) -> tuple[Detector | None, str]:
     except ValidationError as error:
         wrong = [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         return None, f"{'; '.join(wrong[:3])}: do the CRDs and the operator have the same version?"
-    return parsed, "; ".join(flaws(parsed.spec.alerts))  # what the schema cannot see
+    return parsed, "; ".join(flaws(parsed.spec.alerts, parsed.spec.training))  # what the schema cannot see
 
 
 def _as_before(last: Detector | None, document: Manifest) -> Detector | None:

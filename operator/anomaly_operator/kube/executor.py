@@ -26,11 +26,12 @@ from anomaly_operator.controller import telemetry
 from anomaly_operator.core.actions import Action, Apply, Delete, Event, FillSlot, RefreshMounts
 from anomaly_operator.core.models.model_status import PatchModel
 from anomaly_operator.core.models.slots import content_digest
-from anomaly_operator.core.resources.children import ended, with_manifest_hash
+from anomaly_operator.core.resources.children import with_manifest_hash
 from anomaly_operator.core.resources.diff import differs
 from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, EVENTS, FIELD_MANAGER, MODELS, PODS, Kind, kind_of
 from anomaly_operator.core.resources.ownership import belongs_to
 from anomaly_operator.core.snapshot import ApplyError, Detector, Manifest
+from anomaly_operator.core.training.outcome import ended
 from anomaly_operator.kube.client import Api, ApiError, NotLeadingError
 from anomaly_operator.kube.events import pod_refusal
 from anomaly_operator.kube.informers import Cache, Key

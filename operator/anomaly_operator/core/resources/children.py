@@ -20,7 +20,7 @@ from anomaly_operator.core.resources.names import (
 )
 from anomaly_operator.core.snapshot import Manifest, Snapshot
 from anomaly_operator.core.status import health
-from anomaly_operator.core.training.outcome import stale_jobs
+from anomaly_operator.core.training.outcome import ended, stale_jobs
 
 
 def actions(snapshot: Snapshot, installation: Installation, desired: DesiredState) -> list[Action]:
@@ -38,13 +38,8 @@ def actions(snapshot: Snapshot, installation: Installation, desired: DesiredStat
     wanted.append(manifests.settings(detector, desired.runtime, desired.assignment))
     wanted.append(manifests.deployment(detector, installation, desired.runtime, 0 if desired.blocked else desired.scale.replicas))
     found += [Apply(manifest) for manifest in map(with_manifest_hash, wanted) if _needs_apply(snapshot, manifest)]
-    if (
-        desired.training_order
-        and desired.selection.awaited
-        and not desired.blocked
-        and (JOBS, desired.training_order.job) not in snapshot.children
-    ):
-        found.append(Apply(with_manifest_hash(manifests.job(detector, installation, desired.training_order))))
+    if desired.starts is not None:
+        found.append(Apply(with_manifest_hash(manifests.job(detector, installation, desired.starts))))
     return [*found, *_refreshes(snapshot, desired)]
 
 
@@ -106,9 +101,3 @@ def _delete(kind: Kind, live: Manifest) -> Delete:
 
 def _finished(job: Manifest) -> bool:
     return ended(job)
-
-
-def ended(job: Manifest, *ways: str) -> bool:
-    """Whether a Job has ended in one of these ways (Complete, Failed), by default in any."""
-    ways = ways or ("Complete", "Failed")
-    return any(each["type"] in ways and each["status"] == "True" for each in job.get("status", {}).get("conditions", []))

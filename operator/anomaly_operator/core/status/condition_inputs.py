@@ -5,7 +5,7 @@ from anomaly_operator.core.models import gate
 from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import health
-from anomaly_operator.core.status.conditions import ConditionInputs
+from anomaly_operator.core.status.conditions import RETRAINING, RETRAINING_FAILED, ConditionInputs
 from anomaly_operator.core.status.health import ConditionDraft, Progress
 from anomaly_operator.core.status.losses import readings_used
 from anomaly_operator.core.status.silence import readings_arriving
@@ -62,7 +62,7 @@ def _model(snapshot: Snapshot, desired: DesiredState, scorer: str) -> ConditionD
         return desired.blocked
     if selection.reason:
         return ConditionDraft("False", selection.reason, f"{selection.message}. Meanwhile {scorer} decides.", Progress.STALLED)
-    if outcome is not None:
+    if outcome is not None and not desired.retraining:
         progress = Progress.STALLED if outcome.waits_for_people else Progress.MOVING
         return ConditionDraft("False", outcome.reason, f"{outcome.message} (meanwhile {scorer} decides)", progress)
     if snapshot.apply_error is not None and snapshot.apply_error.of_model:
@@ -72,6 +72,11 @@ def _model(snapshot: Snapshot, desired: DesiredState, scorer: str) -> ConditionD
         return health.of_failure(failure, selection.revision.model_name or "")
     if selection.model is None:
         return ConditionDraft("True", "NotNeeded", "the robust statistical scorer needs no model")
+    if outcome is not None:
+        failed = outcome.waits_for_people
+        message = f"AnomalyModel {selection.model.name} goes on deciding while another is trained: {outcome.message}"
+        reason, progress = (RETRAINING_FAILED, Progress.RESTING) if failed else (RETRAINING, Progress.WANTED)
+        return ConditionDraft("True", reason, message, progress)
     if selection.rejected is not None:
         message = f"AnomalyModel {selection.model.name} goes on deciding: {gate.sentence(selection.rejected)}"
         return ConditionDraft("True", gate.CANDIDATE_REJECTED, message, Progress.RESTING)

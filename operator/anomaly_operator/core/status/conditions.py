@@ -19,6 +19,9 @@ ARRIVING: Final = "ReadingsArriving"
 USED: Final = "ReadingsUsed"
 _WORRYING: Final = (Progress.STALLED, Progress.RESTING)
 DRIFT: Final = "DriftDetected"
+RETRAINING, RETRAINING_FAILED = "Retraining", "RetrainingFailed"
+_TOLD_AS_WARNINGS: Final = (CANDIDATE_REJECTED, RETRAINING_FAILED)
+"""Reasons of ModelAvailable while it is True."""
 ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING, ARRIVING, USED, DRIFT)
 
 
@@ -112,7 +115,7 @@ def set_conditions(
         if not same:
             bad = "True" if name == DRIFT else "False"
             warning = (
-                (draft.status == bad or draft.reason == CANDIDATE_REJECTED)
+                (draft.status == bad or draft.reason in _TOLD_AS_WARNINGS)
                 and draft.progress in _WORRYING
                 and name not in (RECONCILING, STALLED)
             )

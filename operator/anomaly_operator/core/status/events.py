@@ -1,11 +1,15 @@
 """Events: what changed, each thing once. An Event's key is derived from what happened, so that it is recorded once."""
 
+from typing import Final
+
 from anomaly_api.schema import digest
+from anomaly_api.status import TrainingReason
 from anomaly_operator.core.actions import Event
 from anomaly_operator.core.desired_state import DesiredState
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import conditions
 from anomaly_operator.core.status.conditions import Transition
+from anomaly_operator.core.timestamps import rfc3339
 
 
 def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transition]) -> tuple[Event, ...]:
@@ -17,6 +21,7 @@ def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transiti
         key = digest([detector.uid, "stable", stable.since if stable else "", revision.name])
         found.append(Event(key, "RevisionStable", f"revision {revision.name} decides now, with {scorer}"))
     found += _scaled(snapshot, desired)
+    found += _training(snapshot, desired)
     of_input = (conditions.ARRIVING, conditions.USED)
     said_alone = (conditions.ALERTING, conditions.DRIFT)
     order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, *said_alone, *of_input, conditions.READY)
@@ -26,6 +31,9 @@ def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transiti
         now, before = transition.condition, transition.before
         resting = now.type in of_input and "False" not in (now.status, before.status if before else "")
         steady = now.type == conditions.DRIFT and "True" not in (now.status, before.status if before else "")
+        retrained = now.reason == conditions.RETRAINING or (before is not None and before.reason == conditions.RETRAINING)
+        if retrained and now.status == "True" and not transition.warning:  # its start and its end have Events of their own
+            continue
         if resting or steady:  # a stream with pauses is Quiet and Arriving in turns
             continue
         if now.type not in order or now.status == "Unknown" or now.reason in {event.reason for event in found}:
@@ -34,6 +42,24 @@ def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transiti
         key = digest([detector.uid, detector.generation, now.type, now.status, now.reason, said])
         found.append(Event(key, now.reason, f"{now.type}: {now.message}", transition.warning))
     return tuple(found)
+
+
+_WHY: Final[dict[TrainingReason, str]] = {
+    "Spec": "the spec asks for a model that is not there",
+    "Schedule": "training.schedule is due",
+    "Request": "the annotation anomaly-operator.dev/train asks for it",
+    "Drift": "what arrives is not what the model was trained on (drift.action: Retrain)",
+    "Feedback": "somebody said that something is normal now",
+}
+
+
+def _training(snapshot: Snapshot, desired: DesiredState) -> list[Event]:
+    """The Event of a training whose Job is made now."""
+    if desired.starts is None or desired.trigger is None:
+        return []
+    why, job = desired.trigger, desired.starts.job
+    key = digest([snapshot.detector.uid, "training started", job, rfc3339(why.last)])
+    return [Event(key, "TrainingStarted", f"{why.reason}: {_WHY[why.reason]}; Job {job} trains")]
 
 
 def _scaled(snapshot: Snapshot, desired: DesiredState) -> list[Event]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from anomaly_api.assignment import Revision
+from anomaly_api.assignment import Revision, TrainingOrder
 from anomaly_api.status import (
     Condition,
     DetectorStatus,
@@ -84,19 +84,22 @@ def report(
     )
 
 
-def completed(model: Model) -> TrainingStatus | None:
-    """The training that made the model; None for one that was imported."""
-    trained = model.spec.trained
-    return TrainingStatus(state="Complete", job=trained.job, readings=trained.readings) if trained else None
+def completed(model: Model | None, order: TrainingOrder) -> TrainingStatus:
+    """The training that made the model."""
+    trained = model.spec.trained if model else None
+    return TrainingStatus(state="Complete", job=order.job, readings=trained.readings if trained else None)
 
 
-def rejected(model: Model) -> TrainingStatus | None:
+def rejected(model: Model, order: TrainingOrder) -> TrainingStatus:
     """The training whose model the gate did not let in."""
     trained = model.spec.trained
-    if trained is None:
-        return None
-    said = bounded(trained.gate.message) if trained.gate else None
-    return TrainingStatus(state="Rejected", job=trained.job, readings=trained.readings, message=said)
+    said = bounded(trained.gate.message) if trained and trained.gate else None
+    return TrainingStatus(state="Rejected", job=order.job, readings=trained.readings if trained else None, message=said)
+
+
+def not_run(order: TrainingOrder) -> TrainingStatus:
+    """A training that is not run for now, as nothing is."""
+    return TrainingStatus(state="Pending", job=order.job)
 
 
 def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

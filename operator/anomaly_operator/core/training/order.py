@@ -6,7 +6,7 @@ from anomaly_operator.core.resources.names import job_name
 from anomaly_operator.core.snapshot import Detector, Model
 
 
-def training_order(detector: Detector) -> TrainingOrder | None:
+def training_order(detector: Detector, request: str = "") -> TrainingOrder | None:
     """The order; None where the spec has nothing trained. The Job's name is part of it, so it is made in two steps."""
     spec = detector.spec
     if not spec.model.trained:
@@ -24,7 +24,20 @@ def training_order(detector: Detector) -> TrainingOrder | None:
         suppress=list(spec.alerts.suppress or ()),
         threshold=spec.threshold,
     )
-    return order.model_copy(update={"job": job_name(detector.name, order.key)})
+    return requested(order, request)
+
+
+def requested(order: TrainingOrder, request: str) -> TrainingOrder:
+    """The order as `request` asks for it: another training of the same, under another key and with a Job of its own."""
+    if order.job and order.request == request:
+        return order
+    asked = order.model_copy(update={"request": request})
+    return asked.model_copy(update={"job": job_name(order.detector.name, asked.key)})
+
+
+def made_by(order: TrainingOrder, model: Model) -> bool:
+    """Whether the model is of this training, whatever asked for it: of the same spec, and perhaps of older data."""
+    return model.training == requested(order, model.request).key
 
 
 def compared_with(order: TrainingOrder | None, pipeline: Pipeline, stable: Model | None) -> TrainingOrder | None:

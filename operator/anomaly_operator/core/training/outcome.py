@@ -1,7 +1,7 @@
 """The outcome of a training order, judged from its Job, the Job's pods and the trainer's evidence."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from anomaly_api.assignment import TrainingOrder
@@ -30,6 +30,8 @@ class TrainingOutcome:
     waits_for_people: bool = False
     again: bool = False
     """Whether the Job is to be deleted, so that it is made anew."""
+    starts: bool = False
+    """Whether the Job is to be made now."""
 
 
 def training_outcome(snapshot: Snapshot, order: TrainingOrder, now: float) -> TrainingOutcome:
@@ -37,7 +39,7 @@ def training_outcome(snapshot: Snapshot, order: TrainingOrder, now: float) -> Tr
     job = snapshot.children.get((JOBS, order.job))
     pods = [pod for pod in snapshot.pods if pod.component == TRAINER and pod.job == order.job]
     if job is None:
-        return _training("Pending", order, "Training", "the training Job is being made")
+        return replace(_training("Pending", order, "Training", "the training Job is being made"), starts=True)
     conditions = {each["type"]: each for each in job.get("status", {}).get("conditions", []) if each["status"] == "True"}
     failed = int(job.get("status", {}).get("failed", 0))
     if "Complete" in conditions:
@@ -51,6 +53,12 @@ def stale_jobs(snapshot: Snapshot, order: TrainingOrder | None) -> list[Manifest
     """Jobs of other orders."""
     keep = order.job if order else None
     return [live for (kind, name), live in snapshot.children.items() if kind == JOBS and name != keep]
+
+
+def ended(job: Manifest, *ways: str) -> bool:
+    """Whether a Job has ended in one of these ways (Complete, Failed), by default in any."""
+    ways = ways or ("Complete", "Failed")
+    return any(each["type"] in ways and each["status"] == "True" for each in job.get("status", {}).get("conditions", []))
 
 
 def _completed(order: TrainingOrder, condition: dict[str, Any], now: float) -> TrainingOutcome:
