@@ -50,7 +50,7 @@ class Service:
         self._connections = connections
         taken = assignments.start()
         self._pipeline = DetectionPipeline(runtime.detector.source, taken.loaded)
-        self._pipeline.adopt(taken.loaded, taken.candidate)
+        self._pipeline.adopt(taken.loaded, taken.candidate, taken.terms)
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._scoring = ScoringThread("scoring")
         self._tasks = PartitionTasks(
@@ -104,7 +104,7 @@ class Service:
         due = self.reporter.turn(now)
         taken = self._assignments.take()
         if taken is not None:
-            self._tasks.adopt(taken.loaded, taken.candidate)
+            self._tasks.adopt(taken.loaded, taken.candidate, taken.terms)
             self.reporter.adopt(taken.digest, self._pipeline.stable.revision.pipeline)
             log.info("revision %s decides now (%s)", self._pipeline.stable.name, self._pipeline.stable.message or "complete")
         if self._feedback is not None:

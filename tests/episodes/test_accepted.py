@@ -4,7 +4,7 @@ import json
 
 from anomaly_api.alert import ACCEPTED
 from anomaly_detector.core.columns import MICROSECONDS
-from anomaly_detector.core.configuration import Decider, Deciders, decides_otherwise
+from anomaly_detector.core.configuration import Decider, decides_otherwise
 from anomaly_detector.core.episodes.episode import Episode
 from anomaly_detector.core.feedback.acceptance import Acceptance, Acceptances
 from anomaly_detector.core.feedback.ledger import Ledger
@@ -78,8 +78,8 @@ def test_a_label_says_nothing_of_episodes_that_begin_after_it_was_given() -> Non
 
 
 def test_another_model_decides_only_where_there_is_one() -> None:
-    def of_model(model: str | None) -> Deciders:
-        return Deciders(stable=Decider(revision="a" * 64, windows=[], model=model))
+    def of_model(model: str | None) -> Decider:
+        return Decider(revision="a" * 64, windows=[], model=model)
 
     assert decides_otherwise(of_model("one"), of_model("two"))
     assert decides_otherwise(of_model(None), of_model("one"))

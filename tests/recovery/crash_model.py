@@ -13,10 +13,13 @@ import numpy as np
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
 from anomaly_api.source import Missing, Window
+from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.columns import Messages
+from anomaly_detector.core.configuration import Deciders
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
+from anomaly_detector.core.shadow import Terms
 from anomaly_detector.core.state.changelog import CHANGES, Change
 from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy
 from anomaly_detector.core.state.records import Commit, Read, Record
@@ -58,8 +61,9 @@ ALLOWANCES = [MemoryQuota(budget, partitions, expire_after=30.0) for budget, par
 """Room for all; for three entities, or four where windows are small; for two or three, and one that waits."""
 _LARGE = PIPELINE.model_copy(update={"windows": [Window(name="short", size=7, every=2, max_gap="20s")]})
 CANDIDATES = [None, with_policy(revision(_LARGE, threshold=4.0, warmup=5), **EAGER, **_LIMITED), REVISIONS[1], REVISIONS[2]]
-"""In shadow: they change no alert. The last one's lateness differs from some of the stable revisions'."""
-OF_DIGEST = {loaded.revision.digest: loaded for loaded in REVISIONS}
+"""In shadow they change no alert. The last one's lateness differs from some of the stable revisions'."""
+TERMS = [Terms(), Terms(30, "pumps-1"), Terms(70, "pumps-1"), Terms(100, "pumps-2")]
+OF_DIGEST = {loaded.revision.digest: loaded for loaded in [*REVISIONS, *CANDIDATES] if loaded is not None}
 
 
 def stream_of(partition: int, length: int = 240) -> list[tuple[bytes, bytes]]:
@@ -171,6 +175,12 @@ class Pod:
         del self.position[partition]
 
 
+def adopt_as(stream: DetectionPipeline, deciders: Deciders) -> list[tuple[int, Alert]]:
+    """Goes over to the deciders that were written down."""
+    candidate = OF_DIGEST[deciders.candidate.revision] if deciders.candidate is not None else None
+    return stream.adopt(OF_DIGEST[deciders.stable.revision], candidate, Terms(deciders.weight, deciders.rollout))
+
+
 def expected(broker: Broker) -> dict[str, list[bytes]]:
     """The stream decided by one process, with the revisions that were in force."""
     alerts: dict[str, list[bytes]] = defaultdict(list)
@@ -178,7 +188,7 @@ def expected(broker: Broker) -> dict[str, list[bytes]]:
         stream = DetectionPipeline(SOURCE, OF_DIGEST[facts[0].configuration.deciders.stable.revision])
         ends = [*(fact.offset for fact in facts[1:]), len(MESSAGES[partition])]
         for fact, end in zip(facts, ends, strict=True):
-            for _, ending in stream.adopt(OF_DIGEST[fact.configuration.deciders.stable.revision]):
+            for _, ending in adopt_as(stream, fact.configuration.deciders):
                 alerts[ending.entity].append(ending.value)
             stream.decide_as(fact.configuration)
             outcome = stream.process(batch([(partition, offset) for offset in range(fact.offset, end)]).messages)
@@ -195,6 +205,7 @@ class World:
         self.ordered = [REVISIONS[0], REVISIONS[0]]
         self.allowed = [ALLOWANCES[1], ALLOWANCES[1]]
         self.shadows: list[LoadedRevision | None] = [None, None]
+        self.terms = [Terms(), Terms()]
         self.pods = [Pod(self.broker, *asked) for asked in zip(self.ordered, self.allowed, strict=True)]
         for partition in PARTITIONS:
             self.pods[partition % 2].take(partition)
@@ -214,7 +225,7 @@ class World:
         """The other one takes its partitions, as after a session's timeout."""
         orphans = list(self.pods[who].position)
         self.pods[who] = Pod(self.broker, self.ordered[who], self.allowed[who])
-        self.pods[who].tasks.adopt(self.ordered[who], self.shadows[who])
+        self.pods[who].tasks.adopt(self.ordered[who], self.shadows[who], self.terms[who])
         for partition in orphans:
             self.pods[1 - who].take(partition)
 
@@ -226,12 +237,25 @@ class World:
     def adopt(self, number: int) -> None:
         who, which = divmod(number, len(REVISIONS))
         self.ordered[who] = REVISIONS[which]
-        self.pods[who].tasks.adopt(REVISIONS[which], self.shadows[who])
+        self.pods[who].tasks.adopt(REVISIONS[which], self.shadows[who], self.terms[who])
 
     def shadow(self, number: int) -> None:
         who, which = divmod(number, len(CANDIDATES))
         self.shadows[who] = CANDIDATES[which]
-        self.pods[who].tasks.adopt(self.ordered[who], CANDIDATES[which])
+        self.pods[who].tasks.adopt(self.ordered[who], CANDIDATES[which], self.terms[who])
+
+    def weigh(self, number: int) -> None:
+        """The candidate decides more entities, or fewer."""
+        who, which = divmod(number, len(TERMS))
+        self.terms[who] = TERMS[which]
+        self.pods[who].tasks.adopt(self.ordered[who], self.shadows[who], self.terms[who])
+
+    def promote(self, who: int) -> None:
+        """The candidate becomes the stable revision."""
+        candidate = self.shadows[who]
+        if candidate is not None:
+            self.ordered[who], self.shadows[who], self.terms[who] = candidate, None, Terms()
+            self.pods[who].tasks.adopt(candidate)
 
     def allow(self, number: int) -> None:
         """The topic has more partitions than before, or fewer."""

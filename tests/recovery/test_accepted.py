@@ -21,7 +21,7 @@ from tests.recovery.crash_model import PARTITIONS, SOURCE, Pod, World
 def open_ids(pod: Pod) -> list[str]:
     """Ids of the episodes that are open in a pod, as people find them in alerts."""
     pipeline = pod.tasks.pipeline
-    names, found = pipeline.preprocessor.entities.names, pipeline.episodes.stable.open_ones()
+    names, found = pipeline.preprocessor.entities.names, pipeline.episodes.told.open_ones()
     return [identity(SOURCE, names[slot], window, str(each.start)) for slot, window, each in found if each.recorded]
 
 

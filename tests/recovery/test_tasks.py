@@ -24,6 +24,7 @@ from tests.recovery.crash_model import (
     PARTITIONS,
     REVISIONS,
     SOURCE,
+    TERMS,
     TOPICS,
     Broker,
     Pod,
@@ -42,6 +43,8 @@ _ACTS = st.one_of(
     st.tuples(st.just("move"), st.sampled_from(PARTITIONS)),
     st.tuples(st.just("adopt"), st.integers(0, 2 * len(REVISIONS) - 1)),
     st.tuples(st.just("shadow"), st.integers(0, 2 * len(CANDIDATES) - 1)),
+    st.tuples(st.just("weigh"), st.integers(0, 2 * len(TERMS) - 1)),
+    st.tuples(st.just("promote"), st.integers(0, 1)),
     st.tuples(st.just("allow"), st.integers(0, 2 * len(ALLOWANCES) - 1)),
     st.tuples(st.just("compact"), st.just(0)),
 )

@@ -18,7 +18,7 @@ from anomaly_api.source import Window
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.configuration import Configuration, Decider, Deciders
 from anomaly_detector.core.entities.quota import Bounds
-from anomaly_detector.core.episodes.by_revision import RevisionEpisodes
+from anomaly_detector.core.episodes.by_revision import Comparison, RevisionEpisodes
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import WindowScores
 from anomaly_detector.core.preprocess.intake import Intake
@@ -49,7 +49,8 @@ INTAKE = Intake.of(PIPELINE, Fallback(), bounds=Bounds(bytes=1_000_000, entity_b
     update={"windows": [SMALL, LARGE]}
 )
 ALONE = Configuration(intake=INTAKE.model_copy(update={"windows": [SMALL]}), deciders=Deciders(stable=STABLE))
-SHADOWED = Configuration(intake=INTAKE, deciders=Deciders(stable=STABLE, candidate=CANDIDATE, rollout="pumps-2"))
+SHADOWED = Configuration(intake=INTAKE, deciders=Deciders(stable=STABLE, candidate=CANDIDATE))
+SHARED = Configuration(intake=INTAKE, deciders=Deciders(stable=STABLE, candidate=CANDIDATE, weight=10, rollout="pumps-2"))
 
 
 def readings(count: int) -> Messages:
@@ -68,21 +69,22 @@ def written() -> list[Record]:
     writer.change(ALONE, 0, begin=True)
     writer.source(IDENTITY)
     writer.change(SHADOWED, 0, begin=False)
+    writer.change(SHARED, 0, begin=False)
     preprocessor, messages = Preprocessor(INTAKE), readings(50)
     episodes = RevisionEpisodes(preprocessor.entities, STABLE.name, POLICY, ["short"])
-    episodes.shadow(CANDIDATE.name, POLICY, ["short"])
+    episodes.adopt(STABLE.name, POLICY, ["short"], Comparison(CANDIDATE.name, POLICY, ["short"]))
     assert episodes.candidate is not None
     [batch] = preprocessor.micro_batches(preprocessor.decode(messages).batch)
     found = preprocessor.process(batch)
-    for table, window in zip((episodes.stable, episodes.candidate), found.windows, strict=True):
+    for table, window in zip((episodes.told, episodes.candidate), found.windows, strict=True):
         places, slots, times = window.places, window.slots, window.times
         scores = window.values[:, :, 1].mean(axis=1, dtype=np.float32)
         table.observe([WindowScores("short", found.readings.rows, places, slots, times, scores)], messages.partitions)
     for partition, entity in episodes.dirty():
         writer.note_episodes(entity, episodes.of(partition, entity))
     writer.note_limit(episodes.limit_of(0))
-    slot, window, _ = episodes.stable.open_ones()[-1]
-    episodes.stable.accept(slot, window)
+    slot, window, _ = episodes.told.open_ones()[-1]
+    episodes.told.accept(slot, window)
     for partition, entity in episodes.dirty():
         writer.note_episodes(entity, episodes.of(partition, entity))
     writer.note_labels(0, 7)
@@ -115,7 +117,7 @@ def test_what_the_golden_file_holds_is_understood() -> None:
     assert (found.start, found.until, found.note, found.source) == (50, 50, "", None)
     assert found.configuration is not None
     deciders = found.configuration.deciders
-    assert (deciders.stable.revision, deciders.weight) == (STABLE.revision, 0)
+    assert (deciders.stable.revision, deciders.weight) == (STABLE.revision, 10)
     assert deciders.candidate is not None
     assert deciders.candidate.revision == CANDIDATE.revision
     assert sorted(found.state["names"]) == ["pump-0", "pump-1"]

@@ -101,7 +101,7 @@ def test_a_new_level_is_one_episode_which_somebody_ends_and_the_next_model_knows
     label = {"label": "Normal", "episode": told[0]["data"]["episode"], "by": "ann"}
     accepted = Acceptance.of(ledger.label(json.dumps(label).encode(), 1))
     assert accepted is not None
-    [closed] = decides.endings.accepted(0, Acceptances.of([accepted]), decides.configuration.deciders.stable)
+    [closed] = decides.endings.accepted(0, Acceptances.of([accepted]), decides.configuration.deciders)
     ledger.alert(closed.value)
     assert json.loads(closed.value)["data"]["reason"] == "Accepted"
     assert live(decides, HISTORY + 300, HISTORY + 600, ledger) == [], "nobody is told of it again"

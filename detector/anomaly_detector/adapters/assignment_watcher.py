@@ -21,6 +21,7 @@ from anomaly_detector.adapters.model_store import ArtifactUnavailableError, fetc
 from anomaly_detector.core.scoring.artifact import ArtifactError, unpack
 from anomaly_detector.core.scoring.onnx import Model
 from anomaly_detector.core.scoring.revisions import LoadedRevision
+from anomaly_detector.core.shadow import Terms
 
 log: Final = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS: Final = 0.5
@@ -40,6 +41,8 @@ class LoadedAssignment(Struct, frozen=True):
     """The stable revision."""
     candidate: LoadedRevision | None = None
     """With its model, or with the reason why there is none."""
+    terms: Terms = Terms()
+    """On which it takes part."""
 
 
 class AssignmentWatcher:
@@ -131,7 +134,7 @@ class AssignmentWatcher:
                 self._pending = _pending(loaded)
                 return
             self._pending = None
-            taken = LoadedAssignment(assignment.digest, loaded, candidate)
+            taken = LoadedAssignment(assignment.digest, loaded, candidate, Terms(assignment.weight, assignment.rollout))
             if last is None or last.digest != taken.digest or _differs(last, taken):
                 self._last = self._ready = taken
 

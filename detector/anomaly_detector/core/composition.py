@@ -10,21 +10,24 @@ from anomaly_detector.core.episodes.table import Episodes
 from anomaly_detector.core.preprocess.intake import Intake
 from anomaly_detector.core.preprocess.preprocessor import Preprocessor
 from anomaly_detector.core.scoring.revisions import RunningRevision
+from anomaly_detector.core.shadow import Shadow
 
 
-def composed(
-    stable: RunningRevision, candidate: RunningRevision | None, quota: MemoryQuota | None, *, sparingly: bool
-) -> Configuration:
+def composed(stable: RunningRevision, shadow: Shadow | None, quota: MemoryQuota | None, *, sparingly: bool) -> Configuration:
     """The intake has the windows of the stable revision, then those that only the candidate has; bounds follow the stable one."""
     pipeline, fallback = stable.revision.pipeline, stable.revision.fallback
     bounds = quota.bounds(_row_bytes(pipeline, fallback), pipeline.windows) if quota else None
     intake = Intake.of(pipeline, fallback, bounds=bounds, sparingly=sparingly)
+    candidate = shadow.running if shadow is not None else None
+    weight = shadow.weight if shadow is not None else 0
     if candidate is not None:
         theirs = [window for window in candidate.revision.pipeline.windows if window not in pipeline.windows]
         intake = intake.model_copy(update={"windows": pipeline.windows + theirs})
     deciders = Deciders(
         stable=stable.decider(),
         candidate=candidate.decider() if candidate is not None else None,
+        weight=weight,
+        rollout=shadow.terms.rollout if shadow is not None and weight else "",
         partitions=quota.partitions if quota else 1,
     )
     return Configuration(intake=intake, deciders=deciders)

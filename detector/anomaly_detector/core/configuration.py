@@ -4,16 +4,12 @@ intake     entity, time, features, lateness, maxWaiting, missing, windows, bound
 deciders   stable, candidate, weight, rollout                                         make decisions of windows
 """
 
-from collections.abc import Mapping
-from typing import TypeVar
-
 from anomaly_api.alert import ScorerKind
 from anomaly_api.assignment import revision_name
 from anomaly_api.schema import Contract
 from anomaly_api.source import Window
+from anomaly_detector.core.entities.draws import place_of
 from anomaly_detector.core.preprocess.intake import Intake
-
-_State = TypeVar("_State")
 
 
 class Decider(Contract):
@@ -51,32 +47,26 @@ class Deciders(Contract):
         """Short names of the revisions, stable first."""
         return [self.stable.name] if self.candidate is None else [self.stable.name, self.candidate.name]
 
-    def carry(self, state: Mapping[str, _State], before: "Deciders") -> dict[str, _State]:
-        """State by revision under the deciders `before`, as these deciders go on with it.
+    @property
+    def deciding(self) -> list[Decider]:
+        """Those that decide any entity."""
+        return [self.stable, self.candidate] if self.candidate is not None and self.weight else [self.stable]
 
-        What the stable revision knew goes to the stable revision, whichever it is now: an episode that is open stays open. A
-        candidate goes on with its own.
+    def drawn(self, entity: str) -> bool:
+        """Whether the candidate decides an entity."""
+        return self.candidate is not None and self.weight > 0 and place_of(self.rollout, entity) < self.weight
 
-            before   stable A, candidate B    {A: 1, B: 2}
-            after    stable A, candidate B    {A: 1, B: 2}
-                     stable B                 {B: 1}
-                     stable A, candidate C    {A: 1}
-        """
-        found: dict[str, _State] = {}
-        if before.stable.name in state:
-            found[self.stable.name] = state[before.stable.name]
-        candidate, known = self.candidate, before.candidate
-        if candidate is not None and known is not None and candidate.name == known.name and candidate.name in state:
-            found[candidate.name] = state[candidate.name]
-        return found
+    def of(self, entity: str) -> Decider:
+        """Who decides an entity."""
+        return self.candidate if self.candidate is not None and self.drawn(entity) else self.stable
 
 
-def decides_otherwise(before: Deciders, after: Deciders) -> bool:
+def decides_otherwise(before: Decider, after: Decider) -> bool:
     """Whether another model decides: what people said of the scores of the one before says nothing of its own.
 
     A model that fails for a while, and is stood in for, is not another one.
     """
-    return after.stable.model is not None and after.stable.model != before.stable.model
+    return after.model is not None and after.model != before.model
 
 
 class Configuration(Contract):

@@ -29,6 +29,8 @@ class Outcome(Struct):
     """Episodes that a limit held back, each once in a period."""
     suppressed: int = 0
     """Alerts that are for the record only."""
+    ended: list[tuple[int, Alert]] = []
+    """What a change of deciders in this batch ended, with partitions; it comes before the alerts."""
     left: list[Evicted] = []
     """Entities that were forgotten; some of them may have come back since."""
     cut_off: int = 0

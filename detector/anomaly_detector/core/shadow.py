@@ -1,88 +1,104 @@
-"""A candidate in shadow: it scores the windows that the stable revision decides, and is compared with it. It decides nothing.
+"""A candidate: it scores the windows that the stable revision scores, is compared with it, and decides its share of entities.
 
-    windows  >  stable     > episodes > alerts
-             `> candidate  > episodes > counts:  both, only stable, only candidate, neither
+    windows  >  stable     >  episodes of both, each alone  >  counts: both, only stable, only candidate, neither
+             `> candidate  `> who decides the entity        >  episodes that are told > alerts
 
-A candidate can fail in any way: then it is not asked again until another assignment comes, and the stable revision goes on as if
-there had never been one.
+A candidate can fail in any way: then it is not asked again until another assignment comes, the stable revision decides all, and
+goes on as if there had never been one. With a weight of 0 it is in shadow: it decides nothing, and nothing waits for it.
 """
 
 import logging
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import numpy as np
 from msgspec import Struct
 
-from anomaly_api.alerting import AlertPolicy
-from anomaly_api.comparison import PairedEvidence
+from anomaly_api.comparison import WouldBeAlert
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
-from anomaly_detector.core.columns import Int64
+from anomaly_api.schema import seconds
+from anomaly_detector.core.alerts.builder import ScoredWindows
+from anomaly_detector.core.columns import MICROSECONDS, Int64
+from anomaly_detector.core.entities.table import Entities
+from anomaly_detector.core.episodes.by_revision import RevisionEpisodes
+from anomaly_detector.core.episodes.episode import Transition
 from anomaly_detector.core.episodes.policy import EpisodePolicy
-from anomaly_detector.core.episodes.processor import WindowScores
+from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.episodes.table import Episodes
+from anomaly_detector.core.episodes.transitions import EpisodeTransition
+from anomaly_detector.core.pairs import Pairs
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.executor import Executor, Work
 from anomaly_detector.core.scoring.revisions import LoadedRevision, RunningRevision, Scores
 from anomaly_detector.core.scoring.statistical import RunningBaseline
 
 log: Final = logging.getLogger(__name__)
+_RECENT: Final = 5
 
 
-class Pairs(Struct):
-    """Windows that both revisions scored, by which of them found it above the score that opens an episode."""
+class Terms(Struct, frozen=True):
+    """On which a candidate takes part."""
 
-    both: int = 0
-    only_stable: int = 0
-    only_candidate: int = 0
-    neither: int = 0
-
-    def add(self, stable: Scores, above_stable: float, candidate: Scores, above_candidate: float) -> None:
-        """The same windows by both. One that only one of them could score counts nowhere."""
-        paired = ~(np.isnan(stable.values) | np.isnan(candidate.values))
-        first, second = (stable.values > above_stable)[paired], (candidate.values > above_candidate)[paired]
-        both, count = int(np.count_nonzero(first & second)), int(np.count_nonzero(paired))
-        only_stable, only_candidate = int(np.count_nonzero(first)) - both, int(np.count_nonzero(second)) - both
-        self.both += both
-        self.only_stable += only_stable
-        self.only_candidate += only_candidate
-        self.neither += count - both - only_stable - only_candidate
+    weight: int = 0
+    """Percent of the entities that it decides."""
+    rollout: str = ""
+    """Name of the rollout."""
 
 
 class Shadow:
-    """The candidate, and what is known of how it compares."""
+    """The candidate, and what is known of how it compares with one stable revision in one rollout."""
 
-    def __init__(self, source: str, loaded: LoadedRevision) -> None:
-        self.running = RunningRevision(source, loaded)
-        self.pairs = {window.name: Pairs() for window in loaded.revision.pipeline.windows}
-        self.failed = False
+    def __init__(self, running: RunningRevision, stable: str, terms: Terms) -> None:
+        self.running, self.stable, self.terms = running, stable, terms
+        self.errors = 0
+        self._recent: deque[WouldBeAlert] = deque(maxlen=_RECENT)
+        windows = running.revision.pipeline.windows
+        self._pairs = {each.name: Pairs(each.name, round(seconds(each.max_gap) * MICROSECONDS)) for each in windows}
+        self._attached: Entities | None = None
 
     @property
-    def policy(self) -> AlertPolicy:
-        """The candidate's alert policy."""
-        return self.running.revision.alerts
+    def failed(self) -> bool:
+        """Whether it is not asked any more."""
+        return self.errors > 0
 
-    def rules(self, partitions: int) -> EpisodePolicy:
-        """The policy made ready; `partitions`: of the source topic."""
-        return EpisodePolicy(self.policy, partitions, self.running.revision.thresholds)
+    @property
+    def weight(self) -> int:
+        """Percent of the entities that it decides now."""
+        return 0 if self.failed else self.terms.weight
+
+    def continues(self, loaded: LoadedRevision, stable: str, terms: Terms) -> bool:
+        """Whether counts go on under another assignment: with the same two revisions, in the same rollout."""
+        return self.running.loaded == loaded and (self.stable, self.terms.rollout) == (stable, terms.rollout)
+
+    def policy(self, partitions: int) -> EpisodePolicy:
+        """Its alert policy made ready; `partitions`: of the source topic."""
+        return EpisodePolicy(self.running.revision.alerts, partitions, self.running.revision.thresholds)
+
+    def attach(self, entities: Entities) -> None:
+        """From now on it counts over this table of entities."""
+        if self._attached is not entities:
+            self.detach()
+            self._attached = entities
+            for each in self._pairs.values():
+                entities.attach(each)
+
+    def detach(self) -> None:
+        """It is not compared any more."""
+        if self._attached is not None:
+            for each in self._pairs.values():
+                self._attached.detach(each)
+            self._attached = None
 
     def score(self, windows: Sequence[WindowBatch], baseline: RunningBaseline, executor: Executor) -> list[Work[Scores]]:
         """Begins to score windows; behind the stable revision's, so that those are not kept waiting."""
         return [] if self.failed else [self.running.score(window, baseline, executor) for window in windows]
 
-    def decide(
-        self,
-        episodes: Episodes,
-        windows: Sequence[WindowBatch],
-        asked: Sequence[Work[Scores]],
-        decided: Mapping[str, tuple[WindowBatch, Scores]],
-        messages: Int64,
-        partitions: Int64,
-        above: float,
-    ) -> None:
-        """Takes the scores in. `decided`: those of the stable revision, by window; `above`: from which on it opens an episode."""
+    def take(
+        self, episodes: Episodes, windows: Sequence[WindowBatch], asked: Sequence[Work[Scores]]
+    ) -> dict[str, ScoredWindows] | None:
+        """Its scores, by window. None: it has failed, now or before."""
         if self.failed:
-            return
+            return None
         try:
             scored = [work() for work in asked]
             scored = [
@@ -91,36 +107,63 @@ class Shadow:
             ]
         except Exception as error:  # noqa: BLE001 - however it fails, the stable revision goes on
             self._fail(f"{type(error).__name__}: {error}")
-            return
+            return None
         if self.running.failure is not None or self.running.fallback_windows or self.running.unscored_windows:
-            self._fail(self.running.message or "a score is not finite")
-            return
-        kinds = [
-            WindowScores(window.name, messages, window.places, window.slots, window.times, scores.values)
-            for window, scores in zip(windows, scored, strict=True)
-        ]
-        self.running.episodes += episodes.observe(kinds, partitions).opened
-        ours = EpisodePolicy(self.policy).above
-        for window, scores in zip(windows, scored, strict=True):
-            stable = decided.get(window.name)
-            if stable is not None and stable[0] is window:
-                self.pairs[window.name].add(stable[1], above, scores, ours)
+            self._fail(self.running.message or "a score is not finite", self.running.failure)
+            return None
+        return {window.name: ScoredWindows(window, scores) for window, scores in zip(windows, scored, strict=True)}
+
+    def compare(
+        self,
+        episodes: RevisionEpisodes,
+        ours: Mapping[str, ScoredWindows],
+        theirs: Mapping[str, ScoredWindows],
+        told: Processed,
+        above: float,
+        messages: Int64,
+        partitions: Int64,
+    ) -> Processed:
+        """Counts a batch, and returns what the stable revision alone would have made of it.
+
+        `told` is what became of it; `above`: from which score on the stable revision opens an episode.
+        """
+        assert episodes.candidate is not None, "there is a candidate"
+        mine = episodes.candidate.observe([each.kind(messages) for each in theirs.values()], partitions)
+        self.running.episodes += mine.opened
+        alone = told
+        if episodes.alone is not None:
+            alone = episodes.alone.observe([each.kind(messages) for each in ours.values()], partitions)
+        self._note(mine)
+        threshold = EpisodePolicy(self.running.revision.alerts).above
+        for name, each in theirs.items():
+            stable, pairs = ours.get(name), self._pairs[name]
+            if stable is not None and stable.window is each.window:
+                window = each.window
+                pairs.add(window.slots, window.times, (stable.scores.values, above), (each.scores.values, threshold))
+        for name, pairs in self._pairs.items():
+            pairs.stable_episodes += alone.opened_in.get(name, 0)
+            pairs.candidate_episodes += mine.opened_in.get(name, 0)
+        return alone
 
     def evidence(self) -> RevisionEvidence:
         """What the operator is told."""
-        paired = [
-            PairedEvidence(
-                window=name,
-                both=each.both,
-                only_stable=each.only_stable,
-                only_candidate=each.only_candidate,
-                neither=each.neither,
-            )
-            for name, each in self.pairs.items()
-        ]
-        return self.running.evidence("candidate").model_copy(update={"paired": paired})
+        more = {
+            "errors": self.errors,
+            "against": self.stable,
+            "rollout": self.terms.rollout,
+            "weight": self.weight,
+            "paired": [each.evidence() for each in self._pairs.values()],
+            "recent": list(self._recent),
+        }
+        return self.running.evidence("candidate").model_copy(update=more)
 
-    def _fail(self, message: str) -> None:
+    def _note(self, found: Processed) -> None:
+        for record in found.records:
+            if isinstance(record, EpisodeTransition) and record.turn is Transition.OPENED:
+                time = record.time / MICROSECONDS
+                self._recent.append(WouldBeAlert(entity=record.entity, window=record.window, time=time, score=record.score))
+
+    def _fail(self, message: str, failure: RevisionFailure | None = None) -> None:
         log.warning("candidate %s is not asked any more: %s", self.running.name, message)
-        self.failed = True
-        self.running.failure, self.running.message = RevisionFailure.SCORING_FAILED, message
+        self.errors += 1
+        self.running.failure, self.running.message = failure or RevisionFailure.SCORING_FAILED, message

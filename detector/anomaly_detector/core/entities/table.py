@@ -20,8 +20,8 @@ _Element = TypeVar("_Element", bound=np.generic)
 _FIRST_CAPACITY: Final = 64
 
 
-class Columns(Protocol):
-    """A stage's state: arrays with one row for each entity."""
+class Rows(Protocol):
+    """Arrays with one row for each entity."""
 
     @property
     def row_bytes(self) -> int:
@@ -32,6 +32,10 @@ class Columns(Protocol):
 
     def clear(self, slots: Int64) -> None:
         """Makes these rows as new."""
+
+
+class Columns(Rows, Protocol):
+    """A stage's state that goes with its partition."""
 
     def take(self, slots: Int64) -> dict[str, Any]:
         """A copy of these rows: plain arrays by name."""
@@ -52,7 +56,7 @@ class Entities:
         """Partition of each slot."""
         self._rolls: dict[int, LruIndex] = {}
         self._free: list[int] = []
-        self._stages: list[Columns] = []
+        self._stages: list[Rows] = []
         self._seen = LastSeen(np.empty(0, np.int64), np.empty(0, np.int64))
         self._turn = 0
         self._restored = 0
@@ -78,12 +82,12 @@ class Entities:
         """Bytes that an entity takes in all columns."""
         return sum(stage.row_bytes for stage in self._stages) + 3 * np.dtype(np.int64).itemsize
 
-    def attach(self, stage: Columns) -> None:
+    def attach(self, stage: Rows) -> None:
         """From now on the stage has a row for each slot."""
         self._stages.append(stage)
         stage.resize(self.capacity)
 
-    def detach(self, stage: Columns) -> None:
+    def detach(self, stage: Rows) -> None:
         """The stage is given up."""
         self._stages.remove(stage)
 

@@ -1,20 +1,37 @@
-"""Episodes of the stable revision and, apart from them, those that the candidate in shadow would have had.
+"""Episodes that people are told of, whoever decides them; and apart from them, those that each revision would have had alone.
 
-    revision A (stable)      short  ( open . . . . closed )        is told
-    revision B (candidate)   short  . . ( open . closed )          is counted
+    told        entity 1   ( open . . . . . . . closed )      by the stable revision, or by the candidate for its share
+                entity 2   . . ( open . | . . closed )        from | on the candidate decides the entity: its episode goes on
+    candidate   all        . . ( open . closed )              is counted: what the candidate would have told
+    alone       all        ( open . . . . . closed )          is counted while the candidate decides some: what stable would have
 
-Both have a window named `short`, of different sizes perhaps: state is kept by revision and window.
+The candidate may have a window of the same name and another size: state is kept by revision and window. What is told stands under
+the stable revision's name: it has no other owner, so that a change of deciders neither ends nor repeats an episode.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from anomaly_detector.core.columns import Int64
+from anomaly_detector.core.configuration import Deciders
+from anomaly_detector.core.entities.draws import Draws
 from anomaly_detector.core.entities.table import Entities
+from anomaly_detector.core.episodes.carrying import alone
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.table import Episodes
+
+
+class Comparison(Struct, frozen=True):
+    """The candidate's part in it."""
+
+    name: str
+    policy: EpisodePolicy
+    windows: Sequence[str]
+    decides: bool = False
+    """Whether any entity is its own."""
 
 
 class RevisionEpisodes:
@@ -24,28 +41,38 @@ class RevisionEpisodes:
         self._entities = entities
         self.name = name
         """Of the stable revision."""
-        self.stable = Episodes(entities, policy, windows)
+        self.told = Episodes(entities, policy, windows)
         self.candidate: Episodes | None = None
+        self.alone: Episodes | None = None
+        self.draws = Draws(entities)
         self._candidate_name = ""
 
-    def adopt(self, name: str, policy: EpisodePolicy, windows: Sequence[str]) -> None:
-        """Another stable revision: what is open goes on under its name, in the windows that it has, too."""
+    def adopt(self, name: str, policy: EpisodePolicy, windows: Sequence[str], candidate: "Comparison | None" = None) -> None:
+        """Another stable revision, candidate or weight: what is open goes on, in the windows of those that decide."""
+        if self.candidate is not None and name == self._candidate_name != self.name:
+            self.told.inherit(self.candidate)  # it is promoted
+        if candidate is None or not candidate.decides or name != self.name:
+            self._drop_alone()
         self.name = name
-        self.stable.adopt(policy, windows)
-
-    def shadow(self, name: str, policy: EpisodePolicy, windows: Sequence[str]) -> None:
-        """A candidate comes, or stays with what is known of it."""
-        if self.candidate is not None and name == self._candidate_name:
-            self.candidate.adopt(policy, windows)
+        if candidate is None or not candidate.decides:
+            self.told.adopt(policy, windows)
+        else:
+            theirs = [each for each in candidate.windows if each not in windows]
+            self.told.adopt(policy, [*windows, *theirs], candidate.policy)
+        if candidate is None:
+            self._drop_candidate()
             return
-        self.end_shadow()
-        self.candidate, self._candidate_name = Episodes(self._entities, policy, windows), name
+        if self.candidate is None or candidate.name != self._candidate_name:
+            self._drop_candidate()
+            self.candidate, self._candidate_name = Episodes(self._entities, candidate.policy, candidate.windows), candidate.name
+        self.candidate.adopt(candidate.policy, candidate.windows)
+        if candidate.decides:
+            self._begin_alone(policy, windows)
 
-    def end_shadow(self) -> None:
-        """There is no candidate any more: what it would have told is forgotten."""
-        if self.candidate is not None:
-            self._entities.detach(self.candidate)
-            self.candidate = None
+    def keep(self, deciders: Deciders) -> None:
+        """Drops what is open in windows that who decides the entity now has not."""
+        for slot in self.told.remembered():
+            self.told.keep(slot, [window.name for window in deciders.of(self._entities.names[slot]).windows])
 
     def dirty(self) -> list[tuple[int, str]]:
         """Partition and name of the entities whose episodes may have changed since it was last asked."""
@@ -98,7 +125,27 @@ class RevisionEpisodes:
         self.restore_limit(partition, state["limit"])
 
     def _tables(self) -> dict[str, Episodes]:
-        found = {self.name: self.stable}
+        found = {self.name: self.told}
         if self.candidate is not None:
             found[self._candidate_name] = self.candidate
+        if self.alone is not None:
+            found[alone(self.name)] = self.alone
         return found
+
+    def _begin_alone(self, policy: EpisodePolicy, windows: Sequence[str]) -> None:
+        if self.alone is not None:
+            self.alone.adopt(policy, windows)
+            return
+        self.alone = Episodes(self._entities, policy, windows)
+        for slot in self.told.remembered():  # what was told until now, the stable revision told
+            self.alone.restore(slot, self.told.state(slot))
+
+    def _drop_alone(self) -> None:
+        if self.alone is not None:
+            self._entities.detach(self.alone)
+            self.alone = None
+
+    def _drop_candidate(self) -> None:
+        if self.candidate is not None:
+            self._entities.detach(self.candidate)
+            self.candidate = None

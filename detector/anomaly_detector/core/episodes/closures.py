@@ -27,7 +27,7 @@ NO_MESSAGE = -1
 class Closures(Struct, frozen=True):
     """A partition goes over from one configuration to another; `after` None: what was known of it is void in any case.
 
-    Only episodes of the stable revision are told: those of a candidate in shadow are evidence.
+    Only episodes that people could be told of: what a candidate would have told is evidence.
     """
 
     source: str
@@ -42,7 +42,10 @@ class Closures(Struct, frozen=True):
     @property
     def any(self) -> bool:
         """Whether there is anything that ends."""
-        return self.anew or not {window.name for window in self.before.deciders.stable.windows} <= self._kept
+        if self.anew or self.after is None:
+            return True
+        kept = [_names(decider) for decider in self.after.deciders.deciding]
+        return not all(_names(decider) <= windows for decider in self.before.deciders.deciding for windows in kept)
 
     def of_entity(self, entity: str, state: Mapping[str, Mapping[str, Any]]) -> list[Alert]:
         """`state` as `Episodes.state` gives it."""
@@ -55,7 +58,7 @@ class Closures(Struct, frozen=True):
 
     def turns(self, entity: str, state: Mapping[str, Mapping[str, Any]]) -> list[EpisodeTransition | LimitReached]:
         """The same as data: window by window, and then the entity's limit."""
-        kept = self._kept
+        kept = self._kept(entity)
         found: list[EpisodeTransition | LimitReached] = []
         for window, known in state.items():
             if is_window(window) and window not in kept:
@@ -65,10 +68,9 @@ class Closures(Struct, frozen=True):
         reached = _ended(LimitKind.PER_ENTITY, NO_MESSAGE, entity, state[TALLY]) if TALLY in state and self.anew else None
         return [*found, reached] if reached else found
 
-    @property
-    def _kept(self) -> set[str]:
-        """Windows that go on."""
-        return set() if self.anew or self.after is None else {window.name for window in self.after.deciders.stable.windows}
+    def _kept(self, entity: str) -> set[str]:
+        """Windows that go on: those of who decides the entity now."""
+        return set() if self.anew or self.after is None else _names(self.after.deciders.of(entity))
 
     def _closed(self, entity: str, window: str, episode: Episode) -> EpisodeTransition:
         return closing(entity, window, episode, EpisodeReason.BEGUN_ANEW if self.after is None else EpisodeReason.REPLACED)
@@ -76,7 +78,11 @@ class Closures(Struct, frozen=True):
     def _alert(self, turn: EpisodeTransition | LimitReached) -> Alert:
         if isinstance(turn, LimitReached):
             return limit_alert(self.source, turn)
-        return closing_alert(self.source, self.before.deciders.stable, turn)
+        return closing_alert(self.source, self.before.deciders.of(turn.entity), turn)
+
+
+def _names(decider: Decider) -> set[str]:
+    return {window.name for window in decider.windows}
 
 
 def closing(entity: str, window: str, episode: Episode, reason: EpisodeReason) -> EpisodeTransition:

@@ -15,7 +15,7 @@ from anomaly_detector.core.entities.table import Entities, grown, row_bytes
 from anomaly_detector.core.episodes.episode import Episode
 from anomaly_detector.core.episodes.limits import Limits
 from anomaly_detector.core.episodes.policy import EpisodePolicy
-from anomaly_detector.core.episodes.processor import EpisodeProcessor, Processed, ScoredWindow, WindowScores
+from anomaly_detector.core.episodes.processor import EpisodeProcessor, Policies, Processed, ScoredWindow, WindowScores
 from anomaly_detector.core.episodes.trailing import TrailingLevels
 from anomaly_detector.core.episodes.transitions import EvictedEntity
 from anomaly_detector.core.preprocess.windows import WindowBatch
@@ -30,7 +30,12 @@ _LEVEL: Final = "level of "
 
 def is_window(place: str) -> bool:
     """Whether a place of an entity's state is a window's name."""
-    return place != TALLY and not place.startswith(_LEVEL)
+    return place != TALLY and not is_level(place)
+
+
+def is_level(place: str) -> bool:
+    """Whether it is a window's trailing level."""
+    return place.startswith(_LEVEL)
 
 
 class _Watch(Struct):
@@ -46,7 +51,7 @@ class Episodes:
     """Open and beginning episodes, cooldowns and limits. State belongs to entities, and of the limit in all, to partitions."""
 
     def __init__(self, entities: Entities, policy: EpisodePolicy, windows: Sequence[str]) -> None:
-        self._entities, self._policy = entities, policy
+        self._entities, self._policies = entities, Policies(policy, policy)
         self._watches: dict[str, _Watch] = {}
         self._trailing: dict[str, TrailingLevels] = {}
         self._limits = Limits()
@@ -57,9 +62,12 @@ class Episodes:
         entities.attach(self)
         self.adopt(policy, windows)
 
-    def adopt(self, policy: EpisodePolicy, windows: Sequence[str]) -> None:
-        """Goes over to another policy and other windows; what is known of those that stay remains."""
-        self._policy = policy
+    def adopt(self, policy: EpisodePolicy, windows: Sequence[str], candidate: EpisodePolicy | None = None) -> None:
+        """Goes over to another policy and other windows; what is known of those that stay remains.
+
+        `candidate`: the policy of entities that a candidate decides, where it decides any; `windows` are those of both then.
+        """
+        self._policies = Policies(policy, candidate or policy)
         self._watches = {name: self._watches.get(name) or _Watch(np.full(len(self.scored), _NEVER)) for name in windows}
         before = self._trailing
         self._trailing = {name: TrailingLevels(each, len(self.scored)) for name, each in policy.baselines.items()}
@@ -86,7 +94,7 @@ class Episodes:
         """Takes in the scores that a batch of messages led to, at most one `WindowScores` for each kind of window; `partitions`
         [messages] are the messages' own.
         """
-        processor = EpisodeProcessor(self._policy, self._limits, self._entities.names, kinds, partitions)
+        processor = EpisodeProcessor(self._policies, self._limits, self._entities.names, kinds, partitions)
         concerned = self._concerned(kinds)
         if concerned is None and not ended and not processor.waits:
             return processor.found
@@ -181,6 +189,17 @@ class Episodes:
             if episode.open
         ]
 
+    def inherit(self, other: "Episodes") -> None:
+        """Takes over the trailing levels of a revision that was compared: they are of its own scores."""
+        self._trailing = other._trailing
+
+    def keep(self, slot: int, windows: Collection[str]) -> None:
+        """Drops an entity's episodes in other windows: who decides it now has none of these."""
+        for name, watch in self._watches.items():
+            if name not in windows and watch.episodes.pop(slot, None) is not None:
+                self._dirty[slot] = True
+        self._settle([slot])
+
     def accept(self, slot: int, window: str) -> None:
         """Ends an open episode, because somebody said that this is normal now."""
         self._watches[window].episodes[slot].accept()
@@ -231,7 +250,8 @@ class Episodes:
         concerned = None
         for kind in kinds:
             self.scored[kind.slots[~np.isnan(kind.scores)]] = True
-            hot = (kind.scores > self._policy.above) | (kind.times >= self._watches[kind.window].wake[kind.slots])
+            above = self._policies[kind.by_candidate].above
+            hot = (kind.scores > above) | (kind.times >= self._watches[kind.window].wake[kind.slots])
             if hot.any():
                 concerned = np.zeros(len(self.scored), bool) if concerned is None else concerned
                 concerned[kind.slots[hot]] = True
@@ -249,8 +269,9 @@ class Episodes:
         order = np.lexsort((which, parts[0], rows))
         columns = [column[order].tolist() for column in (which, np.concatenate(chosen), rows, *parts)]
         episodes, tallies = [self._watches[kind.window].episodes for kind in kinds], self._limits.entities.of
+        above = [self._policies[kind.by_candidate].above for kind in kinds]
         for kind, index, row, place, slot, time, score in zip(*columns, strict=True):
-            if score <= self._policy.above and slot not in episodes[kind] and slot not in tallies and not processor.waits:
+            if score <= above[kind] and slot not in episodes[kind] and slot not in tallies and not processor.waits:
                 continue
             yield ScoredWindow((row, place, kind), index, slot, time, score)
 

@@ -17,6 +17,8 @@ class EvictedEntity(Struct, frozen=True):
     time: int
     """Event time, microseconds since 1970 UTC."""
     reason: EpisodeReason
+    by_candidate: bool = False
+    """Whether the candidate decided it."""
 
 
 class EpisodeTransition(Struct, frozen=True):
@@ -43,6 +45,8 @@ class EpisodeTransition(Struct, frozen=True):
     severity: str
     suppressed_by: str | None = None
     """Why nobody is to be told."""
+    by_candidate: bool = False
+    """Whether the candidate decided, and not the stable revision."""
 
 
 class LimitReached(Struct, frozen=True):

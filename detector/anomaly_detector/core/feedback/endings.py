@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from anomaly_api.alert import EpisodeReason
 from anomaly_detector.core.alerts.alert import Alert
-from anomaly_detector.core.configuration import Decider
+from anomaly_detector.core.configuration import Deciders, decides_otherwise
 from anomaly_detector.core.entities.table import Entities
 from anomaly_detector.core.episodes.closures import closing, closing_alert
 from anomaly_detector.core.episodes.episode import Episode
@@ -18,14 +18,14 @@ from anomaly_detector.core.feedback.acceptance import Acceptances
 
 
 class Endings(Struct, frozen=True):
-    """Of the stable revision's episodes."""
+    """Of the episodes that people are told of."""
 
     source: str
     """CloudEvents source: the detector."""
     entities: Entities
     episodes: Episodes
 
-    def accepted(self, partition: int, said: Acceptances, decider: Decider) -> list[Alert]:
+    def accepted(self, partition: int, said: Acceptances, deciders: Deciders) -> list[Alert]:
         """Ends the open episodes of a partition of which somebody said that this is normal now; what is to be told."""
         names, partitions = self.entities.names, self.entities.partitions
         ended = [
@@ -33,19 +33,23 @@ class Endings(Struct, frozen=True):
             for slot, window, episode in self.episodes.open_ones()
             if partitions[slot] == partition and said.concern(self.source, names[slot], window, episode.start, episode.seen)
         ]
-        found = self._told(ended, decider)
+        found = self._told(ended, deciders)
         for slot, window, _ in ended:
             self.episodes.accept(slot, window)
         return found
 
-    def renounced(self, partition: int, before: Decider) -> list[Alert]:
-        """Another model decides than `before`: what people said of its scores counts no longer. What is to be told."""
-        return self._told(self.episodes.renounce(set(self.entities.known(partition).values())), before)
+    def renounced(self, partition: int, before: Deciders, after: Deciders) -> list[Alert]:
+        """Where another model decides than before: what people said of its scores counts no longer. What is to be told."""
+        if not any(decides_otherwise(one, other) for one in before.deciding for other in after.deciding):
+            return []
+        known = self.entities.known(partition).items()
+        concerned = {slot for entity, slot in known if decides_otherwise(before.of(entity), after.of(entity))}
+        return self._told(self.episodes.renounce(concerned), before)
 
-    def _told(self, ended: Iterable[tuple[int, str, Episode]], decider: Decider) -> list[Alert]:
-        turns = [
-            closing(self.entities.names[slot], window, each, EpisodeReason.ACCEPTED)
+    def _told(self, ended: Iterable[tuple[int, str, Episode]], deciders: Deciders) -> list[Alert]:
+        names = self.entities.names
+        return [
+            closing_alert(self.source, decider, closing(names[slot], window, each, EpisodeReason.ACCEPTED))
             for slot, window, each in ended
-            if each.recorded and window in decider.thresholds
+            if each.recorded and window in (decider := deciders.of(names[slot])).thresholds
         ]
-        return [closing_alert(self.source, decider, turn) for turn in turns]

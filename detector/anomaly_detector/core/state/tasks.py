@@ -19,9 +19,10 @@ from msgspec.structs import replace
 
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.columns import numbers_in
-from anomaly_detector.core.configuration import Configuration, decides_otherwise
+from anomaly_detector.core.configuration import Configuration
 from anomaly_detector.core.decode.dead_letters import dead_letters
 from anomaly_detector.core.entities.quota import MemoryQuota
+from anomaly_detector.core.episodes.carrying import carried, carried_limit
 from anomaly_detector.core.episodes.closures import Closures
 from anomaly_detector.core.feedback.acceptance import Acceptance, Acceptances
 from anomaly_detector.core.feedback.rejected import RejectedLabel
@@ -29,6 +30,7 @@ from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.executor import Executor, inline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
+from anomaly_detector.core.shadow import Terms
 from anomaly_detector.core.state import changelog
 from anomaly_detector.core.state.changelog_writer import ChangelogWriter
 from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy, CheckpointSchedule, Task
@@ -120,10 +122,10 @@ class PartitionTasks:
         task = self._tasks.get(partition)
         return task.next if task else None
 
-    def adopt(self, loaded: LoadedRevision, candidate: LoadedRevision | None = None) -> None:
-        """From the next reading of every partition on, this revision decides, and the candidate is compared with it."""
+    def adopt(self, loaded: LoadedRevision, candidate: LoadedRevision | None = None, terms: Terms | None = None) -> None:
+        """From the next reading of every partition on, this revision decides, but what the terms let the candidate decide."""
         self._finish()
-        for partition, alert in self.pipeline.adopt(loaded, candidate):
+        for partition, alert in self.pipeline.adopt(loaded, candidate, terms):
             self._alert(partition, alert)
         self._note_configuration()
 
@@ -232,6 +234,9 @@ class PartitionTasks:
             return
         (read, begun), self._begun = self._begun, None
         outcome = self.pipeline.finish()
+        for partition, alert in outcome.ended:
+            self._alert(partition, alert)
+        self._note_configuration()  # a candidate that fails decides nothing of this batch: the change is at its beginning
         self._collect(read, outcome)
         self._decided.append(Decided(read, outcome, begun))
 
@@ -284,14 +289,13 @@ class PartitionTasks:
         self._close(partition, found, before, closures)
         if not closures.anew:
             for entity, value in found.episodes.items():
-                state = after.deciders.carry(changelog.decode_episodes(value), before.deciders)
+                state = carried(changelog.decode_episodes(value), before.deciders, after.deciders, entity)
                 self.pipeline.episodes.restore(partition, entity, state)
-            if decides_otherwise(before.deciders, after.deciders):
-                for alert in self.pipeline.endings.renounced(partition, before.deciders.stable):
-                    self._alert(partition, alert)
+            for alert in self.pipeline.endings.renounced(partition, before.deciders, after.deciders):
+                self._alert(partition, alert)
             self._accept(partition, Acceptances.of(self._said))
             if found.limit is not None:
-                limit = after.deciders.carry(changelog.decode_limit(found.limit), before.deciders)
+                limit = carried_limit(changelog.decode_limit(found.limit), before.deciders, after.deciders)
                 self.pipeline.episodes.restore_limit(partition, limit)
         self._note_configuration()
         log.info("partition %d goes on at offset %d; %d readings replayed", partition, found.until, task.since)
@@ -309,7 +313,7 @@ class PartitionTasks:
             self._alert(partition, alert)
 
     def _accept(self, partition: int, said: Acceptances) -> None:
-        for alert in self.pipeline.endings.accepted(partition, said, self.pipeline.configuration.deciders.stable):
+        for alert in self.pipeline.endings.accepted(partition, said, self.pipeline.configuration.deciders):
             self._alert(partition, alert)
 
     def _alert(self, partition: int, alert: Alert) -> None:
