@@ -21,6 +21,9 @@ ANNOTATION_RUNTIME: Final = f"{GROUP}/runtime"
 ANNOTATION_ASSIGNMENT: Final = f"{GROUP}/assignment"
 """On running pods: digest of the `Assignment` they should have. Patching it makes kubelet refresh mounted ConfigMaps."""
 
+ANNOTATION_KEEP: Final = f"{GROUP}/keep"
+"""On an AnomalyModel, `true`: it is never deleted, however old it is."""
+
 CONFIG_FOLDER: Final = "/etc/anomaly-detector"
 RUNTIME_FILE: Final = "runtime.json"
 ASSIGNMENT_FILE: Final = "assignment.json"

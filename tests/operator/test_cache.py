@@ -26,7 +26,7 @@ from anomaly_operator.kube.informers import Cache
 from anomaly_operator.kube.trimming import trimmed
 from tests.operator.api_stub import ApiStub, serving
 from tests.operator.documents import KEY, child, detector, group, scoring_pod
-from tests.plan.world import SPEC, START, seen_time, trained
+from tests.plan.world import SPEC, START, calibration, seen_time, trained
 
 
 def test_an_older_version_never_replaces_a_newer_one() -> None:
@@ -175,9 +175,11 @@ def test_nothing_is_left_of_what_is_gone() -> None:
     cache.put(PODS, scoring_pod("real", "uid-replicas"))
     for kind, name in ((PODS, "real"), (SERVICES, "pumps-detector"), (DETECTORS, "pumps")):
         cache.drop(kind, "plant", name, version=9)
-    cache.models("nowhere")
+    cache.models_used(("nowhere", "nobody"))
     cache.pods(("no", "body"))
-    kept = {name: value for name, value in vars(cache).items() if value and name != "_tombstones"}
+    indices = (vars(cache), vars(cache._models), vars(cache._detectors))
+    values = ((name, value) for index in indices for name, value in index.items() if isinstance(value, dict))
+    kept = {name: value for name, value in values if value and name != "_tombstones"}
     assert kept == {}
 
 
@@ -230,3 +232,38 @@ def test_a_slot_is_fetched_only_where_somebody_else_has_written_its_content(writ
     kept = asyncio.run(story()).child(KEY, CONFIG_MAPS, "pumps-model-a")
     assert kept is not None
     assert (kept[HASHES]["model.tar"] == "sha256:as-filled") is not fetched
+
+
+def a_model(name: str, owner: str = "", version: int = 1, used_by: list[str] | None = None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "namespace": "plant", "resourceVersion": str(version), "uid": f"uid-{name}"}
+    if owner:
+        metadata["ownerReferences"] = [{"kind": "AnomalyDetector", "uid": owner, "name": "some"}]
+    spec = {
+        "digest": f"sha256:{hashlib.sha256(name.encode()).hexdigest()}",
+        "artifact": {"configMapRef": {"name": name}},
+        "interface": {"features": ["temperature", "pressure"], "windows": [{"name": "short", "size": 12}]},
+        "calibration": [calibration()],
+        "imported": {"origin": "a test"},
+    }
+    return {"metadata": metadata, "spec": spec, "status": {"usedBy": used_by} if used_by else {}}
+
+
+def test_a_detector_sees_its_own_models_and_those_that_it_names_or_uses() -> None:
+    cache = Cache()
+    cache.put(DETECTORS, detector("others", model={"modelRef": {"name": "own"}}))
+    cache.put(DETECTORS, detector(model={"modelRef": {"name": "named"}}))
+    uid = detector()["metadata"]["uid"]
+    for document in (a_model("own", uid), a_model("named"), a_model("used", used_by=["pumps"]), a_model("foreign", "uid-x")):
+        cache.put(MODELS, document)
+    snapshot = cache.snapshot(KEY)
+    assert snapshot is not None
+    assert set(snapshot.models) == {"own", "named", "used"}
+    assert snapshot.models_referred == ({"own"})
+    assert cache.concerned(MODELS, "plant", "named") == {KEY}
+    assert KEY in cache.concerned(MODELS, "plant", "own")
+    assert cache.concerned(MODELS, "plant", "foreign") == set()
+    cache.put(MODELS, a_model("used", version=2))
+    assert cache.concerned(MODELS, "plant", "used") == {KEY}, "it no longer says so, which concerns the one that used it"
+    after = cache.snapshot(KEY)
+    assert after is not None
+    assert set(after.models) == {"own", "named"}

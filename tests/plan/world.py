@@ -23,7 +23,7 @@ from anomaly_operator.core.models.model_status import PatchModel
 from anomaly_operator.core.models.slots import HASHES
 from anomaly_operator.core.plan import plan
 from anomaly_operator.core.resources.manifests import Installation
-from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, JOBS, Kind, kind_of
+from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, JOBS, MODELS, Kind, kind_of
 from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot
 from anomaly_operator.core.status.pods import Pod, pod
 
@@ -95,6 +95,7 @@ class World:
     apply_error: ApplyError | None = None
     spec_error: str = ""
     autoscaled: bool = False
+    models_referred: frozenset[str] = frozenset()
     pod_refusals: dict[str, str] = field(default_factory=dict)
     stats_written: float = 0.0
     events: list[Any] = field(default_factory=list)
@@ -216,6 +217,7 @@ class World:
             children=copy.deepcopy(self.children),
             pods=self._pods(),
             models={name: seen.model(model) for name, model in self.models.items()},
+            models_referred=self.models_referred,
             detectors_here=frozenset({"pumps"}),
             group_members=self.group_members,
             apply_error=self.apply_error,
@@ -264,8 +266,11 @@ class World:
                 self._apply(manifest)
             case FillSlot(manifest, _, digest):
                 self._apply(manifest)[HASHES] = {MODEL_FILE: digest}
-            case Delete(kind, name, _):
-                del self.children[kind, name]
+            case Delete(kind, name):
+                if kind == MODELS:
+                    del self.models[name]
+                else:
+                    del self.children[kind, name]
             case RefreshMounts(name, digest):
                 self.pods[name]["metadata"].setdefault("annotations", {})[ANNOTATION_ASSIGNMENT] = digest
             case PatchModel(name, status):

@@ -168,7 +168,7 @@ class Reconciler:
         self._memories.pop(key, None)
         self._cluster.forget(key)
         telemetry.forget(namespace, name)
-        for model in self._cache.models(namespace).values():
+        for model in self._cache.models_used(key):
             if name in (model.status.used_by or []) and not model.owner:
                 remaining = [user for user in model.status.used_by or [] if user != name]
                 await self._cluster.patch_model(namespace, model_status.PatchModel(model.name, {"usedBy": remaining}))

@@ -31,6 +31,8 @@ class Delete:
     kind: Kind
     name: str
     uid: str
+    version: str = ""
+    """resourceVersion that it was decided on; empty where no change would change the decision."""
 
 
 @dataclass(frozen=True)

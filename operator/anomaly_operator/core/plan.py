@@ -7,12 +7,13 @@ requeue        when to look again
 """
 
 from anomaly_api.status import TrainingStatus
-from anomaly_operator.core.actions import Plan
+from anomaly_operator.core.actions import Delete, Plan
 from anomaly_operator.core.desired_state import DesiredState, desired_state
-from anomaly_operator.core.models import model_status
+from anomaly_operator.core.models import model_status, retention
 from anomaly_operator.core.requeue import requeue_after
 from anomaly_operator.core.resources import children
 from anomaly_operator.core.resources.manifests import Installation
+from anomaly_operator.core.resources.names import MODELS
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import conditions, report
 from anomaly_operator.core.status.condition_inputs import condition_inputs
@@ -43,6 +44,7 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         actions=(
             *children.actions(snapshot, installation, desired),
             *model_status.entries(snapshot, desired.selection.revision, now),
+            *(Delete(MODELS, old.name, old.uid, old.resource_version) for old in retention.outdated(snapshot, desired.selection)),
         ),
         status=report.merge_patch({**before.document(), **snapshot.detector.unread_status}, status.document()),
         events=events(snapshot, desired, transitions),

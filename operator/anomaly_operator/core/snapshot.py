@@ -8,7 +8,7 @@ from typing import Any, Final
 from anomaly_api.detector import DetectorSpec
 from anomaly_api.evidence import DetectorEvidence, TrainingEvidence
 from anomaly_api.lenient import read_leniently
-from anomaly_api.meta import ANNOTATION_REQUEST, ANNOTATION_TRAIN, LABEL_TRAINING
+from anomaly_api.meta import ANNOTATION_KEEP, ANNOTATION_REQUEST, ANNOTATION_TRAIN, LABEL_TRAINING
 from anomaly_api.model import ModelSpec, ModelStatus
 from anomaly_api.status import DetectorStatus
 from anomaly_operator.core.resources.names import Kind
@@ -63,6 +63,11 @@ class Model:
     created: float
     spec: ModelSpec
     status: ModelStatus
+    uid: str = ""
+    resource_version: str = ""
+    pinned: bool = False
+    """Whether somebody wants it to be kept, whatever else is."""
+    deleting: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,10 @@ class Snapshot:
     """Live children, trimmed, by kind and name: those that the detector owns, or that nobody does and the operator has made."""
     pods: tuple[Pod, ...] = ()
     models: Mapping[str, Model] = field(default_factory=dict)
-    """AnomalyModels of the namespace, by name."""
+    """AnomalyModels by name: the detector's own, those that it has to do with by spec, status or records, and those that say it
+    uses them. Not all of the namespace."""
+    models_referred: frozenset[str] = frozenset()
+    """Names of those models that the spec of another detector names."""
     detectors_here: frozenset[str] = frozenset()
     """Names of all AnomalyDetectors of the namespace."""
     group_members: tuple[Detector, ...] = ()
@@ -157,4 +165,8 @@ def model(document: Manifest) -> Model:
         created=unix(metadata.get("creationTimestamp")),
         spec=ModelSpec.model_validate(document["spec"]),
         status=read_leniently(ModelStatus, document.get("status") or {})[0],
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        pinned=(metadata.get("annotations") or {}).get(ANNOTATION_KEEP) == "true",
+        deleting="deletionTimestamp" in metadata,
     )

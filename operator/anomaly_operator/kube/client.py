@@ -185,9 +185,10 @@ class Api:
         """PUT; the resourceVersion in `body` must be the newest."""
         return await self._call("PUT", kind, namespace, name, query={"fieldManager": FIELD_MANAGER}, body=body)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
-        """Delete this very object, its dependants in the background."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str = "") -> None:
+        """Delete this very object, in this very version where one is named, its dependants in the background."""
+        preconditions = {"uid": uid, **({"resourceVersion": version} if version else {})}
+        body = {"propagationPolicy": "Background", "preconditions": preconditions}
         await self._call("DELETE", kind, namespace, name, body=body)
 
     async def _call(

@@ -1,6 +1,7 @@
 """Carries plans out. What this file and its neighbours ask of the API server is what the operator needs rights for:
 
-    anomalydetectors, anomalymodels                                       get list watch
+    anomalydetectors                                                      get list watch
+    anomalymodels                                                         get list watch delete
     anomalydetectors/status, anomalymodels/status                         patch
     configmaps                                                            get list watch create patch
     serviceaccounts, rolebindings, controllerrevisions, jobs              get list watch create patch delete
@@ -140,8 +141,8 @@ class Cluster:
                 await self._apply(detector, manifest)
             case FillSlot():
                 await self._fill(detector, action)
-            case Delete(kind, name, uid):
-                await self._delete(detector.namespace, kind, name, uid)
+            case Delete(kind, name, uid, version):
+                await self._delete(detector.namespace, kind, name, uid, version)
             case RefreshMounts(pod, told):
                 await self._refresh_mounts(detector.namespace, pod, told)
             case PatchModel():
@@ -181,12 +182,13 @@ class Cluster:
             )
         await self._apply(detector, {**with_manifest_hash(action.manifest), "binaryData": {MODEL_FILE: encoded}})
 
-    async def _delete(self, namespace: str, kind: Kind, name: str, uid: str) -> None:
+    async def _delete(self, namespace: str, kind: Kind, name: str, uid: str, version: str = "") -> None:
         try:
-            await self._api.delete(kind, namespace, name, uid)
+            await self._api.delete(kind, namespace, name, uid, version)
         except ApiError as error:
-            if error.status not in (404, 409):  # gone already, or another one of that name
+            if error.status not in (404, 409):  # gone already, another one of that name, or changed: then it is decided anew
                 raise
+            return
         logger.info("%s: %s %s deleted", namespace, kind.kind, name)
 
     async def _refresh_mounts(self, namespace: str, pod: str, told: str) -> None:
@@ -220,7 +222,7 @@ def _name(action: Action) -> str:
     match action:
         case Apply(manifest) | FillSlot(manifest):
             return f"{manifest['kind']} {manifest['metadata']['name']}"
-        case Delete(kind, name, _):
+        case Delete(kind, name):
             return f"deleting {kind.kind} {name}"
         case RefreshMounts(pod, _):
             return f"annotating Pod {pod}"

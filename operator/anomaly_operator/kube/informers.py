@@ -5,7 +5,7 @@ Only our children are watched (label selectors). A label says whom to look for; 
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from anomaly_api.meta import LABEL_DETECTOR
 from anomaly_operator.core.resources.names import (
     AUTOSCALERS,
+    CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     DETECTORS,
     JOBS,
@@ -23,9 +24,11 @@ from anomaly_operator.core.resources.names import (
     detector_child,
 )
 from anomaly_operator.core.resources.ownership import belongs_to, controller
-from anomaly_operator.core.snapshot import Detector, Manifest, Model, Snapshot, model
+from anomaly_operator.core.snapshot import Manifest, Model, Snapshot, model
 from anomaly_operator.core.status.pods import Pod, pod
+from anomaly_operator.kube.detector_index import DetectorIndex
 from anomaly_operator.kube.entries import Entry, InvalidSpecError, entered
+from anomaly_operator.kube.model_index import ModelIndex
 from anomaly_operator.kube.trimming import trimmed
 
 Key = tuple[str, str]
@@ -48,10 +51,9 @@ class Cache:
         self._labelled: dict[_Place, Key] = {}
         self._children: dict[Key, dict[tuple[Kind, str], Manifest]] = {}
         self._pods: dict[Key, dict[str, Pod]] = {}
-        self._models: dict[str, dict[str, Model]] = {}
+        self._models = ModelIndex()
         self._autoscalers: dict[str, dict[str, str]] = {}
-        self._detectors: dict[str, dict[str, Entry]] = {}
-        self._groups: dict[str, set[Key]] = {}
+        self._detectors = DetectorIndex()
         self._concerned: dict[_Place, set[Key]] = defaultdict(set)
 
     def put(self, kind: Kind, document: Manifest) -> None:
@@ -84,13 +86,12 @@ class Cache:
         self._versions.pop(place, None)
         self._concerned.pop(place, None)
         if kind == DETECTORS:
-            members = self._members((namespace, name))
-            self._leave_group((namespace, name))
-            _remove(self._detectors, namespace, name)
+            members = self._detectors.members((namespace, name))
+            self._detectors.drop((namespace, name))
             return members
         if kind == MODELS:
-            gone = _remove(self._models, namespace, name)
-            return self._users(namespace, gone) if gone else set()
+            gone = self._models.drop(namespace, name)
+            return self._detectors.concerned_by(namespace, gone) if gone else set()
         if kind == AUTOSCALERS:
             target = _remove(self._autoscalers, namespace, name)
             return self._of_deployment(namespace, target or "")
@@ -114,11 +115,21 @@ class Cache:
 
     def detectors(self) -> set[Key]:
         """All detectors."""
-        return {(namespace, name) for namespace, found in self._detectors.items() for name in found}
+        return self._detectors.all()
 
-    def models(self, namespace: str) -> dict[str, Model]:
-        """AnomalyModels of a namespace."""
-        return dict(self._models.get(namespace, {}))
+    def models_used(self, key: Key) -> list[Model]:
+        """AnomalyModels that say a detector uses them."""
+        return self._models.used_by(*key)
+
+    def models_seen(self, entry: Entry, key: Key, children: Mapping[tuple[Kind, str], Manifest]) -> dict[str, Model]:
+        """AnomalyModels that a detector may have to do with: its own, and those that spec, status and records name."""
+        assert entry.readable is not None, "the caller has looked"
+        reference, status = entry.readable.spec.model.model_ref, entry.readable.status
+        names = [reference.name] if reference else []
+        names += [status.stable.model] if status.stable and status.stable.model else []
+        records = [live.get("data") or {} for (kind, _), live in children.items() if kind == CONTROLLER_REVISIONS]
+        digests = {str(record["model"]) for record in records if record.get("model")}
+        return self._models.seen_by(*key, entry.uid, names, digests)
 
     def pods(self, key: Key) -> list[Pod]:
         """Pods that the detector's own Deployment and Jobs have made."""
@@ -134,32 +145,30 @@ class Cache:
 
     def snapshot(self, key: Key) -> Snapshot | None:
         """What the watches say of a detector; None when it is gone or being deleted. Raises InvalidSpecError."""
-        entry = self._entry(key)
+        entry = self._detectors.get(key)
         if entry is None or entry.terminating:
             return None
         if entry.readable is None:
             raise InvalidSpecError(entry.problem, entry.generation, entry.conditions)
         children = self._own_children(key)
+        models = self.models_seen(entry, key, children)
         return Snapshot(
             detector=entry.readable,
             spec_error=entry.problem,
             children=children,
             pods=tuple(self._own_pods(key, children)),
-            models=self.models(key[0]),
-            detectors_here=frozenset(self._detectors[key[0]]),
+            models=models,
+            models_referred=self._detectors.referred(key, models),
+            detectors_here=self._detectors.names(key[0]),
             autoscaled=detector_child(key[1]) in self._autoscalers.get(key[0], {}).values(),
-            group_members=tuple(self._other_members(key, entry.group)),
+            group_members=tuple(self._detectors.other_members(key, entry.group)),
         )
 
     def _put_detector(self, place: _Place, document: Manifest) -> set[Key]:
         key = place[1:]
-        members, before = self._members(key), self._entry(key)
-        self._leave_group(key)
-        entry = entered(document, before)
-        self._detectors.setdefault(key[0], {})[key[1]] = entry
-        if entry.group:
-            self._groups.setdefault(entry.group, set()).add(key)
-        return {key} | members | self._members(key)
+        members = self._detectors.members(key)
+        self._detectors.put(key, entered(document, self._detectors.get(key)))
+        return {key} | members | self._detectors.members(key)
 
     def _put_model(self, place: _Place, document: Manifest) -> set[Key]:
         _, namespace, name = place
@@ -168,8 +177,9 @@ class Cache:
         except ValidationError as error:
             logger.warning("AnomalyModel %s/%s cannot be read: %s", namespace, name, error)
             return set()
-        self._models.setdefault(namespace, {})[parsed.name] = parsed
-        return self._users(namespace, parsed)
+        before = self._models.put(namespace, parsed)
+        concerned = self._detectors.concerned_by
+        return concerned(namespace, parsed) | (concerned(namespace, before) if before else set())
 
     def _put_autoscaler(self, place: _Place, document: Manifest) -> set[Key]:
         _, namespace, name = place
@@ -181,7 +191,8 @@ class Cache:
 
     def _of_deployment(self, namespace: str, deployment: str) -> set[Key]:
         """The detector whose scoring pods a Deployment of this name makes."""
-        return {(namespace, name) for name in self._detectors.get(namespace, {}) if detector_child(name) == deployment}
+        name = deployment.removesuffix(detector_child(""))
+        return {(namespace, name)} if name != deployment and self._detectors.get((namespace, name)) else set()
 
     def _put_child(self, place: _Place, document: Manifest) -> set[Key]:
         kind, namespace, name = place
@@ -195,7 +206,7 @@ class Cache:
 
     def _own_children(self, key: Key) -> dict[tuple[Kind, str], Manifest]:
         """Children by their owner references: a label alone can be put on anything."""
-        entry = self._entry(key)
+        entry = self._detectors.get(key)
         if entry is None:
             return {}
         found = self._children.get(key, {}).items()
@@ -206,35 +217,6 @@ class Cache:
         sets = (live["metadata"] for (kind, _), live in self._children.get(key, {}).items() if kind == REPLICA_SETS)
         makers |= {metadata["uid"] for metadata in sets if controller(metadata) in makers}
         return [each for each in self._pods.get(key, {}).values() if each.owner in makers]
-
-    def _users(self, namespace: str, of: Model) -> set[Key]:
-        used_by = {(namespace, name) for name in of.status.used_by or []}
-        for name, entry in self._detectors.get(namespace, {}).items():
-            reference = entry.readable.spec.model.model_ref if entry.readable else None
-            if entry.uid == of.owner or (reference is not None and reference.name == of.name):
-                used_by.add((namespace, name))
-        return used_by
-
-    def _entry(self, key: Key) -> Entry | None:
-        return self._detectors.get(key[0], {}).get(key[1])
-
-    def _members(self, key: Key) -> set[Key]:
-        """Detectors with the same consumer group, itself among them."""
-        entry = self._entry(key)
-        return set(self._groups.get(entry.group, ())) if entry else set()
-
-    def _other_members(self, key: Key, group: str) -> Iterable[Detector]:
-        for other in sorted(self._groups.get(group, set()) - {key}):
-            entry = self._entry(other)
-            if entry is not None and entry.member is not None and not entry.terminating:
-                yield entry.member
-
-    def _leave_group(self, key: Key) -> None:
-        entry = self._entry(key)
-        members = self._groups.get(entry.group, set()) if entry else set()
-        members.discard(key)
-        if entry is not None and not members:
-            self._groups.pop(entry.group, None)
 
     def _bury(self, place: _Place, version: int) -> None:
         self._tombstones.pop(place, None)
