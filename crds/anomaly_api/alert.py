@@ -205,6 +205,17 @@ class DeadLetterReason(StrEnum):
     """A record of the labels topic (spec.feedback)."""
 
 
+class NotReading(StrEnum):
+    """Why a message is no reading of this detector, though nothing is wrong with it; a metric label."""
+
+    TOMBSTONE = "Tombstone"
+    """It has no value: a compacted topic deletes a key by it."""
+    NO_FEATURE = "NoFeature"
+    """It has none of the fields of the features: it is about something else."""
+    FILTERED = "Filtered"
+    """source.filter leaves it out."""
+
+
 class UndeliverableReason(StrEnum):
     """Why the dead-letter topic takes a message in no form, so that it is lost; a metric label."""
 

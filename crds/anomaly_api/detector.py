@@ -171,8 +171,17 @@ class DetectorSpec(Contract):
     @property
     def pipeline(self) -> Pipeline:
         """What training and scoring must agree on."""
-        known_by = Entity(key=self.entity.key, field=self.entity.field, constant=self.entity.constant)
-        return Pipeline(entity=known_by, time=self.time, features=self.features, windows=self.windows)
+        known_by = Entity(**{name: getattr(self.entity, name) for name in Entity.model_fields})
+        source = self.source
+        return Pipeline(
+            entity=known_by,
+            time=self.time,
+            features=self.features,
+            windows=self.windows,
+            filter=source.filter,
+            pairs=source.pairs,
+            merge=source.merge,
+        )
 
     @property
     def fewest_pods(self) -> int:

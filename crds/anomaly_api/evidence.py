@@ -210,7 +210,7 @@ class DetectorEvidence(Contract):
     source: SourceEvidence
     revisions: list[RevisionEvidence] = []
     readings: int = 0
-    """Messages read, good and bad."""
+    """Messages read, good and bad, without those of `not_readings`."""
     late: int = 0
     """Readings left out, because their entity was further on."""
     duplicates: int = 0
@@ -244,6 +244,8 @@ class DetectorEvidence(Contract):
     """Episodes that alerts.limits held back, by limit: PerEntity, Total."""
     limits_reached: int = 0
     """Entities and partitions of which episodes are held back now."""
+    not_readings: dict[str, int] = {}
+    """Messages that are no readings of this detector and were left alone, by reason: Tombstone, NoFeature, Filtered."""
     dead_letters: dict[str, int] = {}
     """Messages that could not be read, by reason."""
     dead_letters_undeliverable: dict[str, int] = {}

@@ -5,8 +5,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
+from anomaly_api.event_time import SameTime as SameTime
+from anomaly_api.event_time import Time as Time
+from anomaly_api.event_time import TimeFormat as TimeFormat
+from anomaly_api.input import Condition, FieldPath, Merge, Number, Pairs, TextNumbers
 from anomaly_api.preparation import Derived, FeatureKind, FeatureName
-from anomaly_api.schema import Contract, Duration, DurationOrZero, Empty, at_most_one, list_map, matching, rule
+from anomaly_api.schema import Contract, Duration, Empty, at_most_one, list_map, matching, rule
 from anomaly_api.security import Sasl, Tls
 
 OWNED_PROPERTIES: Final = (
@@ -41,17 +45,6 @@ Name = Annotated[
     ),
 ]
 """A lower-case DNS label."""
-FieldPath = Annotated[
-    str,
-    Field(max_length=256),
-    matching(
-        "write the name of a field, names joined by single dots such as sensors.temperature, or a JSON Pointer such as /a~1b/c.d",
-        r"^(/.*|[^./][^.]*(\.[^.]+)*)$",
-    ),
-]
-"""Where a value stands in a reading. Dots lead into nested objects, `sensors.temperature`; where a reading has no `sensors`, they
-are part of a name, as flattened objects have it. A JSON Pointer such as `/sensors/temp.1` names any field, with `~1` for a slash
-and `~0` for a tilde within a name."""
 TopicName = Annotated[
     str,
     Field(max_length=249),
@@ -133,6 +126,16 @@ class Source(Contract):
 
     kafka: KafkaSource
     """Kafka topic with one JSON object a message, which is read by a consumer group."""
+    filter: Annotated[list[Condition], Field(min_length=1, max_length=16)] | None = None
+    """Conditions of which all must hold of a message for it to be a reading; the others are counted (Filtered) and left alone.
+    Unset: none. Set it where the topic holds messages of other kinds too; those without any of the features need none, they
+    are left alone anyway (NoFeature)."""
+    pairs: Pairs | None = None
+    """Names and values as pairs, the long format: `{"name": "temperature", "value": 61.2}`. Unset: a message has a field for
+    each feature. Together with merge the pairs of several messages become one reading."""
+    merge: Merge | None = None
+    """Merging of messages that are parts of one reading, by entity and time. Unset: each message is a reading. Set it where a
+    message has one feature only, as those of many gateways do."""
     silent_after: Duration | None = None
     """Time without any reading after which the condition ReadingsArriving becomes False (Silent) and an Event says so; Ready
     stays as it is, for a quiet topic is no fault of the detector. Unset: 30 times the usual time between two readings of the
@@ -144,7 +147,20 @@ class Source(Contract):
     Raise it where producers are known to repeat themselves; 1 says nothing, ever."""
 
 
-@at_most_one("key", "field", "constant")
+class KeyFormat(StrEnum):
+    """How the message key is written."""
+
+    TEXT = "Text"
+    INTEGER = "Integer"
+    UUID = "Uuid"
+    JSON = "Json"
+
+
+@at_most_one("key", "field", "template", "constant")
+@rule(
+    "!has(self.keyFormat) || self.keyFormat == 'Text' || !(has(self.field) || has(self.template) || has(self.constant))",
+    "entity.keyFormat says how the message key is written: it has no use beside field, template or constant",
+)
 class Entity(Contract):
     """What a reading is of: every entity has windows and episodes of its own.
 
@@ -153,10 +169,24 @@ class Entity(Contract):
     """
 
     key: Empty | None = None
-    """The message key, as UTF-8 text. It counts where none of key, field and constant is set."""
+    """The message key, as UTF-8 text. It counts where none of key, field, template and constant is set."""
+    key_format: KeyFormat = KeyFormat.TEXT
+    """Notation of the message key. Text, the default: UTF-8. Integer: 4 or 8 bytes, big-endian, with a sign, as Kafka's own
+    serializers write them. Uuid: 16 bytes. Json: a JSON value; an object's members are put in order, so that it is one name
+    however they come."""
     field: FieldPath | None = None
     """Field of the reading with the entity's name: text or a whole number. Dots lead into nested objects: `device.id`. Set it
     where the messages have no key."""
+    template: (
+        Annotated[
+            str,
+            Field(max_length=512),
+            matching("write fields in braces, such as {tags.host}/{tags.interface}", r"^[^{}]*(\{[^{}]+\}[^{}]*)+$"),
+        ]
+        | None
+    ) = None
+    """Name that is put together from several fields: `{tags.host}/{tags.interface}`. Each must be text or a whole number. Set
+    it where no field alone tells entities apart. All readings of an entity belong into one partition all the same."""
     constant: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """Name of the one entity that the whole topic is about. The topic has one partition, or all its messages have one key:
     otherwise each partition is scored by itself, under the same name."""
@@ -164,8 +194,8 @@ class Entity(Contract):
     @model_validator(mode="before")
     @classmethod
     def _by_key(cls, given: Any) -> Any:
-        """Without any of the three it is the message key."""
-        if isinstance(given, dict) and all(given.get(member) is None for member in ("key", "field", "constant")):
+        """Without any of the four it is the message key."""
+        if isinstance(given, dict) and all(given.get(member) is None for member in ("key", "field", "template", "constant")):
             return {**given, "key": Empty()}
         return given
 
@@ -177,36 +207,6 @@ class WatchedEntity(Entity):
     """Silence after which an entity is forgotten: its windows and baselines begin anew if it comes back, and an open episode
     closes with reason Idle. Default 7d, so that a machine that stands still at the weekend is known on Monday. Measured in
     event time, by the newest reading of its partition; never sooner than the longest maxGap. 5200w is for ever."""
-
-
-class TimeFormat(StrEnum):
-    """How a time is written in a reading."""
-
-    ISO8601 = "Iso8601"
-    UNIX_SECONDS = "UnixSeconds"
-    UNIX_MILLIS = "UnixMillis"
-
-
-@rule("has(self.field) || self.format == 'Iso8601'", "time.format says how time.field is written: set time.field as well")
-class Time(Contract):
-    """When a reading was taken (event time)."""
-
-    field: FieldPath | None = None
-    """Field of the reading with the time at which it was taken. Unset: the message's own timestamp. Set it where messages are
-    sent later than they were measured."""
-    format: TimeFormat = TimeFormat.ISO8601
-    """Notation of the time in `field`. Default Iso8601, which is read as UTC where it has no offset."""
-    lateness: DurationOrZero = "0s"
-    """Time, in event time, that a reading waits for earlier ones of its entity that come after it: it is used once its entity
-    has sent one that is so much newer. Default 0s: no waiting, and what comes out of order is late. Late readings are counted
-    and left out: raise it when there are many."""
-    max_ahead: Duration = "1h"
-    """Tolerance for clocks that are fast, default 1h. With `field` a reading's time is compared with the message's own
-    timestamp, without with the pod's clock; beyond this the message becomes a dead letter. Were it believed, everything after
-    it would be late."""
-    max_waiting: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Number of further readings of its entity that a reading waits for at most, whatever `lateness` asks for, default 64:
-    memory stays bounded. Raise it where an entity sends more than that within `lateness`."""
 
 
 class Missing(StrEnum):
@@ -235,7 +235,6 @@ class Feature(Contract):
     default: the entity's last value, for at most the window's maxGap. Interpolate: a value on the way to the next one, for
     which the reading waits. Drop: windows with such a reading are not scored. What was filled in is counted, and alerts say
     so."""
-
     kind: FeatureKind = FeatureKind.GAUGE
     """Kind of the number. Gauge, the default: a value that goes up and down. Counter: it only rises, such as energy, bytes or
     requests so far; its rate per second is what is watched. A reading has no rate, as if the value were missing, where it is
@@ -243,6 +242,15 @@ class Feature(Contract):
     derived: Derived | None = None
     """Computation of the feature from others of this list, which are read from the messages. Where one of them is missing, so is
     this one. Unset: it is read itself."""
+    text: TextNumbers | None = None
+    """Reading of numbers that come as text, such as "181,2 °C"; `{}` reads plain ones, "181.2". Unset: text is no value of the
+    feature, and the value is missing."""
+    values: Annotated[dict[str, Number], Field(min_length=1, max_length=64)] | None = None
+    """Numbers for states, by their names, such as `{RUNNING: 1, STOPPED: 0}`; true and false are states too. A state that is not
+    named is missing. Unset: states are no values."""
+    missing_values: Annotated[list[Number], Field(min_length=1, max_length=16)] | None = None
+    """Numbers that stand for "no value", such as -9999. Unset: none do. What is no number at all (NaN, text, an empty text) is
+    missing in any case."""
 
     @property
     def path(self) -> str:
@@ -276,6 +284,9 @@ class Pipeline(Contract):
     time: Time
     features: Features
     windows: Windows
+    filter: list[Condition] | None = None
+    pairs: Pairs | None = None
+    merge: Merge | None = None
 
     @property
     def read(self) -> list[Feature]:

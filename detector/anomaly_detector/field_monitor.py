@@ -1,7 +1,9 @@
 """Whether readings have the fields that the spec names: a look at a few messages each second, so that it costs nothing.
 
 A field that an upgrade of the producers renamed makes no reading unreadable as long as others are there: what is missing is
-filled in. So it is looked for here, and for what may have come in its place: a number of similar name that is new.
+filled in. So it is looked for here, and for what may have come in its place: a number of similar name that is new. A value that
+is none (text, NaN) is lacking as well. A message without any of the features may be about something else: it counts where there
+are no others, and where each feature may have another name in it.
 """
 
 from collections import deque
@@ -9,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Final
 
-import msgspec
-
 from anomaly_api.evidence import FeatureEvidence, PresenceEvidence
 from anomaly_api.source import Pipeline
+from anomaly_detector.core.decode.exact import Explainer
+from anomaly_detector.core.decode.flaw import Flaw
 from anomaly_detector.core.decode.paths import path
 
 _SAMPLES: Final = 16
@@ -21,13 +23,13 @@ _LARGEST: Final = 65_536
 _MOST_FIELDS: Final = 200
 _DEEPEST: Final = 4
 _SIMILAR: Final = 0.6
-_decode: Final = msgspec.json.Decoder().decode
 
 
 class FieldMonitor:
     """What the messages looked at lately have and lack. `now` is in Unix seconds."""
 
     def __init__(self, pipeline: Pipeline) -> None:
+        self._explainer = Explainer(pipeline.model_copy(update={"features": pipeline.read}))
         self._paths = {feature.name: feature.path for feature in pipeline.read}
         self._places = {name: path(text).dotted for name, text in self._paths.items()}
         """As the look at a message names them: an object's member and a name with a dot in it are the same place."""
@@ -38,7 +40,8 @@ class FieldMonitor:
         self._seen = dict.fromkeys(self._paths, 0)
         self._last_seen: dict[str, float] = {}
         self._likely: dict[str, tuple[str, float]] = {}
-        self._recent: deque[tuple[float, int, dict[str, int]]] = deque()
+        self._recent: deque[tuple[float, int, int, dict[str, int]]] = deque()
+        """When, how many readings, how many messages without any feature, and how many readings lacked each."""
         self._again = 0.0
 
     @property
@@ -51,26 +54,31 @@ class FieldMonitor:
         if now < self._again and self._again - now <= 1.0:
             return
         self._again = now + 1.0
-        sampled, lacking = 0, dict.fromkeys(self._paths, 0)
+        sampled, others, lacking = 0, 0, dict.fromkeys(self._paths, 0)
         for value in values[:: max(1, len(values) // _SAMPLES)]:
-            fields = _fields(value)
-            if fields is None:
+            document = self._document(value)
+            lacks = self._explainer.reader.lacking(document) if document is not None else None
+            if document is None or lacks is None:
+                continue
+            absent = [name for name, lack in zip(self._paths, lacks, strict=True) if lack]
+            renamed = self._learn(_fields(document), absent, now)
+            if len(absent) == len(self._paths) and not renamed:
+                others += 1
                 continue
             sampled += 1
-            absent = [name for name, place in self._places.items() if place not in fields]
             for name in absent:
                 lacking[name] += 1
-            self._learn(fields, absent, now)
-        self._recent.append((now, sampled, {name: count for name, count in lacking.items() if count}))
+        self._recent.append((now, sampled, others, {name: count for name, count in lacking.items() if count}))
         while self._recent[0][0] <= now - _RECENT_SECONDS:
             self._recent.popleft()
 
     def evidence(self, now: float) -> PresenceEvidence:
         """Of the last minute."""
         recent = [entry for entry in list(self._recent) if entry[0] > now - _RECENT_SECONDS]
+        sampled, others = sum(entry[1] for entry in recent), sum(entry[2] for entry in recent)
         found = []
         for name, field in self._paths.items():
-            lacking = sum(entry[2].get(name, 0) for entry in recent)
+            lacking = sum(entry[3].get(name, 0) for entry in recent) + (0 if sampled else others)
             likely, at = self._likely.get(name, ("", 0.0))
             if lacking:
                 found.append(
@@ -83,33 +91,37 @@ class FieldMonitor:
                         likely=likely if at > now - _RECENT_SECONDS else "",
                     )
                 )
-        return PresenceEvidence(sampled=sum(entry[1] for entry in recent), features=found)
+        return PresenceEvidence(sampled=sampled or others, features=found)
 
-    def _learn(self, fields: Mapping[str, bool], absent: Sequence[str], now: float) -> None:
+    def _document(self, value: bytes | None) -> dict[str, Any] | None:
+        """What is in a message; None: it is no reading."""
+        if not value or len(value) > _LARGEST:
+            return None
+        document = self._explainer.document(value)
+        return None if isinstance(document, Flaw) else document
+
+    def _learn(self, fields: Mapping[str, bool], absent: Sequence[str], now: float) -> bool:
+        """Whether each of those that are absent may have another name in it."""
         for name in self._paths.keys() - set(absent):
             self._seen[name] += 1
             self._last_seen[name] = now
         if not absent:
             if len(self._usual) < _MOST_FIELDS:
                 self._usual |= fields.keys()
-            return
+            return False
         new = [each for each, number in fields.items() if number and each not in self._named and each not in self._usual]
-        for name in absent:
-            likeness, place = max(((_likeness(self._places[name], each), each) for each in new), default=(0.0, ""))
-            if likeness >= _SIMILAR:
-                self._likely[name] = place, now
+        likely = {name: place for name in absent if (place := self._similar(name, new))}
+        if len(likely) == len(absent) or len(absent) < len(self._paths):
+            self._likely |= {name: (place, now) for name, place in likely.items()}
+        return len(likely) == len(absent)
+
+    def _similar(self, name: str, new: Sequence[str]) -> str:
+        likeness, place = max(((_likeness(self._places[name], each), each) for each in new), default=(0.0, ""))
+        return place if likeness >= _SIMILAR else ""
 
 
-def _fields(value: bytes | None) -> dict[str, bool] | None:
-    """By path: whether it is a number. None: it is no reading."""
-    if not value or len(value) > _LARGEST:
-        return None
-    try:
-        document = _decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    if not isinstance(document, dict):
-        return None
+def _fields(document: Mapping[str, Any]) -> dict[str, bool]:
+    """By path: whether it is a number."""
     return dict(found for found, _ in zip(_walk(document, "", 1), range(_MOST_FIELDS), strict=False))
 
 

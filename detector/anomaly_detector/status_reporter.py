@@ -168,6 +168,7 @@ class StatusReporter:
             alerts_dropped=dict(telemetry.alerts_dropped),
             limits_reached=self._limiting,
             dead_letters=dict(telemetry.dead_letters),
+            not_readings=telemetry.not_readings,
             dead_letters_undeliverable=telemetry.undeliverable_letters,
             recently_undeliverable=telemetry.letters_lost.recently(),
             recent_dead_letter=telemetry.recent_dead_letter,

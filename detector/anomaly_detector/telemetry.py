@@ -78,6 +78,7 @@ class Telemetry:
         self.alerts_suppressed = 0
         self.alerts_dropped: dict[str, int] = {}
         self.dead_letters: dict[str, int] = {}
+        self.not_readings: dict[str, int] = {}
         self.recent_dead_letter = ""
         self.undeliverable_letters: dict[str, int] = {}
         self.last_reading: float | None = None
@@ -97,9 +98,12 @@ class Telemetry:
     def batch(self, messages: int, outcome: Outcome, seconds: float) -> None:
         """A batch has been worked on."""
         now = time.time()
+        self._readings.inc(messages)
+        messages -= self._leave_alone(outcome)
         self.readings += messages
         self.windows += outcome.windows
-        self.last_reading = now
+        if messages:
+            self.last_reading = now
         if outcome.top is not None:
             self.last_scored, self.last_score = now, outcome.top
         for reason, count in Counted(reject.reason.value for reject in outcome.rejects).items():
@@ -107,7 +111,6 @@ class Telemetry:
             self._dead_letters.labels(reason).inc(count)
         self._remember(int(now), messages, len(outcome.rejects))
         self.losses.add(now, messages, outcome.tally)
-        self._readings.inc(messages)
         self._count(outcome.tally)
         self._count_held(outcome)
         self._windows.inc(outcome.windows)
@@ -166,6 +169,14 @@ class Telemetry:
         """All metrics as Prometheus reads them."""
         return generate_latest(self.registry)
 
+    def _leave_alone(self, outcome: Outcome) -> int:
+        """Counts messages that are no readings; how many there are."""
+        if outcome.skips:
+            for reason, count in Counted(reason.value for _, reason in outcome.skips).items():
+                self.not_readings = self.not_readings | {reason: self.not_readings.get(reason, 0) + count}
+                self._not_readings.labels(reason).inc(count)
+        return len(outcome.skips)
+
     def _count_held(self, outcome: Outcome) -> None:
         self.alerts_suppressed += outcome.suppressed
         self._suppressed.inc(outcome.suppressed)
@@ -212,7 +223,7 @@ class Telemetry:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"anomaly_detector_{name}", text, labels, registry=self.registry)
 
-        self._readings = counter("readings_total", "Messages read, good and bad.")
+        self._readings = counter("readings_total", "Messages read, good and bad, readings and others.")
         self._skipped = counter("skipped_messages_total", "Messages that Kafka had deleted before they were read.")
         self._late = counter("late_readings_total", "Readings left out because a newer one of their entity was in its windows.")
         self._duplicates = counter("duplicate_readings_total", "Readings left out because their entity had one of the same time.")
@@ -227,6 +238,9 @@ class Telemetry:
         self._suppressed = counter("alerts_suppressed_total", "Of the alerts, those that are for the record only.")
         self._dropped = counter("alerts_dropped_total", "Episodes that alerts.limits held back.", "reason")
         self._dead_letters = counter("dead_letters_total", "Messages that could not be read.", "reason")
+        self._not_readings = counter(
+            "not_readings_total", "Messages that are no readings of this detector: left alone.", "reason"
+        )
         self._undeliverable = counter(
             "dead_letters_undeliverable_total", "Of them, those that their topic took in no form.", "reason"
         )

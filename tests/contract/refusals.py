@@ -155,7 +155,7 @@ DETECTORS = [
         "scaling.maxReplicas must not be less than scaling.minReplicas",
         scaling={"minReplicas": 3, "maxReplicas": 2},
     ),
-    _detector("spec.entity", "set at most one of: key, field, constant", entity={"key": {}, "field": "pump"}),
+    _detector("spec.entity", "set at most one of: key, field, template, constant", entity={"key": {}, "field": "pump"}),
     _detector("spec.entity.field", PATH, entity={"field": "device..id"}),
     _detector("spec.time", "time.format says how time.field is written: set time.field as well", time={"format": "UnixMillis"}),
     _detector("spec.time.field", PATH, time={"field": ""}),

@@ -20,6 +20,7 @@ _TEXTS: Final = (
     "s3://models/pumps",
     "s3://history/pumps.csv",
     "https://id.example.com/token",
+    "{tags.host}",
 )
 _BESIDES: Final[Document] = {"source": {"kafka": {"sasl": {"mechanism": "OAuthBearer"}}}}
 """Without it the schema's rules across fields refuse a union."""
@@ -54,6 +55,8 @@ class Union:
         *above, last = self.path
         if "name" in self.names:  # an item of a list keeps what names it
             value = {"name": "pumps", **value}
+        if "field" in self.names:  # a condition of a filter
+            value = {"field": "pumps", **value}
         filled: Document = placed(document, schema_of("AnomalyDetector"), (*above, last), value)
         return filled
 
@@ -113,6 +116,8 @@ def smallest(schema: Schema) -> Any:
             return [smallest(schema["items"])] * schema.get("minItems", 1)
         case "string":
             return schema["enum"][0] if "enum" in schema else _text(schema)
+        case "boolean":
+            return True
         case "integer":
             return schema.get("minimum", 1)
         case "number":

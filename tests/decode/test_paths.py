@@ -63,15 +63,13 @@ def test_entity_and_time_may_have_dots_too() -> None:
 def test_a_json_pointer_names_any_field() -> None:
     asked = pipeline("/a~1b/c.d", "/~0")
     assert numbers(asked, {"a/b": {"c.d": 1.0}, "~": 2.0}) == [[1.0, 2.0]]
-    [reject] = decoded(asked, {"a/b": {"c.d": "much"}, "~": 2.0}).rejects
-    assert reject.message == "/a~1b/c.d: expected a number, found text"
+    [reject] = decoded(asked, {"a/b": {"c.d": "much"}, "~": None}).rejects
+    assert reject.message == "/a~1b/c.d: expected a number, found text (set text or values of the feature to read it)"
 
 
 def test_what_is_wrong_with_a_flat_field_is_told_by_its_name() -> None:
     [reject] = decoded(pipeline("rig.temperature"), {"rig.temperature": "hot"}).rejects
-    assert reject.message == "rig.temperature: expected a number, found text"
-    [reject] = decoded(pipeline("rig.temperature"), {"rig_temperature": 1}).rejects
-    assert "rig.temperature: the feature is missing; the message has rig_temperature" in reject.message
+    assert reject.message == "rig.temperature: expected a number, found text (set text or values of the feature to read it)"
 
 
 def test_the_look_for_missing_fields_knows_the_same_places() -> None:
@@ -99,8 +97,7 @@ def test_both_ways_find_the_same(fields: tuple[str, ...], sent: list[dict[str, A
     for row, document in enumerate(sent):
         looked_up = [path(feature.path).lookup(document) for feature in asked.features]
         known = [value if isinstance(value, int) else None for value in looked_up]
-        wrong = any(isinstance(value, (str, dict)) for value in looked_up)
-        if wrong or not any(value is not None for value in known):
+        if not any(value is not None for value in known):
             assert row not in read
         else:
             assert [None if math.isnan(number) else number for number in read[row]] == known

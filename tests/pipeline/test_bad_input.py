@@ -48,8 +48,10 @@ def test_a_message_that_is_trouble_harms_nobody(place: int, value: bytes | None)
 
 
 def test_numbers_times_and_names_that_are_trouble_harm_nobody() -> None:
-    for place, value in CHANGES:
-        surrounded(place, Sent(value))
+    for place in PLACES:
+        mine = [Sent(value) for at, value in CHANGES if at == place]
+        for begin in range(0, len(mine), 16):
+            surrounded(place, *mine[begin : begin + 16])
 
 
 def test_keys_and_timestamps_that_are_trouble_harm_nobody() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec import Struct, field
 
-from anomaly_api.alert import LimitKind
+from anomaly_api.alert import LimitKind, NotReading
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.columns import Float32
 from anomaly_detector.core.decode.json import Reject
@@ -17,6 +17,8 @@ class Outcome(Struct):
     rejects: list[Reject]
     alerts: list[Alert] = []
     """In the order of the messages that led to them."""
+    skips: list[tuple[int, NotReading]] = []
+    """Messages that are no readings, and why."""
     readings: int = 0
     """Readings taken into windows."""
     tally: ReadingCounts = field(default_factory=ReadingCounts)

@@ -158,7 +158,7 @@ class DetectionPipeline:
         if self._shares != self.configuration.deciders.partitions:
             self._set_episodes()
         decoded = self.preprocessor.believe(parsed, messages)
-        outcome = Outcome(decoded.rejects)
+        outcome = Outcome(decoded.rejects, skips=decoded.skips)
         left = len(decoded.batch)
         for portion in self.preprocessor.micro_batches(decoded.batch):
             if portion.leaving:

@@ -15,9 +15,10 @@ import numpy as np
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
+from anomaly_api.input import Condition, DecimalMark, Pairs, TextNumbers, ThousandsMark
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
-from anomaly_api.source import Entity, Feature, Pipeline, Time, TimeFormat, Window
+from anomaly_api.source import Entity, Feature, KeyFormat, Pipeline, Time, TimeFormat, Window
 from anomaly_detector.core.columns import Header, Messages
 from anomaly_detector.core.decode import dead_letter_lines
 from anomaly_detector.core.decode.dead_letters import dead_letters, shortened, split, weight
@@ -43,16 +44,37 @@ PIPELINES: Final = (
         Entity(constant="plant"), Time(field="at.t", format=TimeFormat.UNIX_MILLIS), [Feature(name="a"), Feature(name="b")]
     ),
     _pipeline(Entity(field="s.a"), Time(), [Feature(name="x", field="s.a"), Feature(name="y", field="s.a.b")]),
+    _pipeline(
+        Entity(template="{h}/{i}"),
+        Time(field="t", format=TimeFormat.PATTERN, pattern="%d.%m.%Y %H:%M:%S.%f", zone="Europe/Berlin"),
+        [
+            Feature(name="a", text=TextNumbers(decimal=DecimalMark.COMMA, thousands=ThousandsMark.DOT, unit="°C")),
+            Feature(name="b", values={"RUNNING": 1, "true": 2}, missing_values=[-9999]),
+            Feature(name="c", missing_values=[-9999]),
+        ],
+    ),
+    _pipeline(
+        Entity(key=Empty(), key_format=KeyFormat.JSON),
+        Time(field="t", format=TimeFormat.UNIX_NANOS),
+        [Feature(name="a", text=TextNumbers()), Feature(name="b")],
+    ).model_copy(
+        update={
+            "filter": [Condition(field="type", none_of=["x"]), Condition(field="l", exists=True)],
+            "pairs": Pairs(list_="l", name="n", value="v"),
+        }
+    ),
 )
-"""Every way to name an entity and to write a time; nested, flat, doubled and contradictory features."""
+"""Every way to name an entity and to write a time; nested, flat, doubled, contradictory features; text, states and pairs."""
 GOOD: Final = (
     b'{"a":1.5}',
     b'{"d":{"id":"e"},"t":"2026-01-01T00:00:00Z","s":{"a":1,"b":2.5},"c":-3}',
     b'{"id":7,"t":1767225600.25,"s":{"a":1,"b":2.5}}',
     b'{"at":{"t":1767225600250},"a":1,"b":2}',
     b'{"s":{"a":1}}',
+    '{"h":"x","i":2,"t":"31.01.2026 10:00:00.5","a":"1.018,5 °C","b":"RUNNING","c":-9999}'.encode(),
+    b'{"type":"y","t":1767225600250000000,"l":[{"n":"a","v":"1.5"},{"n":"b","v":2}]}',
 )
-"""A message for each of them; nothing suits the last one."""
+"""A message for each of them; nothing suits the fifth one."""
 
 
 class Sent(NamedTuple):
@@ -76,14 +98,17 @@ def check_decoding(place: int, sent: Sequence[Sent]) -> None:
     decoder = _decoder(place)
     columns = messages(sent)
     whole = decoder.decode(columns.values, columns.keys, columns.timestamps_ms)
-    rows, refused = whole.batch.rows.tolist(), {reject.row: reject for reject in whole.rejects}
-    assert sorted(rows + list(refused)) == list(range(len(sent))), "every message is read or refused, once"
+    rows, refused, skipped = whole.batch.rows.tolist(), {reject.row: reject for reject in whole.rejects}, dict(whole.skips)
+    assert sorted([*rows, *refused, *skipped]) == list(range(len(sent))), "every message is read, refused or left alone, once"
     assert rows == sorted(rows), "in their order"
     assert all(whole.batch.entities), "every reading has an entity"
     assert all(reject.message for reject in whole.rejects), "every refusal says why"
     for row, each in enumerate(sent):
         alone = messages([each])
         found = decoder.decode(alone.values, alone.keys, alone.timestamps_ms)
+        if row in skipped:
+            assert found.skips == [(0, skipped[row])], "left alone, alone as among others"
+            continue
         if row in refused:
             assert [reject._replace(row=row) for reject in found.rejects] == [refused[row]], "refused alone as among others"
             continue
@@ -121,6 +146,7 @@ def check_stream(place: int, sent: Sequence[Sent], streams: tuple[DetectionPipel
     single.forget(0)
     outcome = whole.process(messages(sent))
     parts = [single.process(messages([each])) for each in sent]
+    assert [row for row, _ in outcome.skips] == [row for row, part in enumerate(parts) for _ in part.skips]
     assert [reject.row for reject in outcome.rejects] == [row for row, part in enumerate(parts) for _ in part.rejects]
     ours = [(alert.row, alert.entity, alert.value) for alert in outcome.alerts]
     theirs = [(row, alert.entity, alert.value) for row, part in enumerate(parts) for alert in part.alerts]

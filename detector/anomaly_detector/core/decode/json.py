@@ -6,7 +6,7 @@ through `exact.py`, which reads it or says what is wrong. The way depends on tha
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 from itertools import starmap
 from operator import attrgetter
@@ -16,12 +16,11 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from anomaly_api.alert import DeadLetterReason
-from anomaly_api.source import Pipeline, TimeFormat
+from anomaly_api.alert import DeadLetterReason, NotReading
+from anomaly_api.source import Pipeline
 from anomaly_detector.core.columns import (
     MICROSECONDS,
     Batch,
-    Float32,
     Float64,
     Int64,
     Mask,
@@ -30,14 +29,14 @@ from anomaly_detector.core.columns import (
     select,
     whole_numbers,
 )
-from anomaly_detector.core.decode.exact import MAX_ENTITY, Exact, Explainer
-from anomaly_detector.core.decode.layout import Layout, layouts
+from anomaly_detector.core.decode.exact import Explainer
+from anomaly_detector.core.decode.layout import Layout, is_written, layouts
+from anomaly_detector.core.decode.names import MAX_ENTITY, Names, Template, key_reader, whole
+from anomaly_detector.core.decode.numbers import narrowed, reader, without
+from anomaly_detector.core.decode.reading import Exact, Skip
 from anomaly_detector.core.decode.sizes import MAX_BYTES, MAX_DEPTH, for_care, longest, perhaps_deep
+from anomaly_detector.core.decode.times import DOUBTFUL, EARLIEST, LATEST, TimeReader
 
-_EARLIEST: Final = -62_135_596_800 * MICROSECONDS
-_LATEST: Final = 253_402_300_800 * MICROSECONDS - 1
-"""The years 1 to 9999: what an alert can write down."""
-_NO_FEATURE: Final = -1
 _FEW_ENTITIES: Final = 4_096
 """Of so many the names are kept: with more, making them anew takes no longer than finding them, and no memory."""
 _LACKING: Final = "Object missing required field"
@@ -56,11 +55,13 @@ class Reject(NamedTuple):
 
 
 class Decoded(Struct, frozen=True):
-    """What became of a batch of messages: each is either a reading or a reject."""
+    """What became of a batch of messages: each is a reading, a reject, or none of ours."""
 
     batch: Batch
     rejects: list[Reject]
     """By rising row."""
+    skips: list[tuple[int, NotReading]] = []
+    """Messages that are no readings, by rising row, and why."""
 
 
 class Decoder:
@@ -73,7 +74,17 @@ class Decoder:
         self._kind = np.float64 if exact else np.float32
         self._pack = struct.Struct(f"{self._width}d").pack
         self._explainer = Explainer(pipeline)
-        self._names: _Names | None = _Names()
+        self._time = TimeReader(pipeline.time)
+        self._key = key_reader(pipeline.entity)
+        self._template = Template(pipeline.entity.template) if pipeline.entity.template else None
+        self._written = [(place, reader(each)) for place, each in enumerate(pipeline.features) if is_written(each)]
+        """Features whose values may be text or states, and how they are read."""
+        self._sentinels = [
+            (place, np.array(each.missing_values))
+            for place, each in enumerate(pipeline.features)
+            if each.missing_values and not is_written(each)
+        ]
+        self._names: Names | None = Names(self._key)
         """None: there are too many."""
         self._layouts = layouts(pipeline)
 
@@ -88,23 +99,23 @@ class Decoder:
         where = np.zeros(len(values), np.int64) if partitions is None else partitions
         everyone = np.arange(len(values), dtype=np.int64)
         rejects: list[Reject] = []
+        skips: list[tuple[int, NotReading]] = []
         if not self._layouts:
             batch, refused = self._nothing, [(row, "") for row in range(len(values))]
         else:
             first, *others = self._layouts
-            batch, refused = self._fast(first, everyone, values, keys, timestamps_ms, where, rejects)
+            batch, refused = self._fast(first, everyone, values, keys, timestamps_ms, where)
             for layout in others:
                 other = [row for row, said in refused if said.startswith(_LACKING)]
                 if other:
-                    more, left = self._fast(layout, np.array(other), values, keys, timestamps_ms, where, rejects)
+                    more, left = self._fast(layout, np.array(other), values, keys, timestamps_ms, where)
                     batch, done = merged(batch, more), set(other) - {row for row, _ in left}
                     refused = [(row, said) for row, said in refused if row not in done]
                     if 2 * len(done) > len(values):
                         self._layouts = [layout, first]  # the likelier one comes first; what comes of a message is the same
         if refused:
-            batch = self._explained(refused, values, keys, timestamps_ms, where, batch, rejects)
-        rejects.sort(key=lambda reject: reject.row)
-        return Decoded(batch, rejects)
+            batch = self._explained(refused, values, keys, timestamps_ms, where, batch, rejects, skips)
+        return Decoded(batch, sorted(rejects, key=_row), sorted(skips))
 
     @property
     def _nothing(self) -> Batch:
@@ -119,7 +130,6 @@ class Decoder:
         keys: Sequence[bytes | None],
         timestamps_ms: Numbers,
         partitions: Int64,
-        rejects: list[Reject],
     ) -> tuple[Batch, list[tuple[int, str]]]:
         """The readings of the messages in these rows that suit a layout; the rows of the others, with what was said of them."""
         mine = values if len(rows) == len(values) else [values[row] for row in rows.tolist()]
@@ -135,7 +145,11 @@ class Decoder:
             rows = np.delete(rows, other)
         if not records:
             return self._nothing, left
-        return self._columns(layout, records, rows, values, keys, timestamps_ms, partitions, rejects), left
+        batch, sound = self._columns(layout, records, rows, keys, timestamps_ms, partitions)
+        if sound.all():
+            return batch, left
+        left = sorted(left + [(row, "") for row in rows[~sound].tolist()])
+        return select(batch, np.flatnonzero(sound)), left
 
     def _records(self, layout: Layout, values: Sequence[bytes | None]) -> tuple[list[Any], list[tuple[int, str]]]:
         """What the fast way reads, and the rows that it refuses, with what it says; one pass, whatever the share of bad ones."""
@@ -158,52 +172,48 @@ class Decoder:
         layout: Layout,
         records: list[Any],
         rows: Int64,
-        messages: Sequence[bytes | None],
         keys: Sequence[bytes | None],
         timestamps_ms: Numbers,
         partitions: Int64,
-        rejects: list[Reject],
-    ) -> Batch:
+    ) -> tuple[Batch, Mask]:
+        """The readings of records, and whether each is sound: what is not has to be looked at."""
         exact = self._numbers(layout, records)
-        values, finite = _narrow(exact)
+        narrow, valued = narrowed(exact)
+        values = narrow if self._kind is np.float32 else np.where(np.isnan(narrow), np.nan, exact)
         times, timed = self._times(layout, records, rows, timestamps_ms)
         entities, named = self._entities(layout, records, rows, keys)
-        batch = Batch(rows, partitions[rows], entities, times, exact if self._kind is np.float64 else values)
-        sound = finite & timed & named
-        if sound.all():
-            return batch
-        wrong = np.flatnonzero(~sound)
-        beyond = ~(np.isfinite(values[wrong]) | np.isnan(exact[wrong]))  # [wrong, features] Is there, and no float32
-        first = np.where(beyond.any(axis=1), beyond.argmax(axis=1), _NO_FEATURE)
-        found = zip(rows[wrong].tolist(), named[wrong].tolist(), timed[wrong].tolist(), first.tolist(), strict=True)
-        for row, is_named, is_timed, feature in found:
-            if not is_named:
-                flaw = self._explainer.entity_flaw(keys[row])
-            elif not is_timed:
-                flaw = self._explainer.time_flaw()
-            elif feature != _NO_FEATURE:
-                flaw = self._explainer.range_flaw(feature)
-            else:
-                flaw = self._explainer.missing_flaw(messages[row])
-            rejects.append(Reject(row, flaw.reason, flaw.message))
-        return select(batch, np.flatnonzero(sound))
+        return Batch(rows, partitions[rows], entities, times, values), valued & timed & named
 
     def _numbers(self, layout: Layout, records: list[Any]) -> Float64:
         """[n, features] Not a number where there is none."""
-        try:
-            # half the time of packing all at once, a third of np.fromiter's
-            packed = b"".join(starmap(self._pack, layout.values(records)))
-        except struct.error:  # a null
-            found = ([math.nan if number is None else number for number in row] for row in layout.values(records))
+        if self._written:
+            found: Any = [self._read(list(row)) for row in layout.values(records)]
             packed = b"".join(starmap(self._pack, found))
-        return np.frombuffer(packed, np.float64).reshape(-1, self._width)
+        else:
+            try:
+                # half the time of packing all at once, a third of np.fromiter's
+                packed = b"".join(starmap(self._pack, layout.values(records)))
+            except struct.error:  # a null
+                found = ([math.nan if number is None else number for number in row] for row in layout.values(records))
+                packed = b"".join(starmap(self._pack, found))
+        numbers = np.frombuffer(packed, np.float64).reshape(-1, self._width)
+        return without(numbers, self._sentinels) if self._sentinels else numbers
+
+    def _read(self, row: list[Any]) -> list[Any]:
+        """The values of a record as numbers, where some may be text or states."""
+        for place, read in self._written:
+            number = read(row[place])
+            row[place] = math.nan if isinstance(number, str) else number
+        return [math.nan if number is None else number for number in row]
 
     def _entities(self, layout: Layout, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
         entity = self._pipeline.entity
         if entity.constant is not None:
             return [entity.constant] * len(records), np.ones(len(records), bool)
-        if layout.entity is not None:
-            found = [name if type(name) is str else _whole(name) for name in map(attrgetter(layout.entity), records)]
+        if self._template is not None:
+            found = list(map(self._template.put, zip(*(map(attrgetter(each), records) for each in layout.entity), strict=True)))
+        elif layout.entity:
+            found = [name if type(name) is str else whole(name) for name in map(attrgetter(layout.entity[0]), records)]
         else:
             mine = keys if len(keys) == len(rows) else [keys[row] for row in rows.tolist()]
             found = self._names_in(mine)
@@ -217,28 +227,34 @@ class Decoder:
             if len(self._names) > _FEW_ENTITIES:
                 self._names = None
             return known
-        try:
-            return [key.decode() for key in keys]  # type: ignore[union-attr]  # a missing key raises, see below
-        except (AttributeError, UnicodeDecodeError):
-            return [_text(key) for key in keys]
+        return list(map(self._key, keys))
 
     def _times(self, layout: Layout, records: list[Any], rows: Int64, timestamps_ms: Numbers) -> tuple[Int64, Mask]:
         """Event times, and whether each is one."""
         if layout.time is None:
             stamps = timestamps_ms[rows]
-            within = (stamps >= 0) & (stamps <= _LATEST // 1000)
+            within = (stamps >= 0) & (stamps <= LATEST // 1000)
             return np.where(within, stamps, 0) * 1000, within
         found = map(attrgetter(layout.time), records)
-        if self._pipeline.time.format is TimeFormat.ISO8601:
+        if self._time.factor is None and not self._time.plain:
+            return self._texts(found, timestamps_ms[rows])
+        if self._time.factor is None:
             seconds = [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in found]
-            exact, factor = np.array(seconds), MICROSECONDS
+            exact, factor = np.array(seconds), float(MICROSECONDS)
         else:
-            factor = 1000 if self._pipeline.time.format is TimeFormat.UNIX_MILLIS else MICROSECONDS
-            exact = np.frombuffer(struct.pack(f"{len(records)}d", *found), np.float64)
+            exact, factor = np.frombuffer(struct.pack(f"{len(records)}d", *found), np.float64), self._time.factor
         with np.errstate(over="ignore"):
             micros = np.rint(exact * factor)
-        within = (micros >= _EARLIEST) & (micros <= _LATEST)
+        if self._time.factor is None:
+            within = (micros >= EARLIEST) & (micros <= LATEST)
+        else:  # what is far off has to be looked at: its unit may be another one
+            within = (micros >= DOUBTFUL[0]) & (micros <= DOUBTFUL[1])
         return np.where(within, micros, 0).astype(np.int64), within
+
+    def _texts(self, found: Iterable[Any], stamps: Int64) -> tuple[Int64, Mask]:
+        """Event times that are text which only the spec explains."""
+        micros = [self._time.read(text, stamp) for text, stamp in zip(found, np.asarray(stamps).tolist(), strict=True)]
+        return np.array([each or 0 for each in micros], np.int64), np.array([each is not None for each in micros], bool)
 
     def _explained(
         self,
@@ -249,14 +265,17 @@ class Decoder:
         partitions: Int64,
         batch: Batch,
         rejects: list[Reject],
+        skips: list[tuple[int, NotReading]],
     ) -> Batch:
         """Adds what the exact way makes of the messages that the fast one refused."""
         read: list[tuple[int, Exact]] = []
         for row, said in refused:
             value = values[row]
-            found = self._explainer.at_once(said, value) or self._explainer.read(value, keys[row], timestamps_ms[row], said)
+            found = self._explainer.at_once(said, value) or self._explainer.read(value, keys[row], int(timestamps_ms[row]), said)
             if isinstance(found, Exact):
                 read.append((row, found))
+            elif isinstance(found, Skip):
+                skips.append((row, found.reason))
             else:
                 rejects.append(Reject(row, found.reason, found.message))
         if not read:
@@ -268,35 +287,5 @@ class Decoder:
         return merged(batch, Batch(rows, partitions[rows], own, times, numbers))
 
 
-class _Names(dict[bytes | None, str]):
-    """Names of entities, by the keys of their messages. A key that is no name is not kept: there may be any number of them."""
-
-    def __missing__(self, key: bytes | None) -> str:
-        name = _text(key)
-        if 0 < len(name) <= MAX_ENTITY:
-            self[key] = name
-        return name
-
-
-def _narrow(exact: Float64) -> tuple[Float32, Mask]:
-    """As float32, and whether a row has a value and all that it has survive that: 1e300 does not."""
-    with np.errstate(over="ignore"):
-        narrow: Float32 = np.asarray(exact, np.float32)
-    finite = np.isfinite(narrow)
-    if finite.all():
-        return narrow, np.ones(len(narrow), bool)
-    missing = np.isnan(exact)
-    return narrow, np.asarray((finite | missing).all(axis=1) & ~missing.all(axis=1))
-
-
-def _whole(number: int) -> str:
-    """A whole number as text; one beyond any sensible id counts as empty, and is rejected as such."""
-    return str(number) if abs(number) < 10**MAX_ENTITY else ""
-
-
-def _text(key: bytes | None) -> str:
-    """A key as text; empty where it is none."""
-    try:
-        return key.decode() if key else ""
-    except UnicodeDecodeError:
-        return ""
+def _row(reject: Reject) -> int:
+    return reject.row

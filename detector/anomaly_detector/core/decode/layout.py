@@ -9,14 +9,18 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from anomaly_api.source import Pipeline, TimeFormat
+from anomaly_api.source import Feature, Pipeline
+from anomaly_detector.core.decode.names import Template
 from anomaly_detector.core.decode.paths import Path, path
+from anomaly_detector.core.decode.times import TimeReader
 
 _OPTIONAL: Final = float | None
 """A feature: what is not there is not a number, null is None."""
+_WRITTEN: Final = float | str | bool | None
+"""A feature that may be text, or a state."""
 _SIGN: Final = msgspec.Raw | msgspec.UnsetType
 """A member that makes a message one for another layout, whatever it holds."""
-_DEFAULTS: Final = {_OPTIONAL: math.nan, _SIGN: msgspec.UNSET}
+_DEFAULTS: Final = {_OPTIONAL: math.nan, _WRITTEN: math.nan, _SIGN: msgspec.UNSET}
 
 
 class Layout:
@@ -27,11 +31,11 @@ class Layout:
         self.flat = flat
         self.sound = True
         """Whether every place has one type; if not, messages are read the exact way."""
-        kind = datetime if pipeline.time.format is TimeFormat.ISO8601 else float
-        self.entity = self._leaf(path(pipeline.entity.field), str | int) if pipeline.entity.field else None
+        reader = TimeReader(pipeline.time)
+        kind = datetime if reader.plain else str if reader.factor is None else float
+        self.entity = [self._leaf(path(field), str | int) for field in _entity_fields(pipeline)]
         self.time = self._leaf(path(pipeline.time.field), kind) if pipeline.time.field else None
-        paths = [path(feature.path) for feature in pipeline.features]
-        features = [self._leaf(each, _OPTIONAL) for each in paths]
+        features = [self._leaf(path(each.path), _WRITTEN if is_written(each) else _OPTIONAL) for each in pipeline.features]
         signs = [self._sign(each.steps[0]) for each in _all_paths(pipeline) if each.literal] if flat else []
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(self._struct(self._tree) if self.sound else Any).decode
         self.values = self._getter(features) if self.sound else _none
@@ -91,7 +95,9 @@ class Layout:
 
 
 def layouts(pipeline: Pipeline) -> list[Layout]:
-    """The layouts of which one may suit a message, the likelier one first."""
+    """The layouts of which one may suit a message, the likelier one first; none where each message has to be looked at."""
+    if pipeline.filter or pipeline.pairs is not None or any(each.indexed for each in _all_paths(pipeline)):
+        return []
     found = [Layout(pipeline)]
     if any(each.literal for each in _all_paths(pipeline)):
         found.append(Layout(pipeline, flat=True))
@@ -99,8 +105,20 @@ def layouts(pipeline: Pipeline) -> list[Layout]:
 
 
 def _all_paths(pipeline: Pipeline) -> list[Path]:
-    fields = [pipeline.entity.field, pipeline.time.field, *(feature.path for feature in pipeline.features)]
+    fields = [*_entity_fields(pipeline), pipeline.time.field, *(feature.path for feature in pipeline.features)]
     return [path(field) for field in fields if field]
+
+
+def _entity_fields(pipeline: Pipeline) -> list[str]:
+    entity = pipeline.entity
+    if entity.template is not None:
+        return Template(entity.template).fields
+    return [entity.field] if entity.field is not None else []
+
+
+def is_written(feature: Feature) -> bool:
+    """Whether its values may be text or states."""
+    return feature.text is not None or feature.values is not None
 
 
 def _none(_: list[Any]) -> Iterable[Any]:

@@ -1,6 +1,7 @@
 """Where a value stands in a message, as the spec writes it. One syntax for entity, time and features.
 
 temperature                 a member of the message
+readings.0.value            of the first item of the list `readings`
 sensors.temperature         a member of the object `sensors`; where the message has no `sensors` at all, the member whose
 name is `sensors.temperature` (flattened objects are often written so)
 /sensors/temp.1             a JSON Pointer (RFC 6901): names may hold anything, `~1` is a slash and `~0` a tilde
@@ -36,10 +37,15 @@ class Path(Struct, frozen=True):
         value: Any = document
         try:
             for name in self.steps:
-                value = value[name]
-        except (KeyError, TypeError):  # what is no object knows no names
+                value = value[int(name)] if type(value) is list and name.isdecimal() else value[name]
+        except (KeyError, TypeError, IndexError):  # what is no object knows no names
             return MISSING
         return value
+
+    @property
+    def indexed(self) -> bool:
+        """Whether it may lead into a list."""
+        return any(step.isdecimal() for step in self.steps[1:])
 
 
 def path(text: str) -> Path:

@@ -26,6 +26,9 @@ class Intake(Pipeline):
         """The intake of a revision's pipeline."""
         entity, time, features, windows = pipeline.entity, pipeline.time, pipeline.features, pipeline.windows
         return Intake(
+            filter=pipeline.filter,
+            pairs=pipeline.pairs,
+            merge=pipeline.merge,
             entity=entity,
             time=time,
             features=features,
@@ -38,5 +41,10 @@ class Intake(Pipeline):
     @property
     def readings(self) -> tuple[Any, ...]:
         """Identity of a reading. Lateness, `missing` and windows are no part of it: they may change and buffers stay."""
-        features = [(each.name, each.path, each.kind is FeatureKind.COUNTER, each.derived) for each in self.features]
-        return self.entity, (self.time.field, self.time.format), features
+        features = [
+            (each.name, each.path, each.kind is FeatureKind.COUNTER, each.derived, each.text, each.values, each.missing_values)
+            for each in self.features
+        ]
+        time = self.time
+        when = (time.field, time.format, time.pattern, time.zone, time.same_time)
+        return self.entity, when, features, self.pairs, self.merge

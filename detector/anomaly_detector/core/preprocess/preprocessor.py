@@ -91,7 +91,7 @@ class Preprocessor:
         batch, early = self._future_guard.within(decoded.batch, messages.timestamps_ms, messages.read_ms)
         if not early:
             return decoded
-        return Decoded(batch, sorted(decoded.rejects + early, key=lambda reject: reject.row))
+        return Decoded(batch, sorted(decoded.rejects + early, key=lambda reject: reject.row), decoded.skips)
 
     def micro_batches(self, batch: Batch) -> Iterator[MicroBatch]:
         """A batch in portions, nearly always one: what is known of those who leave is there until the portion is taken in.

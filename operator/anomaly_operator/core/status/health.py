@@ -12,6 +12,7 @@ from anomaly_api.evidence import DetectorEvidence, RevisionEvidence, RevisionFai
 from anomaly_operator.core.resources.names import DETECTOR
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status.missing_features import missing_feature
+from anomaly_operator.core.status.not_readings import no_readings
 from anomaly_operator.core.status.pod_refusal import PODS_REFUSED, refused_scoring_pods
 from anomaly_operator.core.status.pods import Pod, PodFailure, age
 
@@ -199,6 +200,9 @@ def _hindered(snapshot: Snapshot, evidence: list[DetectorEvidence], now: float) 
     readings, unreadable = sum(each.recent_readings for each in evidence), sum(each.recent_dead_letters for each in evidence)
     if readings and unreadable * 2 > readings:
         return _unreadable(snapshot, evidence)
+    none = no_readings(evidence, snapshot.detector.spec.source.kafka.topic)
+    if none:
+        return ConditionDraft("False", "NoReadings", none, Progress.STALLED)
     if any(each.memory.recently_cut_off for each in evidence):
         return _crowded(snapshot, evidence)
     return _stuck(snapshot, evidence) or _overtaken(snapshot, evidence) or _scattered(snapshot, evidence)
