@@ -166,7 +166,7 @@ def test_a_secret_that_is_corrected_or_comes_late_reaches_the_pod_that_runs(
 @pytest.mark.usefixtures("rotated")
 def test_dead_letters_are_listed_and_put_back_inside_the_pod(plants: dict[str, Watched]) -> None:
     steady = plants[STEADY]
-    steady.feed.garbage(b'{"at": "soon"}', "pump-3")
+    steady.feed.garbage(b'{"at": "soon", "temperature": 1}', "pump-3")
     steady.feed.garbage(b"nonsense", "pump-4")
     steady.settled(60)
     inside = (f"deployment/{STEADY}-detector", "--", "python", "-m", "anomaly_detector.cli.dead_letters")

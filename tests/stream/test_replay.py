@@ -51,7 +51,7 @@ def corrected(line: Line) -> Line:
 
 
 def test_corrected_dead_letters_are_put_back_once_however_often_it_is_asked(topics: Topics, tmp_path: Path) -> None:
-    texts = [json.dumps({"at": 1000 + n, "temperature": 20.0, "pressure": f"{3 + n}.5"}).encode() for n in range(4)]
+    texts = [json.dumps({"at": 1000 + n, "temperature": None, "pressure": f"{3 + n}.5"}).encode() for n in range(4)]
     for number, text in enumerate(texts):
         topics.send(
             text, b"pump-%d" % number, partition=number % 2, headers=[("trace", b"%d" % number)], timestamp=1_600_000_000_000
@@ -65,7 +65,7 @@ def test_corrected_dead_letters_are_put_back_once_however_often_it_is_asked(topi
         assert "5 dead letters" in said
         lines, _ = command(running, "list", "--reason", "FeatureInvalid")
         assert sorted(line["origin"]["offset"] + 10 * line["origin"]["partition"] for line in lines) == [0, 1, 10, 11]
-        assert lines[0]["message"] == "pressure: expected a number, found text"
+        assert lines[0]["message"] == "pressure: expected a number, found text (set text or values of the feature to read it)"
         [other] = [line for line in every if line not in lines]
         assert (other["key"], other["value"]) == ({"base64": "/g=="}, {"base64": "/w=="})
 

@@ -50,8 +50,8 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_with_its_reason(topics: To
     topics.create()
     bad = {
         b"not json": "NotJson",
-        b'{"at": 1, "temp": 20.0, "pressure": null}': "FeatureMissing",
-        b'{"at": 1, "temperature": 20.0, "pressure": "high"}': "FeatureInvalid",
+        b'{"at": 1, "temp": 20.0, "pressure": null}': "FeatureMissing",  # null is there, and no value
+        b'{"at": 1, "temperature": "low", "pressure": "high"}': "FeatureInvalid",
         b'{"at": "yesterday", "temperature": 20.0, "pressure": 3.0}': "TimeInvalid",
         b'{"at": 99999999999, "temperature": 20.0, "pressure": 3.0}': "FutureTime",
     }
