@@ -1,5 +1,6 @@
 """Kinds of JSON values in words for people, and the fields that a message has."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 KINDS: Final = {
@@ -25,7 +26,7 @@ def kind_of(found: Any) -> str:
     return "a list" if isinstance(found, list) else "an object" if isinstance(found, dict) else "a number"
 
 
-def surroundings(document: dict[str, Any]) -> str:
+def surroundings(document: Mapping[str, Any]) -> str:
     """Names of fields at hand; a renamed field is found by them."""
     names = [name[:40] for name in list(document)[:8]]
     return f"the message has {', '.join(names)}" if names else "the message is an empty object"

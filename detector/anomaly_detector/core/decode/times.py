@@ -79,7 +79,7 @@ class TimeReader:
         return micros if EARLIEST <= micros <= LATEST else None
 
     def wrong_unit(self, found: Any) -> str:
-        """The unit that would make a plausible time of a number, with the time, for people; empty where its own unit does."""
+        """The unit that would make a plausible time of a number, with the year, for people; empty where its own unit does."""
         if self.factor is None:
             return ""
         number = _number(found)
@@ -88,9 +88,8 @@ class TimeReader:
         for other, factor in PER_MICROSECOND.items():
             micros = _rounded(number * factor)
             if other is not self.format and _PLAUSIBLE[0] <= micros <= _PLAUSIBLE[1]:
-                meant = (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="seconds").replace("+00:00", "Z")
                 return (
-                    f"as {self.format.value} it is {_year(_rounded(number * self.factor))}, as {other.value} it would be {meant}"
+                    f"as {self.format.value} it is {_year(_rounded(number * self.factor))}, as {other.value} it would be {_year(micros)}"
                 )
         return ""
 
