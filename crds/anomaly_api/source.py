@@ -3,14 +3,17 @@
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from anomaly_api.entity import Entity as Entity
+from anomaly_api.entity import KeyFormat as KeyFormat
+from anomaly_api.entity import WatchedEntity as WatchedEntity
 from anomaly_api.event_time import SameTime as SameTime
 from anomaly_api.event_time import Time as Time
 from anomaly_api.event_time import TimeFormat as TimeFormat
 from anomaly_api.input import Condition, FieldPath, Merge, Number, Pairs, TextNumbers
 from anomaly_api.preparation import Derived, FeatureKind, FeatureName
-from anomaly_api.schema import Contract, Duration, Empty, at_most_one, list_map, matching, rule
+from anomaly_api.schema import Contract, Duration, list_map, matching, rule
 from anomaly_api.security import Sasl, Tls
 
 OWNED_PROPERTIES: Final = (
@@ -145,68 +148,6 @@ class Source(Contract):
     """Share of the readings that may be lost (late, there twice, deleted before they were read), default 0.01. When more are,
     the condition ReadingsUsed becomes False (ReadingsLeftOut) within a minute and says what helps; Ready stays as it is.
     Raise it where producers are known to repeat themselves; 1 says nothing, ever."""
-
-
-class KeyFormat(StrEnum):
-    """How the message key is written."""
-
-    TEXT = "Text"
-    INTEGER = "Integer"
-    UUID = "Uuid"
-    JSON = "Json"
-
-
-@at_most_one("key", "field", "template", "constant")
-@rule(
-    "!has(self.keyFormat) || self.keyFormat == 'Text' || !(has(self.field) || has(self.template) || has(self.constant))",
-    "entity.keyFormat says how the message key is written: it has no use beside field, template or constant",
-)
-class Entity(Contract):
-    """What a reading is of: every entity has windows and episodes of its own.
-
-    All readings of an entity belong into one partition of the topic, as they do where it is the message key: a pod knows its own
-    partitions only. Where they do not, the condition Scoring says so (EntitiesScattered).
-    """
-
-    key: Empty | None = None
-    """The message key, as UTF-8 text. It counts where none of key, field, template and constant is set."""
-    key_format: KeyFormat = KeyFormat.TEXT
-    """Notation of the message key. Text, the default: UTF-8. Integer: 4 or 8 bytes, big-endian, with a sign, as Kafka's own
-    serializers write them. Uuid: 16 bytes. Json: a JSON value; an object's members are put in order, so that it is one name
-    however they come."""
-    field: FieldPath | None = None
-    """Field of the reading with the entity's name: text or a whole number. Dots lead into nested objects: `device.id`. Set it
-    where the messages have no key."""
-    template: (
-        Annotated[
-            str,
-            Field(max_length=512),
-            matching("write fields in braces, such as {tags.host}/{tags.interface}", r"^[^{}]*(\{[^{}]+\}[^{}]*)+$"),
-        ]
-        | None
-    ) = None
-    """Name that is put together from several fields: `{tags.host}/{tags.interface}`. Each must be text or a whole number. Set
-    it where no field alone tells entities apart. All readings of an entity belong into one partition all the same."""
-    constant: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """Name of the one entity that the whole topic is about. The topic has one partition, or all its messages have one key:
-    otherwise each partition is scored by itself, under the same name."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_key(cls, given: Any) -> Any:
-        """Without any of the four it is the message key."""
-        if isinstance(given, dict) and all(given.get(member) is None for member in ("key", "field", "template", "constant")):
-            return {**given, "key": Empty()}
-        return given
-
-
-class WatchedEntity(Entity):
-    """What a reading is of, and how long it is remembered. Memory is no part of a model: what is above is."""
-
-    expire_after: Duration = "7d"
-    """Silence after which an entity is forgotten: its windows and baselines begin anew if it comes back, and an open episode
-    closes with reason Idle. Default 7d, so that a machine that stands still at the weekend is known on Monday. Measured in
-    event time, by the newest reading of its partition; never sooner than the longest maxGap. 5200w is for ever."""
 
 
 class Missing(StrEnum):

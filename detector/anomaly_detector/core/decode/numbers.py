@@ -33,8 +33,8 @@ def reader(feature: Feature) -> Reader:
         if found is None:
             return math.nan
         if type(found) is float or type(found) is int:  # true and false are whole numbers as well
-            if states and type(found) is int and abs(found) < 10**9 and str(found) in states:
-                return states[str(found)]
+            if states and abs(found) < 1e9 and found == int(found) and str(int(found)) in states:
+                return states[str(int(found))]
             if not -BEYOND_FLOAT32 < found < BEYOND_FLOAT32:
                 return NOT_FINITE
             return math.nan if found in sentinels else float(found)

@@ -85,12 +85,11 @@ class TimeReader:
         number = _number(found)
         if number is None or not doubtful(_rounded(number * self.factor)):
             return ""
+        now = _year(_rounded(number * self.factor))
         for other, factor in PER_MICROSECOND.items():
             micros = _rounded(number * factor)
             if other is not self.format and _PLAUSIBLE[0] <= micros <= _PLAUSIBLE[1]:
-                return (
-                    f"as {self.format.value} it is {_year(_rounded(number * self.factor))}, as {other.value} it would be {_year(micros)}"
-                )
+                return f"as {self.format.value} it is {now}, as {other.value} it would be {_year(micros)}"
         return ""
 
     def _number(self, found: Any) -> int | None:
