@@ -116,3 +116,5 @@ class WindowThreshold(Contract):
     """What is forgiven of an entity's scores before they decide. Unset: nothing."""
     factor: float | None = None
     """By what labels have moved it. Unset: they have not."""
+    live: float | None = None
+    """By what realised alerts, or grown exposure, have moved it besides. Unset: they have not."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 from anomaly_api.comparison import PairedEvidence, WouldBeAlert
 from anomaly_api.drift import DriftEvidence
+from anomaly_api.exposure import ExposureEvidence
 from anomaly_api.feedback import FeedbackEvidence
 from anomaly_api.schema import Contract
 
@@ -266,6 +267,8 @@ class DetectorEvidence(Contract):
     """What was read of labels. None: none are read, or not all has been read yet."""
     drift: DriftEvidence | None = None
     """What was counted to tell drift. None: the model that decides, if there is one, has no reference."""
+    exposure: ExposureEvidence | None = None
+    """How often the deciding revision alerted. None: no model decides, or nothing has been counted yet."""
     last_reading: float | None = None
     last_scored: float | None = None
     last_alert: float | None = None

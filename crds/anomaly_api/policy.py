@@ -28,6 +28,9 @@ class Budget(Contract):
     threshold follows when their number has changed by more than a half."""
     per: Duration = "1w"
     """Length of event time that `episodes` refers to, default 1w."""
+    max_factor: Annotated[float, Field(ge=1, le=100)] = 4.0
+    """Factor by which realised alerts raise or lower the threshold at most, default 4: where they certainly miss the budget, the
+    threshold follows in steps. 1: it stays where the held-out data say, and what was moved is undone."""
     margin: Annotated[float, Field(ge=1, le=100)] = 1.0
     """Factor by which the threshold lies above the level that the held-out data say, default 1: it trusts that what is normal
     stays as it was. Raise it, say to 1.5, where loads and machines change slowly: a level just above the usual scores would

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anomaly_api.calibration import ThresholdSource
+from anomaly_api.exposure import ExposureLedger
 from anomaly_api.schema import Contract, list_map
+from anomaly_api.threshold_status import ThresholdStatus
 
 
 class Condition(Contract):
@@ -47,32 +48,6 @@ class CandidateStatus(Contract):
     """Time at which the revision became a candidate."""
     reason: str
     """Reason for which it is not stable yet, for people."""
-
-
-class ThresholdStatus(Contract):
-    """A threshold in force."""
-
-    window: str
-    """Name of the window that the threshold is for."""
-    value: float
-    """Score, as the model computes it, that is shown as 1.0."""
-    source: ThresholdSource
-    """Kind of threshold: Budget, PeaksOverThreshold, Conformal, Quantile, StandardDeviations and Value are the spec's, Fallback
-    is the fallback scorer's."""
-    asked: str
-    """Number that the spec asks for, such as 1/1w or 0.995."""
-    supported: str | None = None
-    """Number that the held-out part supports, written as `asked`. Unset: what was asked for."""
-    expected_episodes: float | None = None
-    """Number of false episodes of an entity (of all, where the budget is the fleet's) that are to be expected in the budget's
-    period, or in a week where there is no budget. More than were asked for while the held-out part is too short to know what is
-    rarer. Unset: nothing is known of it."""
-    entities: int | None = None
-    """Number of entities that a budget of the fleet is shared by. Unset: the budget is each entity's."""
-    exposure_seconds: float | None = None
-    """Event time that was held out, added up over entities: what the estimate stands on."""
-    factor: float | None = None
-    """Factor by which labels have moved the threshold (see feedback.threshold). Unset: they have not."""
 
 
 class RevisionFeedbackStatus(Contract):
@@ -255,6 +230,8 @@ class DetectorStatus(Contract):
     """Training that is under way, or the last one."""
     feedback: FeedbackStatus | None = None
     """Labels that people have given, and how precise alerts are. Unset: none are read."""
+    exposure: ExposureLedger | None = None
+    """Counts of alerts and entity-time that `thresholds` is kept by, so that no restart loses them. Unset: no model decides."""
     drift: DriftStatus | None = None
     """Figures of the comparison with the training data. Unset: nothing has been compared yet."""
     source: SourceStatus | None = None

@@ -10,6 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 from anomaly_api.calibration import (
+    MAX_FURTHER_PEAKS,
+    MAX_PEAKS,
     Calibration,
     Quantile,
     RankedPeak,
@@ -113,7 +115,7 @@ def _found(
 ) -> WindowThreshold:
     """A threshold that is no budget's, and how many episodes of an entity are to be expected of it in a week."""
     value, exposure = max(value, _SMALLEST), calibration.entity_seconds
-    expected = _exceeding(calibration, value) * seconds(PER) / exposure if exposure > 0 else None
+    expected = exceeding(calibration, value) * seconds(PER) / exposure if exposure > 0 else None
     return WindowThreshold(
         window=calibration.window,
         value=value,
@@ -145,7 +147,7 @@ def _of_budget(budget: Budget, calibration: Calibration, entities: int) -> Windo
     exposure, period = calibration.entity_seconds / shared, seconds(budget.per)
     tolerated = budget.episodes * exposure / period
     supported = max(tolerated, 1 / REACH)
-    value = budget.margin * max(_level_of_peaks(calibration, supported), calibration.mean)
+    value = budget.margin * max(level_of_peaks(calibration, supported), calibration.mean)
     expected = _rounded(supported * period / exposure) if exposure > 0 else None
     return WindowThreshold(
         window=calibration.window,
@@ -190,7 +192,7 @@ def _of_peaks(asked: PeaksOverThreshold, calibration: Calibration) -> WindowThre
     windows = max(calibration.windows, 1)
     tolerated = max(asked.risk * windows, 1 / REACH)
     if len(beyond) < 2:
-        value = _level_of_peaks(calibration, tolerated)
+        value = level_of_peaks(calibration, tolerated)
     elif tolerated >= len(beyond):
         value = _ranked(calibration, math.ceil(tolerated) + 1)
     else:
@@ -228,7 +230,7 @@ def _quantile(points: Sequence[Quantile], level: float) -> float:
     return points[-1].score
 
 
-def _level_of_peaks(calibration: Calibration, tolerated: float) -> float:
+def level_of_peaks(calibration: Calibration, tolerated: float) -> float:
     """The level that at most `tolerated` of the peaks (falling) are expected to exceed in as much data as they came from.
 
     Beyond the peaks that were seen their tail is extrapolated, see `tails`.
@@ -242,7 +244,7 @@ def _level_of_peaks(calibration: Calibration, tolerated: float) -> float:
     return tail.level(tolerated)
 
 
-def _exceeding(calibration: Calibration, level: float) -> float:
+def exceeding(calibration: Calibration, level: float) -> float:
     """Number of excursions expected above `level` in as much data: counted, and beyond the highest ones by their tail."""
     fitted = PeaksTail.of(calibration.peaks)
     if fitted is not None and level > fitted.base:
@@ -255,6 +257,16 @@ def _exceeding(calibration: Calibration, level: float) -> float:
             share = (high.score - level) / max(high.score - low.score, _SMALLEST)
             return high.rank * math.pow(low.rank / high.rank, min(share, 1.0))
     return float(points[-1].rank)
+
+
+def ranked_peaks(heights: Sequence[float]) -> tuple[list[float], list[RankedPeak] | None]:
+    """Heights, falling, as a calibration keeps them: the highest one by one, and points at growing ranks of the others."""
+    ranks = list[int]()
+    rank = MAX_PEAKS
+    while rank < len(heights) and len(ranks) < MAX_FURTHER_PEAKS:
+        rank = min(max(rank + 1, round(rank * 1.1)), len(heights))
+        ranks.append(rank)
+    return list(heights[:MAX_PEAKS]), [RankedPeak(rank=each, score=heights[each - 1]) for each in ranks] or None
 
 
 def _ranked(calibration: Calibration, rank: int) -> float:

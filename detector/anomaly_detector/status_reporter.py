@@ -22,6 +22,7 @@ from anomaly_detector.core.health.progress import ProgressTracker
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state.tasks import Decided
 from anomaly_detector.drift_watch import DriftWatch
+from anomaly_detector.exposure_watch import ExposureWatch
 from anomaly_detector.feedback_metrics import FeedbackMetrics
 from anomaly_detector.field_monitor import FieldMonitor
 from anomaly_detector.group_session import GroupSession
@@ -55,7 +56,8 @@ class StatusReporter:
         self.state_metrics = StateMetrics(self._telemetry.registry)
         self._field_monitor = FieldMonitor(pipeline.stable.revision.pipeline)
         self._drift = DriftWatch(pipeline, min(LONGEST, seconds(runtime.drift_over)), self._telemetry.registry)
-        pipeline.observer = self._drift.observe
+        self._exposure = ExposureWatch(pipeline)
+        pipeline.observers = (self._drift.observe, self._exposure.observe)
         self._feedback: tuple[FeedbackReader, FeedbackMetrics] | None = None
         """Who reads labels, if the spec asks for it."""
         self._session: GroupSession | None = None
@@ -113,6 +115,7 @@ class StatusReporter:
         self._told = now
         self.state_metrics.tell(self._pipeline, member.partitions if member else 0, topic_partitions)
         self._drift.tell(now)
+        self._exposure.tell(now)
         if self._feedback is not None:
             reader, metrics = self._feedback
             metrics.tell(reader.evidence)
@@ -178,6 +181,7 @@ class StatusReporter:
             lasting_losses=telemetry.losses.evidence(time.time(), LASTING_SECONDS),
             feedback=self._feedback[0].evidence if self._feedback else None,
             drift=self._drift.evidence,
+            exposure=self._exposure.evidence,
             last_reading=telemetry.last_reading,
             last_scored=telemetry.last_scored,
             last_alert=telemetry.last_alert,

@@ -41,7 +41,7 @@ def messages(begin: int, end: int) -> Messages:
 def watched(first: LoadedRevision) -> tuple[DetectionPipeline, DriftWatch, CollectorRegistry]:
     pipeline, registry = DetectionPipeline("plant/pumps", first), CollectorRegistry()
     watch = DriftWatch(pipeline, DAY, registry)
-    pipeline.observer = watch.observe
+    pipeline.observers = (watch.observe,)
     return pipeline, watch, registry
 
 

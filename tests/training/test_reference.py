@@ -86,7 +86,7 @@ def drifting(loaded: LoadedRevision, hours: int, slope: float) -> tuple[int | No
     """The hours after which drift was told, and after which the first alert came."""
     decides = DetectionPipeline("plant/pumps", loaded)
     watch = DriftWatch(decides, OVER, CollectorRegistry())
-    decides.observer = watch.observe
+    decides.observers = (watch.observe,)
     told = alerted = None
     for number in range(hours):
         values, keys = hour(72 + number, slope * number)

@@ -111,7 +111,7 @@ def replay(
     """Runs the pipeline over all readings. `revision` is of a `plain` pipeline; `reasons`: whether `top` is wanted."""
     pipeline = DetectionPipeline(_SOURCE, LoadedRevision(revision, model))
     tape = _Tape(pipeline, reasons)
-    pipeline.observer = tape.note
+    pipeline.observers = (tape.note,)
     names = np.array(table.names, object)
     most = min(_BATCH, pipeline.most_messages)
     for start in range(0, len(table), most):

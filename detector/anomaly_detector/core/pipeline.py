@@ -66,8 +66,8 @@ class DetectionPipeline:
         """Partitions by which limits are shared."""
         self.episodes = self._new_episodes()
         self._under_way: UnderWay | None = None
-        self.observer: Observer | None = None
-        """A backtest wants every score; a pod tells episodes only."""
+        self.observers: tuple[Observer, ...] = ()
+        """A backtest wants every score; a pod counts what it decides."""
 
     @property
     def most_messages(self) -> int:
@@ -294,7 +294,7 @@ class DetectionPipeline:
                 under_way.outcome.ended += self._go_over(self._configured())
         deciding = self._deciding
         walked = deciding.decide(under_way, ours, theirs)
-        if self.observer is not None:
-            self.observer(under_way.taken, ours, walked)
+        for observer in self.observers:
+            observer(under_way.taken, ours, walked)
         deciding.compare(under_way, ours, theirs or deciding.by_candidate(under_way), walked)
         return under_way.outcome

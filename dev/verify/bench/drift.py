@@ -44,7 +44,7 @@ def main(batches: int, entities: int) -> None:
         loaded = _loaded((Path(folder) / "model.tar").read_bytes(), json.loads(made.stdout.splitlines()[-1])["threshold"])
     plain, watching = DetectionPipeline("bench", loaded), DetectionPipeline("bench", loaded)
     watch = DriftWatch(watching, _DAY, CollectorRegistry())
-    watching.observer = watch.observe
+    watching.observers = (watch.observe,)
     spent: dict[str, list[float]] = {"without": [], "with": []}
     for messages in _batches(batches + 2, entities):
         for name, pipeline in (("without", plain), ("with", watching)):

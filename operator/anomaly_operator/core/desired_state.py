@@ -6,12 +6,13 @@ from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder
 from anomaly_api.revision import runtime
 from anomaly_operator.core import scaling
 from anomaly_operator.core.drift import DriftVerdict, drift_verdict
-from anomaly_operator.core.feedback import FeedbackView, feedback_view, moved
+from anomaly_operator.core.feedback import FeedbackView, feedback_view
 from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.selection import RevisionSelection, select
 from anomaly_operator.core.models.slots import SlotPlan, plan_slots
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status.health import ConditionDraft, Progress
+from anomaly_operator.core.thresholds.adjusted import ThresholdsView, adjusted
 from anomaly_operator.core.training.order import compared_with, made_by, training_order
 from anomaly_operator.core.training.outcome import TrainingOutcome, training_outcome
 from anomaly_operator.core.training.triggers import Trigger, trigger
@@ -36,6 +37,7 @@ class DesiredState:
     scale: scaling.Scale
     drift: DriftVerdict
     feedback: FeedbackView
+    thresholds: ThresholdsView
     blocked: ConditionDraft | None
     """Why nothing is to run at all."""
 
@@ -53,7 +55,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
     spec_order = training_order(detector)
     why = trigger(snapshot, spec_order, drift, feedback, now, blocked=blocked is not None) if spec_order else None
     order = why.order if why else None
-    selection = moved(snapshot, select(snapshot, order.key if order else None), feedback)
+    selection, thresholds = adjusted(snapshot, select(snapshot, order.key if order else None), feedback, now)
     needed = {selection.revision.model: selection.model} if selection.revision.model else {}
     slots = plan_slots(snapshot, needed)
     awaited = order is not None and selection.awaited
@@ -69,6 +71,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
         scale=scaling.scale(snapshot, now),
         drift=drift,
         feedback=feedback,
+        thresholds=thresholds,
         blocked=blocked,
     )
 

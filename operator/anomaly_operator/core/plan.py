@@ -37,6 +37,7 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         desired.scale.status,
         desired.drift.figures,
         desired.feedback.status,
+        desired.thresholds,
         current,
         now,
     )

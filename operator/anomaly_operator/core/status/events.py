@@ -22,6 +22,9 @@ def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transiti
         found.append(Event(key, "RevisionStable", f"revision {revision.name} decides now, with {scorer}"))
     found += _scaled(snapshot, desired)
     found += _training(snapshot, desired)
+    for move in desired.thresholds.new:
+        key = digest([detector.uid, "threshold", move.model, move.asked, move.message.split(":")[0], move.moves])
+        found.append(Event(key, "ThresholdMoved", move.message))
     of_input = (conditions.ARRIVING, conditions.USED)
     said_alone = (conditions.ALERTING, conditions.DRIFT)
     order = (conditions.SOURCE, conditions.MODEL, conditions.SCORING, *said_alone, *of_input, conditions.READY)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from anomaly_api.assignment import Revision, TrainingOrder
+from anomaly_api.exposure import ExposureLedger
 from anomaly_api.status import (
     Condition,
     DetectorStatus,
@@ -14,13 +15,14 @@ from anomaly_api.status import (
     ScalingStatus,
     SourceStatus,
     StableStatus,
-    ThresholdStatus,
     TrainingStatus,
 )
+from anomaly_api.threshold_status import ThresholdStatus
 from anomaly_operator.core.resources.names import pod_labels
 from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.status.health import scoring_pods
 from anomaly_operator.core.text import bounded
+from anomaly_operator.core.thresholds.adjusted import ThresholdsView
 from anomaly_operator.core.timestamps import rfc3339, unix
 
 STATS_EVERY: Final = 300.0
@@ -44,6 +46,7 @@ def report(
     scaling: ScalingStatus | None,
     drift: DriftStatus | None,
     feedback: FeedbackStatus | None,
+    thresholds: ThresholdsView,
     conditions: list[Condition],
     now: float,
 ) -> DetectorStatus:
@@ -59,20 +62,8 @@ def report(
         observed_generation=snapshot.detector.generation,
         conditions=conditions,
         stable=_stable(before.stable, revision, now),
-        thresholds=[
-            ThresholdStatus(
-                window=each.window,
-                value=each.value,
-                source=each.source,
-                asked=each.asked,
-                supported=each.supported,
-                expected_episodes=each.expected_episodes,
-                entities=each.entities,
-                exposure_seconds=each.exposure_seconds,
-                factor=each.factor,
-            )
-            for each in revision.thresholds
-        ],
+        thresholds=_thresholds(before, revision, thresholds, due=due),
+        exposure=_exposure(before.exposure, thresholds.ledger, due=due),
         training=_held(before.training, training, due=due),
         feedback=_feedback(before.feedback, feedback, due=due),
         drift=_drift(before.drift, drift, due=due),
@@ -146,6 +137,36 @@ def _drift(before: DriftStatus | None, drift: DriftStatus | None, *, due: bool) 
     if before is None or drift is None or due or (before.model, before.measure) != (drift.model, drift.measure):
         return drift
     return before
+
+
+def _thresholds(before: DetectorStatus, revision: Revision, view: ThresholdsView, *, due: bool) -> list[ThresholdStatus]:
+    """Thresholds in force. What was realised is written now and then, and at once where the revision is another one."""
+    known = {each.window: each for each in before.thresholds or []}
+    held = not due and before.stable is not None and before.stable.revision == revision.name
+    return [
+        ThresholdStatus(
+            window=each.window,
+            value=each.value,
+            source=each.source,
+            asked=each.asked,
+            supported=each.supported,
+            expected_episodes=each.expected_episodes,
+            entities=each.entities,
+            exposure_seconds=each.exposure_seconds,
+            factor=each.factor,
+            realised=known[each.window].realised if held and each.window in known else view.realised.get(each.window),
+            move=view.moves.get(each.window),
+        )
+        for each in revision.thresholds
+    ]
+
+
+def _exposure(before: ExposureLedger | None, ledger: ExposureLedger | None, *, due: bool) -> ExposureLedger | None:
+    """Counts are written now and then; at once where they are another revision's, or those of a pod that is gone."""
+    if before is None or ledger is None or due:
+        return ledger
+    alike = (before.revision, before.model, before.settled) == (ledger.revision, ledger.model, ledger.settled)
+    return before if alike else ledger
 
 
 def _memory(snapshot: Snapshot) -> MemoryStatus | None:

@@ -1,0 +1,199 @@
+"""The thresholds that are to be in force: as spec and held-out data say, for the fleet as it is, moved by labels and alerts.
+
+`adjusted` is the one place that moves thresholds. What it returns differs from the revision in force by its thresholds alone, so
+it is a revision like any other: it becomes stable, or is rolled out, as such.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from anomaly_api.assignment import Revision
+from anomaly_api.calibration import Calibration, WindowThreshold
+from anomaly_api.exposure import ExposureLedger, WindowExposure
+from anomaly_api.policy import Budget, BudgetScope
+from anomaly_api.threshold_status import RealisedStatus, ThresholdMove
+from anomaly_api.thresholds import scaled, window_threshold
+from anomaly_operator.core.feedback import FeedbackView, moved
+from anomaly_operator.core.models.selection import RevisionSelection, current_revision
+from anomaly_operator.core.snapshot import Snapshot
+from anomaly_operator.core.thresholds import control
+from anomaly_operator.core.thresholds.fleet import entities_in_use
+from anomaly_operator.core.thresholds.ledger import record, turned
+from anomaly_operator.core.timestamps import rfc3339, unix
+
+
+@dataclass(frozen=True)
+class ThresholdsView:
+    """What is known of thresholds, for the status."""
+
+    realised: Mapping[str, RealisedStatus] = field(default_factory=dict)
+    """By window."""
+    moves: Mapping[str, ThresholdMove] = field(default_factory=dict)
+    """By window: those in force."""
+    new: tuple[ThresholdMove, ...] = ()
+    """Of them, those that were decided now."""
+    ledger: ExposureLedger | None = None
+
+
+def adjusted(
+    snapshot: Snapshot, selection: RevisionSelection, feedback: FeedbackView, now: float
+) -> tuple[RevisionSelection, ThresholdsView]:
+    """The selection with the thresholds that are to be in force at `now` (Unix seconds)."""
+    current = current_revision(snapshot)
+    selection = moved(snapshot, _shared(snapshot, selection, current), feedback)
+    revision, budget = selection.revision, snapshot.detector.spec.threshold.budget
+    if revision.model is None:
+        return selection, ThresholdsView()
+    counted = _counted(snapshot, current, revision.model)
+    found = [_kept(snapshot, revision.model, each) for each in revision.thresholds]
+    view = ThresholdsView(moves={each.window: move for each, move in found if move is not None})
+    if budget is not None and counted is not None and current is not None:
+        view = _decided(snapshot, selection, budget, current, counted, view, now)
+    thresholds = [_applied(each, view.moves.get(each.window), budget) for each in revision.thresholds]
+    if thresholds != revision.thresholds:
+        selection = replace(selection, revision=revision.model_copy(update={"thresholds": thresholds}))
+    return selection, replace(view, ledger=turned(counted, selection.revision.name, revision.model))
+
+
+def _shared(snapshot: Snapshot, selection: RevisionSelection, current: Revision | None) -> RevisionSelection:
+    """A budget of the fleet, shared by the entities in use."""
+    asked, model = snapshot.detector.spec.threshold, selection.model
+    if asked.budget is None or asked.budget.of is not BudgetScope.FLEET or model is None or selection.revision.model is None:
+        return selection
+    before = {each.window: each.entities for each in current.thresholds} if current and current.model == model.spec.digest else {}
+    calibrations = _calibrations(selection)
+    evidence = list(snapshot.evidence_by_pod.values())
+    thresholds = []
+    for each in selection.revision.thresholds:
+        calibration = calibrations[each.window]
+        known = before.get(each.window) or calibration.entities
+        thresholds.append(window_threshold(asked, calibration, entities_in_use(evidence, known)))
+    return replace(selection, revision=selection.revision.model_copy(update={"thresholds": thresholds}))
+
+
+def _counted(snapshot: Snapshot, current: Revision | None, model: str) -> ExposureLedger | None:
+    """What is known of the alerts of the revision in force; None: another model is to decide."""
+    if current is None or current.model != model:
+        return None
+    ledger = turned(snapshot.detector.status.exposure, current.name, model)
+    return record(ledger, snapshot.evidence.detectors, {pod.name for pod in snapshot.pods})
+
+
+def _kept(snapshot: Snapshot, model: str, threshold: WindowThreshold) -> tuple[WindowThreshold, ThresholdMove | None]:
+    """The move on record, if it is for this model and for what the spec asks now."""
+    budget = snapshot.detector.spec.threshold.budget
+    told = next((each.move for each in snapshot.detector.status.thresholds or [] if each.window == threshold.window), None)
+    if told is None or budget is None or told.model != model or told.asked != _asked(budget):
+        return threshold, None
+    return threshold, told
+
+
+def _asked(budget: Budget) -> str:
+    """What a move is for: a budget that says something else undoes it."""
+    return f"{budget.episodes}/{budget.per} of {budget.of.value}, margin {budget.margin:g}, maxFactor {budget.max_factor:g}"
+
+
+def _applied(threshold: WindowThreshold, move: ThresholdMove | None, budget: Budget | None) -> WindowThreshold:
+    """The threshold with a move. One of a revision that is kept as it is has it already."""
+    if move is None or budget is None or threshold.live is not None:
+        return threshold
+    expected = _rounded(control.allowed(budget, threshold.entities, move.exposure_seconds))
+    changes = {
+        "live": move.factor,
+        "exposure_seconds": move.exposure_seconds,
+        "expected_episodes": expected,
+        "supported": f"{expected:g}/{budget.per}" if expected > budget.episodes else None,
+    }
+    return scaled(threshold, move.factor).model_copy(update=changes)
+
+
+def _decided(
+    snapshot: Snapshot,
+    selection: RevisionSelection,
+    budget: Budget,
+    current: Revision,
+    ledger: ExposureLedger,
+    view: ThresholdsView,
+    now: float,
+) -> ThresholdsView:
+    """What was realised under the revision in force, and the moves that are due."""
+    calibrations, in_force = _calibrations(selection), {each.window: each for each in current.thresholds}
+    total, earlier = {each.window: each for each in ledger.total}, {each.window: each for each in ledger.earlier}
+    stable = snapshot.detector.status.stable
+    since = unix(stable.since) if stable is not None and stable.revision == current.name else now
+    realised, moves, new = dict[str, RealisedStatus](), dict(view.moves), list[ThresholdMove]()
+    for threshold in selection.revision.thresholds:
+        name, kept = threshold.window, view.moves.get(threshold.window)
+        counts = total.get(name)
+        if counts is None or in_force.get(name) != _applied(threshold, kept, budget):
+            continue  # nothing is counted, or the revision in force is about to change
+        situation = control.Situation(
+            budget=budget,
+            threshold=in_force[name],
+            factor=kept.factor if kept else 1.0,
+            stands_on=in_force[name].exposure_seconds or 0.0,
+            calibration=calibrations.get(name),
+            now=counts,
+            earlier=earlier.get(name) or WindowExposure(window=name),
+            true_alarms=_true_alarms(snapshot, current),
+            pods=len(ledger.instances),
+            elapsed=now - since,
+        )
+        told = control.realised(situation)
+        realised[name] = _status(told)
+        move = control.move(situation)
+        if move is not None:
+            said = _sentence(situation, told, move)
+            moves[name] = ThresholdMove(
+                factor=move.factor,
+                reason=move.reason.value,
+                message=said,
+                asked=_asked(budget),
+                model=ledger.model,
+                exposure_seconds=round(move.exposure),
+                moves=1 + (kept.moves if kept else 0),
+                since=rfc3339(now),
+            )
+            new.append(moves[name])
+    return replace(view, realised=realised, moves=moves, new=tuple(new))
+
+
+def _true_alarms(snapshot: Snapshot, revision: Revision) -> int:
+    feedback = snapshot.detector.status.feedback
+    return sum(row.true_alarms for row in feedback.revisions if row.revision == revision.name) if feedback else 0
+
+
+def _status(found: control.Realised) -> RealisedStatus:
+    low, high = found.interval
+    return RealisedStatus(
+        rate=_rounded(found.rate),
+        low=_rounded(low),
+        high=None if high == float("inf") else _rounded(high),
+        episodes=found.counted,
+        entity_seconds=round(found.entity_seconds),
+    )
+
+
+def _sentence(situation: control.Situation, found: control.Realised, move: control.Move) -> str:
+    of = "in all" if situation.threshold.entities else "an entity"
+    days, asked, window = found.entity_seconds / 86400, situation.threshold.asked, situation.threshold.window
+    realised = (
+        f"{found.rate:.3g} false episodes {of} in {situation.budget.per} ({found.interval.low:.3g} to {found.interval.high:.3g})"
+    )
+    why = {
+        control.MoveReason.TOO_MANY_ALERTS: "more than were asked for",
+        control.MoveReason.TOO_FEW_ALERTS: "fewer than were asked for",
+        control.MoveReason.MORE_EXPOSURE: "and enough was seen to come nearer to what was asked for",
+    }[move.reason]
+    return (
+        f"window {window}: {realised} over {days:.3g} entity-days, {why} ({asked}); "
+        f"the threshold is {move.factor:g} times its first"
+    )
+
+
+def _calibrations(selection: RevisionSelection) -> dict[str, Calibration]:
+    return {each.window: each for each in selection.model.spec.calibration} if selection.model else {}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
