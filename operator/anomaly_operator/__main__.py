@@ -14,6 +14,7 @@ from anomaly_operator.controller.leader_election import STEP_DOWN, Leadership
 from anomaly_operator.controller.probes import serve
 from anomaly_operator.controller.reconciler import Reconciler
 from anomaly_operator.controller.workqueue import Queue
+from anomaly_operator.core.training.queue import TrainingQueue
 from anomaly_operator.kube import resync
 from anomaly_operator.kube.client import Api, login, server, session
 from anomaly_operator.kube.configmap_reader import ConfigMapReader
@@ -38,7 +39,8 @@ class Operator:
         self._cache, self._queue, synced = Cache(), Queue(), asyncio.Event()
         self._api, self._reader = Api(info), EvidenceReader(told.evidence_port)
         cluster = Cluster(self._api, self._cache, told.identity)
-        reconciler = Reconciler(self._cache, cluster, self._reader, self._queue, told.installation, synced, self._api.now)
+        parts = (self._cache, cluster, self._reader, self._queue, told.installation, synced, self._api.now)
+        reconciler = Reconciler(*parts, TrainingQueue(told.trainings))
         self._leadership = Leadership(
             self._api, told.own_namespace, told.lease, told.identity, lambda: reconciler.act(told.workers)
         )

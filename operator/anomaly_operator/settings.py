@@ -33,6 +33,8 @@ class Settings:
     """Watches are renewed after so many seconds; one that is not is taken for dead after twice as many."""
     workers: int = 4
     """Detectors that are reconciled at the same time."""
+    trainings: int | None = None
+    """Trainings that may run at the same time; None: any number."""
 
     @property
     def watched(self) -> tuple[str | None, ...]:
@@ -57,6 +59,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         http_port=int(_number(environment, "ANOMALY_HTTP_PORT", HTTP_PORT)),
         evidence_port=int(_number(environment, "EVIDENCE_PORT", HTTP_PORT)),
         workers=max(1, int(_number(environment, "RECONCILE_WORKERS", 4))),
+        trainings=int(_number(environment, "MAX_TRAININGS", 0)) or None,
         watch_seconds=int(_number(environment, "WATCH_SECONDS", 45)),
     )
 

@@ -225,7 +225,7 @@ def test_a_context_of_the_platforms_own_and_further_volumes_reach_the_pod(helm: 
         "extraVolumes": [authority],
         "extraVolumeMounts": [{"name": "authority", "mountPath": "/authority"}],
     }
-    objects = helm.rendered({"pod": more, "workers": 9})
+    objects = helm.rendered({"pod": more, "workers": 9, "trainings": 2})
     (deployment,) = of_kind(objects, "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -233,6 +233,7 @@ def test_a_context_of_the_platforms_own_and_further_volumes_reach_the_pod(helm: 
     assert {"name": "authority", "mountPath": "/authority"} in _operator(objects)["volumeMounts"]
     environment = _environment(objects)
     assert (environment["HTTPS_PROXY"], environment["RECONCILE_WORKERS"]) == ("http://proxy:3128", "9")
+    assert environment["MAX_TRAININGS"] == "2"
 
 
 def test_labels_and_a_namespace_of_ones_own_are_those_of_every_object(helm: Helm) -> None:

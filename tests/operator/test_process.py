@@ -176,7 +176,7 @@ def test_an_operator_that_is_killed_again_and_again_leaves_the_same_as_one_that_
     assert len(plant.list(kinds, LABEL_DETECTOR)) == 8
     assert written_in_three_looks(plant, last) == 0
     told = [each["reason"] for each in plant.list("events") if each["involvedObject"]["kind"] == "AnomalyDetector"]
-    assert sorted(told) == ["RevisionStable", "Training"]
+    assert sorted(told) == ["RevisionStable", "Training", "TrainingStarted"]
 
 
 def test_deleting_the_detector_takes_its_children_along_while_the_operator_is_down(plant: Plant) -> None:

@@ -8,6 +8,7 @@ are derived from what happened, so that a repetition is none.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from anomaly_api.status import Condition
@@ -19,6 +20,8 @@ from anomaly_operator.core.plan import plan
 from anomaly_operator.core.resources.manifests import Installation
 from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot
 from anomaly_operator.core.timestamps import rfc3339
+from anomaly_operator.core.training.outcome import ended
+from anomaly_operator.core.training.queue import Rank, Standing, TrainingQueue, rank
 from anomaly_operator.kube.client import ApiError
 from anomaly_operator.kube.entries import InvalidSpecError
 from anomaly_operator.kube.executor import Cluster
@@ -71,9 +74,11 @@ class Reconciler:
         installation: Installation,
         synced: asyncio.Event,
         clock: Callable[[], float],
+        trainings: TrainingQueue | None = None,
     ) -> None:
         self._cache, self._cluster, self._reader, self._queue = cache, cluster, reader, queue
         self._installation, self._synced, self._clock = installation, synced, clock
+        self._trainings = trainings or TrainingQueue(None)
         self._memories: dict[Key, _Memory] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -81,6 +86,7 @@ class Reconciler:
         """Reconcile all detectors, and then whatever is asked for, until cancelled."""
         await self._synced.wait()
         for key in self._cache.detectors():
+            self._recall(key)
             self._queue.add(key)
         try:
             async with asyncio.TaskGroup() as group:
@@ -92,6 +98,24 @@ class Reconciler:
             for task in self._asking:
                 task.cancel()
             self._memories.clear()
+            self._trainings.clear()
+
+    def _recall(self, key: Key) -> None:
+        """Tell the queue of trainings what Jobs and status say of a detector, before the first one is decided."""
+        if any(not ended(job) for job in self._cache.jobs(key)):
+            self._settle(key, Standing.RUNNING)
+            return
+        with suppress(InvalidSpecError):
+            cached = self._cache.snapshot(key)
+            training = cached.detector.status.training if cached else None
+            if cached is not None and training is not None and training.state == "Queued":
+                self._settle(key, Standing.WAITING, rank(cached))
+
+    def _settle(self, key: Key, standing: Standing, own: Rank | None = None) -> None:
+        """What a detector is to the queue of trainings now; those whose turn it may be are looked at."""
+        for other in self._trainings.settle(key, standing, own):
+            self._queue.add(other)
+        telemetry.trainings(self._trainings.running, self._trainings.waiting)
 
     async def reconcile(self, key: Key) -> None:
         """Bring one detector closer to what its spec says. Raises ApiError or ApplyFailedError."""
@@ -111,7 +135,7 @@ class Reconciler:
     async def _act_on(self, key: Key, memory: _Memory, snapshot: Snapshot) -> None:
         try:
             with telemetry.RECONCILE_SECONDS.time():
-                planned = plan(snapshot, self._installation, self._clock())
+                planned = self._planned(snapshot)
                 self._queue.add_after(key, planned.requeue_after, self._ask)  # whatever becomes of it
                 _measure(key, snapshot, planned)
                 for event in planned.events:
@@ -120,11 +144,15 @@ class Reconciler:
                     await self._cluster.patch_status(key, planned.status, snapshot.detector.resource_version)
                 apply_error = await self._cluster.execute(snapshot.detector, planned.actions)
         except ApiError as error:
+            if error.status != 409:  # else it is decided again at once
+                self._settle(key, Standing.NONE)
             if not error.namespace_ends:
                 raise
             self._queue.cancel(key)  # its detector goes as well, and until then nothing can be made
             self._queue.add_after(key, _NAMESPACE_ENDS_PAUSE)
             return
+        if planned.training_started:
+            self._started(key, planned.training_started, apply_error)
         if "source" in planned.status:
             memory.stats_written = self._clock()
         if memory.apply_error != apply_error:  # the status does not tell of it yet
@@ -132,6 +160,20 @@ class Reconciler:
             self._queue.add(key)
         if apply_error:
             raise ApplyFailedError(apply_error.message)
+
+    def _planned(self, snapshot: Snapshot) -> Plan:
+        """The plan, given the room that trainings have now; no other detector is planned before the queue knows of it."""
+        own = rank(snapshot)
+        planned = plan(replace(snapshot, room=self._trainings.room(own)), self._installation, self._clock())
+        self._settle(own.key, planned.training, own)
+        return planned
+
+    def _started(self, key: Key, reason: str, apply_error: ApplyError | None) -> None:
+        """A Job was to be made. One that could not be made keeps nobody else from training."""
+        if apply_error is None or self._cache.jobs(key):
+            telemetry.TRAININGS_STARTED.labels(reason).inc()
+        else:
+            self._settle(key, Standing.NONE)
 
     def _ask(self, key: Key) -> None:
         """Ask the pods, then reconcile. Not part of the reconciliation, which must not wait for slow pods."""
@@ -166,6 +208,7 @@ class Reconciler:
         namespace, name = key
         self._queue.cancel(key)
         self._memories.pop(key, None)
+        self._settle(key, Standing.NONE)
         self._cluster.forget(key)
         telemetry.forget(namespace, name)
         for model in self._cache.models_used(key):

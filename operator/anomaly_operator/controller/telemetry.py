@@ -33,7 +33,16 @@ DRIFTED: Final = Gauge(
     "1 when what arrives is unlike the model's training data (spec.drift)",
     ["namespace", "detector"],
 )
+TRAININGS_RUNNING: Final = Gauge("anomaly_operator_trainings_running", "Trainings that run, of all detectors")
+TRAININGS_QUEUED: Final = Gauge("anomaly_operator_trainings_queued", "Detectors that wait for others to end their training")
+TRAININGS_STARTED: Final = Counter("anomaly_operator_trainings_started_total", "Training Jobs made, by what asked", ["reason"])
 TRANSITIONS: Final = Counter("anomaly_operator_transitions_total", "Events, by reason", ["reason"])
+
+
+def trainings(running: int, queued: int) -> None:
+    """Of all detectors."""
+    TRAININGS_RUNNING.set(running)
+    TRAININGS_QUEUED.set(queued)
 
 
 def forget(namespace: str, detector: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from anomaly_operator.core.models.model_status import PatchModel
 from anomaly_operator.core.resources.names import Kind
 from anomaly_operator.core.snapshot import Manifest
+from anomaly_operator.core.training.queue import Standing
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class Plan:
     """Whether nothing is known to be held back or left out."""
     drifted: bool = False
     """Whether what arrives is unlike the training data."""
+    training: Standing = Standing.NONE
+    """What the detector is to the queue of trainings."""
+    training_started: str = ""
+    """Reason of the training whose Job is made now; empty: none is."""
 
     arriving: bool = True
     """Whether the stream is not silent for longer than is worth a word."""

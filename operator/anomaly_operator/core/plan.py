@@ -19,6 +19,7 @@ from anomaly_operator.core.status import conditions, report
 from anomaly_operator.core.status.condition_inputs import condition_inputs
 from anomaly_operator.core.status.events import events
 from anomaly_operator.core.status.health import WARMING_UP
+from anomaly_operator.core.training.queue import Standing
 
 
 def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
@@ -55,6 +56,8 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         arriving=drafts[conditions.ARRIVING].status != "False",
         alerting=drafts[conditions.ALERTING].status != "False",
         drifted=drafts[conditions.DRIFT].status == "True",
+        training=desired.training_outcome.standing if desired.training_outcome and not desired.blocked else Standing.NONE,
+        training_started=desired.trigger.reason if desired.trigger and desired.starts else "",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from anomaly_operator.core.desired_state import DesiredState
 from anomaly_operator.core.status import conditions
 from anomaly_operator.core.status.health import ConditionDraft
-from anomaly_operator.core.training.outcome import WAITING_FOR_DATA
+from anomaly_operator.core.training.outcome import TRAINING_QUEUED, WAITING_FOR_DATA
 
 BUSY: Final = 3.0
 REST: Final = 10.0
@@ -19,6 +19,6 @@ def requeue_after(drafts: Mapping[str, ConditionDraft], desired: DesiredState) -
         return REST * 6
     reconciling = drafts[conditions.RECONCILING]
     moving = reconciling.status == "True" or drafts[conditions.SCORING].status == "Unknown"
-    if reconciling.reason == WAITING_FOR_DATA and drafts[conditions.SCORING].status == "True":
+    if reconciling.reason in (WAITING_FOR_DATA, TRAINING_QUEUED) and drafts[conditions.SCORING].status == "True":
         return REST  # it may last for days
     return BUSY if moving else REST

@@ -100,6 +100,23 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class TrainingRoom:
+    """How many trainings there may be, and how many come before this detector's."""
+
+    limit: int | None = None
+    """Trainings that may run at once, over all detectors; None: any number."""
+    running: int = 0
+    """Those of others that run."""
+    ahead: int = 0
+    """Others that wait and come first."""
+
+    @property
+    def free(self) -> bool:
+        """Whether there is room for one more."""
+        return self.limit is None or self.running + self.ahead < self.limit
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything `plan` may look at, but the clock."""
 
@@ -127,6 +144,7 @@ class Snapshot:
     stats_written: float = 0.0
     """When figures of the stream were written to the status last. 0: not by this process."""
     evidence: Evidence = field(default_factory=Evidence)
+    room: TrainingRoom = TrainingRoom()
 
     @cached_property
     def evidence_by_pod(self) -> dict[str, DetectorEvidence]:

@@ -57,12 +57,17 @@ _WHY: Final[dict[TrainingReason, str]] = {
 
 
 def _training(snapshot: Snapshot, desired: DesiredState) -> list[Event]:
-    """The Event of a training whose Job is made now."""
-    if desired.starts is None or desired.trigger is None:
+    """The Event of a training whose Job is made now, or that begins to wait for its turn."""
+    outcome, why, before = desired.training_outcome, desired.trigger, snapshot.detector.status.training
+    if outcome is None or why is None or desired.blocked is not None:
         return []
-    why, job = desired.trigger, desired.starts.job
-    key = digest([snapshot.detector.uid, "training started", job, rfc3339(why.last)])
-    return [Event(key, "TrainingStarted", f"{why.reason}: {_WHY[why.reason]}; Job {job} trains")]
+    job, because = why.order.job, f"{why.reason}: {_WHY[why.reason]}"
+    of = [snapshot.detector.uid, job, rfc3339(why.last)]
+    if outcome.starts:
+        return [Event(digest([*of, "training started"]), "TrainingStarted", f"{because}; Job {job} trains")]
+    if outcome.status.state == "Queued" and (before is None or (before.state, before.job) != ("Queued", job)):
+        return [Event(digest([*of, "training queued"]), "TrainingQueued", f"{because}; {outcome.message}")]
+    return []
 
 
 def _scaled(snapshot: Snapshot, desired: DesiredState) -> list[Event]:

@@ -30,6 +30,8 @@ STATS_EVERY_AT_FIRST: Final = 30.0
 """Seconds between two writes that only change figures: with a thousand detectors at rest they are all the writes there are, and
 metrics have the figures too. Somebody may be looking at one that is not ready, for the first minutes."""
 _AT_FIRST: Final = 600.0
+_WAITS: Final = ("Waiting", "WaitingForData", "Queued")
+_FIGURES: Final = {"progress", "readings", "windows", "place", "message"}
 
 
 def stats_due(snapshot: Snapshot, now: float) -> bool:
@@ -119,9 +121,10 @@ def _stable(before: StableStatus | None, revision: Revision, now: float) -> Stab
 
 def _held(before: TrainingStatus | None, training: TrainingStatus | None, *, due: bool) -> TrainingStatus | None:
     """A wait may last for days: its figures are written now and then. A training that runs is followed closely."""
-    if before is None or training is None or due or training.state != "Waiting":
+    if before is None or training is None or due or training.state not in _WAITS:
         return training
-    return before if (before.state, before.job) == (training.state, training.job) else training
+    alike = before.model_dump(exclude=_FIGURES) == training.model_dump(exclude=_FIGURES)
+    return before if alike else training
 
 
 def _feedback(before: FeedbackStatus | None, feedback: FeedbackStatus | None, *, due: bool) -> FeedbackStatus | None:

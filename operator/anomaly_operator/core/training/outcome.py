@@ -13,8 +13,12 @@ from anomaly_operator.core.status.pod_refusal import PODS_REFUSED, refused_train
 from anomaly_operator.core.status.pods import Pod
 from anomaly_operator.core.text import bounded
 from anomaly_operator.core.timestamps import unix
+from anomaly_operator.core.training.queue import Standing
 
 WAITING_FOR_DATA: Final = "WaitingForData"
+TRAINING_QUEUED: Final = "TrainingQueued"
+_STUCK_AFTER: Final = 600.0
+"""Seconds after which a Job whose pod does not get to run gives its place to others."""
 _VANISHED_AFTER: Final = 60.0
 """Seconds after which a model of a completed Job that is not there is taken for deleted, not for late."""
 
@@ -32,6 +36,8 @@ class TrainingOutcome:
     """Whether the Job is to be deleted, so that it is made anew."""
     starts: bool = False
     """Whether the Job is to be made now."""
+    standing: Standing = Standing.NONE
+    """What the training is to the queue of trainings."""
 
 
 def training_outcome(snapshot: Snapshot, order: TrainingOrder, now: float) -> TrainingOutcome:
@@ -39,14 +45,39 @@ def training_outcome(snapshot: Snapshot, order: TrainingOrder, now: float) -> Tr
     job = snapshot.children.get((JOBS, order.job))
     pods = [pod for pod in snapshot.pods if pod.component == TRAINER and pod.job == order.job]
     if job is None:
-        return replace(_training("Pending", order, "Training", "the training Job is being made"), starts=True)
+        return _before_job(snapshot, order)
     conditions = {each["type"]: each for each in job.get("status", {}).get("conditions", []) if each["status"] == "True"}
     failed = int(job.get("status", {}).get("failed", 0))
     if "Complete" in conditions:
         return _completed(order, conditions["Complete"], now)
     if "Failed" in conditions or "FailureTarget" in conditions:
         return _failed(order, pods, conditions.get("Failed") or conditions["FailureTarget"], failed)
-    return _running(snapshot, order, pods, failed)
+    found = _running(snapshot, order, pods, failed)
+    works = _works(found, now - unix(job["metadata"].get("creationTimestamp")))
+    return replace(found, standing=Standing.RUNNING if works else Standing.NONE)
+
+
+def _before_job(snapshot: Snapshot, order: TrainingOrder) -> TrainingOutcome:
+    """A training without a Job: it is made, or waits for its turn."""
+    room = snapshot.room
+    if room.free:
+        return replace(
+            _training("Pending", order, "Training", "the training Job is being made"), starts=True, standing=Standing.RUNNING
+        )
+    message = (
+        f"{room.running} trainings run, and no more than {room.limit} may at once in the cluster; this one is number "
+        f"{room.ahead + 1} of those that wait"
+    )
+    status = TrainingStatus(state="Queued", job=order.job, place=room.ahead + 1, message=message)
+    return TrainingOutcome(status, TRAINING_QUEUED, message, standing=Standing.WAITING)
+
+
+def _works(outcome: TrainingOutcome, age: float) -> bool:
+    """Whether a Job of this age, in seconds, counts as a training that runs: a pod that only waits keeps nobody from training."""
+    if outcome.status.state == "Waiting":
+        return False
+    stuck = outcome.status.state == "Pending" and outcome.reason != "Training"
+    return not stuck or age < _STUCK_AFTER
 
 
 def stale_jobs(snapshot: Snapshot, order: TrainingOrder | None) -> list[Manifest]:
