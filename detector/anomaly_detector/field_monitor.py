@@ -19,6 +19,8 @@ from anomaly_detector.core.decode.paths import path
 
 _SAMPLES: Final = 16
 _RECENT_SECONDS: Final = 60
+_PART_SECONDS: Final = 30
+"""So long a feature may be in none of the parts of readings that are looked at."""
 _LARGEST: Final = 65_536
 _MOST_FIELDS: Final = 200
 _DEEPEST: Final = 4
@@ -31,6 +33,8 @@ class FieldMonitor:
     def __init__(self, pipeline: Pipeline) -> None:
         self._explainer = Explainer(pipeline.model_copy(update={"features": pipeline.read}))
         self._paths = {feature.name: feature.path for feature in pipeline.read}
+        self._parts = pipeline.merge is not None
+        """Whether a message has some of the features only."""
         self._places = {name: path(text).dotted for name, text in self._paths.items()}
         """As the look at a message names them: an object's member and a name with a dot in it are the same place."""
         others = (path(field).dotted for field in (pipeline.entity.field, pipeline.time.field) if field)
@@ -67,7 +71,8 @@ class FieldMonitor:
                 continue
             sampled += 1
             for name in absent:
-                lacking[name] += 1
+                if not self._parts or now - self._last_seen.setdefault(name, now) > _PART_SECONDS:
+                    lacking[name] += 1
         self._recent.append((now, sampled, others, {name: count for name, count in lacking.items() if count}))
         while self._recent[0][0] <= now - _RECENT_SECONDS:
             self._recent.popleft()

@@ -33,6 +33,20 @@ def test_c03_numbers_that_are_text_are_read_where_the_spec_says_so() -> None:
     assert told.said == {"value: expected a number, found text (set text or values of the feature to read it)"}
 
 
+def test_c05_messages_with_one_field_each_are_merged_into_readings() -> None:
+    asked = """
+    source: {merge: {within: 5s}}
+    entity: {field: tags.device}
+    time: {field: timestamp, format: UnixSeconds}
+    features: [{name: temperature, field: fields.temperature}, {name: pressure, field: fields.pressure},
+               {name: vibration, field: fields.vibration}]
+    """
+    for batch in (50, 7):
+        told = run(spec(asked), lines("c05-messages"), batch)
+        assert (told.readings, told.rejects) == (300, {})
+        assert (told.tally.duplicates, told.tally.late, told.tally.missing) == (0, 0, {})
+
+
 def test_c09_messages_of_other_kinds_are_left_alone() -> None:
     told = run(spec(PUMPS), lines("c09-messages"))
     assert (told.readings, told.rejects, told.skips) == (200, {}, {"NoFeature": 810})

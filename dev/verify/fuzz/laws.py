@@ -15,10 +15,10 @@ import numpy as np
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
-from anomaly_api.input import Condition, DecimalMark, Pairs, TextNumbers, ThousandsMark
+from anomaly_api.input import Condition, DecimalMark, Merge, Pairs, TextNumbers, ThousandsMark
 from anomaly_api.policy import Fallback
 from anomaly_api.schema import Empty
-from anomaly_api.source import Entity, Feature, KeyFormat, Pipeline, Time, TimeFormat, Window
+from anomaly_api.source import Entity, Feature, KeyFormat, Pipeline, SameTime, Time, TimeFormat, Window
 from anomaly_detector.core.columns import Header, Messages
 from anomaly_detector.core.decode import dead_letter_lines
 from anomaly_detector.core.decode.dead_letters import dead_letters, shortened, split, weight
@@ -55,12 +55,13 @@ PIPELINES: Final = (
     ),
     _pipeline(
         Entity(key=Empty(), key_format=KeyFormat.JSON),
-        Time(field="t", format=TimeFormat.UNIX_NANOS),
+        Time(field="t", format=TimeFormat.UNIX_NANOS, same_time=SameTime.KEEP),
         [Feature(name="a", text=TextNumbers()), Feature(name="b")],
     ).model_copy(
         update={
             "filter": [Condition(field="type", none_of=["x"]), Condition(field="l", exists=True)],
             "pairs": Pairs(list_="l", name="n", value="v"),
+            "merge": Merge(within="5s"),
         }
     ),
 )

@@ -1,7 +1,7 @@
 """What a pod remembers of readings: what waits, the windows' buffers, the running levels. A function of the stream; no scores.
 
-    messages -> decode -> future guard -> reorder -> preparation -> imputation -> windows
-                   `> rejects    `> rejects                                    `> running baseline
+    messages -> decode -> future guard -> merge -> ties -> reorder -> preparation -> imputation -> windows
+                   `> rejects    `> rejects                                                     `> running baseline
 
 What is remembered, and of which entities, depends on the readings of a partition, their order, and the `Intake`s under which they
 were taken in. That is why it can be built again by reading them again.
@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from anomaly_api.schema import seconds
+from anomaly_api.source import SameTime
 from anomaly_detector.core.alerts.pending_traces import PendingTraces
 from anomaly_detector.core.columns import MICROSECONDS, Batch, Headers, Int64, Messages, Readings, no_headers
 from anomaly_detector.core.decode.future_guard import FutureGuard
@@ -23,8 +24,11 @@ from anomaly_detector.core.entities.table import Columns, Entities
 from anomaly_detector.core.preprocess.counts import ReadingCounts
 from anomaly_detector.core.preprocess.imputation import Imputation
 from anomaly_detector.core.preprocess.intake import Intake
+from anomaly_detector.core.preprocess.merge import MergeBuffer
+from anomaly_detector.core.preprocess.pending import PendingReadings
 from anomaly_detector.core.preprocess.preparation import Preparation
 from anomaly_detector.core.preprocess.reorder import Ordered, ReorderBuffer
+from anomaly_detector.core.preprocess.ties import Ties
 from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
 from anomaly_detector.core.scoring.statistical import RunningBaseline, Statistical
 
@@ -55,7 +59,7 @@ class Preprocessor:
     @property
     def most_messages(self) -> int:
         """Messages that a batch should have at most: with what they let go, the windows take a bounded amount of memory."""
-        most, waiting = self.windows.most_readings, (self._reorder.waiting, self._imputation.waiting)
+        most, waiting = self.windows.most_readings, self._pending
         total, deep = sum(each.total for each in waiting), sum(each.deep for each in waiting)
         return max(1, most - total, most // (1 + deep))
 
@@ -104,15 +108,16 @@ class Preprocessor:
         """Forgets those who leave, and takes in a portion's readings; `headers` are those of their messages."""
         dropped_pending = self._waiting([left.slot for left in portion.leaving]) if portion.leaving else 0
         self.entities.dismiss(portion.leaving)
-        traces = self._traces if self._reorder.waits or self._imputation.waits else None
+        traces = self._traces if self._merge is not None or self._reorder.waits or self._imputation.waits else None
         if traces is not None:
             traces.note(portion.batch, headers)
-        ordered = self._reorder.order(portion.batch, portion.slots)
+        batch, slots = (portion.batch, portion.slots) if self._merge is None else self._merge.merge(portion.batch, portion.slots)
+        ordered = self._reorder.order(batch if self._ties is None else self._ties.part(batch, slots), slots)
         prepared = ordered.readings if self._preparation is None else self._preparation.prepare(ordered.readings)
         readings = self._imputation.fill(prepared)
         windows = self.windows.push(readings)
         levels = self.statistical.observe(readings, sparingly=self.intake.sparingly)
-        return Preprocessed(readings, windows, levels, self._tally(portion.batch, ordered, readings, dropped_pending), traces)
+        return Preprocessed(readings, windows, levels, self._tally(batch, ordered, readings, dropped_pending), traces)
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
@@ -150,6 +155,10 @@ class Preprocessor:
         self._future_guard = FutureGuard(intake.time)
         self._traces = PendingTraces()
         exact = np.dtype(np.float64 if intake.prepares else np.float32)
+        self._merge = MergeBuffer(intake.merge, len(intake.read), self.entities, exact) if intake.merge is not None else None
+        """None: each message is a reading."""
+        self._ties = Ties(self.entities) if intake.time.same_time is SameTime.KEEP else None
+        """None: of readings of the same time the first one counts."""
         self._reorder = ReorderBuffer(intake.time, len(intake.read), self.entities, exact)
         self._preparation = Preparation(intake, self.entities) if intake.prepares else None
         """None: features are what stands in readings."""
@@ -160,7 +169,12 @@ class Preprocessor:
     def _waiting(self, slots: list[int]) -> int:
         """Readings of these entities that wait, for older ones or for what they lack."""
         where = np.array(slots, np.int64)
-        return sum(int(each.waiting.counts(where).sum()) for each in (self._reorder, self._imputation))
+        return sum(int(each.counts(where).sum()) for each in self._pending)
+
+    @property
+    def _pending(self) -> list[PendingReadings]:
+        merging = [] if self._merge is None else [self._merge.waiting]
+        return [*merging, self._reorder.waiting, self._imputation.waiting]
 
     def _tally(self, batch: Batch, ordered: Ordered, readings: Readings, dropped_pending: int) -> ReadingCounts:
         missing: dict[str, int] = {}
@@ -170,12 +184,15 @@ class Preprocessor:
             counts = np.count_nonzero(lacks, axis=0).tolist()
             missing = {name: count for name, count in zip(names, counts, strict=True) if count}
         imputed = 0 if readings.filled is None else int(np.count_nonzero(readings.filled))
-        return ReadingCounts(
-            ordered.late, ordered.duplicates, ordered.released_early, dropped_pending, missing, imputed, ordered.delays
-        )
+        duplicates = ordered.duplicates + (0 if self._merge is None else self._merge.duplicates)
+        return ReadingCounts(ordered.late, duplicates, ordered.released_early, dropped_pending, missing, imputed, ordered.delays)
 
     def _stages(self) -> dict[str, Columns]:
         found: dict[str, Columns] = {"reorder": self._reorder, "imputation": self._imputation}
+        if self._merge is not None:
+            found["merge"] = self._merge
+        if self._ties is not None:
+            found["ties"] = self._ties
         if self._preparation is not None:
             found["preparation"] = self._preparation
         return found | {"windows": self.windows, "baseline": self.statistical}
