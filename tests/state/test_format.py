@@ -88,6 +88,7 @@ def written() -> list[Record]:
     for partition, entity in episodes.dirty():
         writer.note_episodes(entity, episodes.of(partition, entity))
     writer.note_labels(0, 7)
+    writer.refuse([40, 41])
     writer.begin_checkpoint(preprocessor.snapshot(0), 50)
     writer.pieces(None)
     return list(writer.drain())

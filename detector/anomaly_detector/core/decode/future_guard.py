@@ -12,13 +12,14 @@ part of what is remembered of the partition, because what is refused depends on 
 
 Producers may set timestamps from the same wrong clock. So no timestamp is taken for later than the reader's clock, and where the
 message's own timestamp is the event time (no `time.field`) that clock alone is asked.
-A replay has a later clock than the one that decided. It makes a difference only to messages that were refused and whose time has
-come meanwhile: the replay believes them.
+A replay has another clock than the process that decided. So what was refused is written down, in the transaction that makes a
+dead letter of it, and a replay refuses just that, and believes all else.
 
 Where the reader's clock is not known (a function of the messages alone is wanted), a message without a timestamp (files without
 one, brokers before 0.10) vouches for nothing and refuses nothing, and others are believed.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -56,13 +57,18 @@ class FutureGuard:
             "clock of what sends it right, let brokers set timestamps (message.timestamp.type=LogAppendTime), or set time.field"
         )
 
-    def within(self, batch: Batch, timestamps_ms: Numbers, read_ms: int = -1) -> tuple[Batch, list[Reject]]:
+    def within(
+        self, batch: Batch, timestamps_ms: Numbers, read_ms: int = -1, known: Sequence[int] | None = None
+    ) -> tuple[Batch, list[Reject]]:
         """The readings that are believed, and the others.
 
-        `timestamps_ms` are those of the messages, `read_ms` is the reader's clock; -1 where there is none.
+        `timestamps_ms` are those of the messages, `read_ms` is the reader's clock; -1 where there is none. `known`: rows that
+        were refused when it was decided; None: it is decided now.
         """
         if not len(batch):
             return batch, []
+        if known is not None:
+            return self._again(batch, timestamps_ms, read_ms, known)
         if self._field is None:
             refused = [] if read_ms < 0 else np.flatnonzero(batch.times > read_ms * 1000 + self._ahead).tolist()
             return self._without(batch, refused)
@@ -72,6 +78,14 @@ class FutureGuard:
         self._know(int(batch.partitions.max()))
         stamps = timestamps_ms if read_ms < 0 else _NoLater(timestamps_ms, read_ms)
         return self._without(batch, self._refused(np.flatnonzero(beyond), batch, stamps, _FEW))
+
+    def _again(self, batch: Batch, timestamps_ms: Numbers, read_ms: int, known: Sequence[int]) -> tuple[Batch, list[Reject]]:
+        """The same as was decided; horizons rise by it as they did."""
+        refused = np.flatnonzero(np.isin(batch.rows, np.array(known, np.int64))) if len(known) else np.empty(0, np.int64)
+        believed, rejects = self._without(batch, refused.tolist())
+        if self._field is not None and len(believed):
+            self.within(believed, timestamps_ms, read_ms)
+        return believed, rejects
 
     def _without(self, batch: Batch, refused: list[int]) -> tuple[Batch, list[Reject]]:
         """The batch without the readings at these places, and why they are refused."""

@@ -7,7 +7,7 @@ What is remembered, and of which entities, depends on the readings of a partitio
 were taken in. That is why it can be built again by reading them again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,17 +82,20 @@ class Preprocessor:
             self.entities.expect(max(round(seconds(window.max_gap) * MICROSECONDS) for window in intake.windows))
         return True
 
-    def decode(self, messages: Messages) -> Decoded:
-        """Readings of a batch of messages; rejects are those that cannot be read, and those from the future."""
-        return self.believe(self.parse(messages), messages)
+    def decode(self, messages: Messages, refused: Sequence[int] | None = None) -> Decoded:
+        """Readings of a batch of messages; rejects are those that cannot be read, and those from the future.
+
+        `refused`: rows of those that were refused as such when the batch was decided; all others were believed.
+        """
+        return self.believe(self.parse(messages), messages, refused)
 
     def parse(self, messages: Messages) -> Decoded:
         """Readings of a batch of messages; rejects are those that cannot be read. It knows no state, and can be done ahead."""
         return self._decoder.decode(messages.values, messages.keys, messages.timestamps_ms, messages.partitions)
 
-    def believe(self, decoded: Decoded, messages: Messages) -> Decoded:
-        """What `parse` made of the messages, without readings from the future."""
-        batch, early = self._future_guard.within(decoded.batch, messages.timestamps_ms, messages.read_ms)
+    def believe(self, decoded: Decoded, messages: Messages, refused: Sequence[int] | None = None) -> Decoded:
+        """What `parse` made of the messages, without readings from the future; `refused` as for `decode`."""
+        batch, early = self._future_guard.within(decoded.batch, messages.timestamps_ms, messages.read_ms, refused)
         if not early:
             return decoded
         return Decoded(batch, sorted(decoded.rejects + early, key=lambda reject: reject.row), decoded.skips)

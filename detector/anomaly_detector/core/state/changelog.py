@@ -4,6 +4,7 @@
     episodes/<entity>       by revision and window, an entity's episodes, open or beginning, as of that transaction
     limit                   by revision, how many episodes of the partition were announced lately, and how many held back
     checkpoint/<a|b>/<i>    a piece of what was remembered at some offset
+    refused/<offset>        offsets of messages that were refused as from the future: a later clock would believe some of them
     labels                  how far records of the labels topic that are no labels have been told; of partition 0 alone
     source                  which topic it is, and how many partitions it had when the partition was begun
     checkpoint              names the slot whose pieces are complete, their offset and their configuration
@@ -13,7 +14,7 @@ that belongs to a revision stands under the revision's name, so that windows of 
 `tests/state` holds golden files: a format that changes fails there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -30,6 +31,7 @@ PIECE: Final = b"checkpoint/"
 HEADER: Final = b"checkpoint"
 SOURCE: Final = b"source"
 LABELS: Final = b"labels"
+REFUSED: Final = b"refused/"
 SLOTS: Final = ("a", "b")
 
 
@@ -101,6 +103,21 @@ def source_key() -> bytes:
 def labels_key() -> bytes:
     """Key of how far the labels topic has been told."""
     return LABELS
+
+
+def refused_key(offset: int) -> bytes:
+    """Key of what was refused with a batch, by the first offset of it."""
+    return REFUSED + str(offset).encode()
+
+
+def encode_refused(offsets: Sequence[int]) -> bytes:
+    """Offsets of messages that were refused."""
+    return msgspec.msgpack.encode(list(offsets))
+
+
+def decode_refused(value: bytes) -> list[int]:
+    """What `encode_refused` wrote."""
+    return msgspec.msgpack.decode(value, type=list[int])
 
 
 def encode_labels(told: Mapping[int, int]) -> bytes:

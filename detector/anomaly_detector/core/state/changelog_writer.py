@@ -27,6 +27,8 @@ class ChangelogWriter:
         self._limit = found.limit
         self._labels = changelog.decode_labels(found.labels) if found.labels else {}
         self._changes, self._number, self._slot = list(found.written_changes), found.number, found.slot
+        self._refused = list(found.written_refused)
+        """Keys of what was refused since the last checkpoint."""
         self._pieces: Iterator[Record] | None = None
         """Of a checkpoint that is being written: what is left of it."""
         self.records: list[Record] = []
@@ -66,6 +68,12 @@ class ChangelogWriter:
             self._limit = state
             self._add(changelog.limit_key(), state)
 
+    def refuse(self, offsets: Sequence[int]) -> None:
+        """Writes down which messages of a batch were refused by a clock, so that no later one believes them."""
+        key = changelog.refused_key(offsets[0])
+        self._add(key, changelog.encode_refused(offsets))
+        self._refused.append(key)
+
     def note_labels(self, partition: int, offset: int) -> bool:
         """A record of the labels topic is told of with the next commit; False: it has been told of before."""
         if offset < self._labels.get(partition, 0):
@@ -77,8 +85,9 @@ class ChangelogWriter:
     def begin_checkpoint(self, state: Mapping[str, Any], offset: int) -> None:
         """A checkpoint of what is remembered at this offset; `pieces` hands it over. The changes so far are of no use then."""
         self._slot = changelog.other(self._slot)
-        self._pieces = self._checkpoint(self._slot, offset, self._number, self.configuration, state, tuple(self._changes))
-        self._changes = []
+        obsolete = [*map(changelog.change_key, self._changes), *self._refused]
+        self._pieces = self._checkpoint(self._slot, offset, self._number, self.configuration, state, obsolete)
+        self._changes, self._refused = [], []
 
     def pieces(self, most: int | None) -> None:
         """Adds the next pieces of the checkpoint that is being written, if one is; None: all that are left."""
@@ -97,7 +106,7 @@ class ChangelogWriter:
             self._add(changelog.limit_key(), self._limit)
         if self._labels:
             self._add(changelog.labels_key(), changelog.encode_labels(self._labels))
-        self._pieces, self._changes = None, []
+        self._pieces, self._changes, self._refused = None, [], []
 
     def drain(self) -> tuple[Record, ...]:
         """The records that wait, once."""
@@ -111,16 +120,16 @@ class ChangelogWriter:
         number: int,
         configuration: Configuration,
         state: Mapping[str, Any],
-        changes: Sequence[int],
+        obsolete: Sequence[bytes],
     ) -> Iterator[Record]:
-        """The pieces, then the header that makes them count, then the deletion of the changes that they cover."""
+        """The pieces, then the header that makes them count, then the deletion of the records that they cover."""
         pieces = 0
         for pieces, piece in enumerate(pack(state), 1):
             yield self._record(changelog.piece_key(slot, pieces - 1), piece)
         header = CheckpointHeader(offset=offset, slot=slot, pieces=pieces, number=number, configuration=configuration)
         yield self._record(changelog.header_key(), changelog.encode(header))
-        for change in changes:
-            yield self._record(changelog.change_key(change), None)
+        for key in obsolete:
+            yield self._record(key, None)
 
     def _add(self, key: bytes, value: bytes | None) -> None:
         self.records.append(self._record(key, value))

@@ -6,8 +6,9 @@ source        first and next offset, identity
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import ValidationError
@@ -20,14 +21,18 @@ from anomaly_detector.core.state.changelog import (
     LABELS,
     LIMIT,
     PIECE,
+    REFUSED,
     SLOTS,
     SOURCE,
     Change,
     CheckpointHeader,
     SourceIdentity,
+    decode_refused,
     piece_key,
 )
 from anomaly_detector.core.state.checkpoint import CheckpointError, unpack
+
+_Value = TypeVar("_Value")
 
 
 class Recovered(Struct, frozen=True):
@@ -41,6 +46,10 @@ class Recovered(Struct, frozen=True):
     """Under which the replay begins; None: nothing is known of the partition."""
     changes: tuple[Change, ...] = ()
     """That come later."""
+    refused: frozenset[int] = frozenset()
+    """Offsets of messages that a clock refused: they stay refused."""
+    written_refused: tuple[bytes, ...] = ()
+    """Keys of the records that say so."""
     state: Mapping[str, Any] = {}
     episodes: Mapping[str, bytes] = {}
     limit: bytes | None = None
@@ -70,6 +79,7 @@ class Changelog:
         self._episodes: dict[str, bytes] = {}
         self._limit: bytes | None = None
         self._labels: bytes | None = None
+        self._refused: dict[bytes, list[int]] = {}
         self._pieces: dict[bytes, bytes] = {}
         self._header: CheckpointHeader | None = None
         self.source: SourceIdentity | None = None
@@ -87,6 +97,8 @@ class Changelog:
                 self._limit = value
             elif key == LABELS:
                 self._labels = value
+            elif key.startswith(REFUSED):
+                _put(self._refused, key, decode_refused(value) if value else None)
             elif key.startswith(PIECE):
                 _put(self._pieces, key, value)
             elif key == HEADER:
@@ -95,7 +107,7 @@ class Changelog:
                 self._number = max(self._number, self._header.number if self._header else 0)
             elif key == SOURCE:
                 self.source = SourceIdentity.model_validate_json(value) if value else None
-        except (ValidationError, UnicodeDecodeError):
+        except (ValidationError, UnicodeDecodeError, msgspec.MsgspecError):
             self._flaws += 1
 
     def recover(
@@ -185,7 +197,8 @@ class Changelog:
         known = Recovered(
             offset, offset, None, episodes=dict(self._episodes), limit=self._limit, last=last, written_changes=numbers
         )
-        known = replace(known, labels=self._labels)
+        refused = frozenset(each for offsets in self._refused.values() for each in offsets)
+        known = replace(known, labels=self._labels, refused=refused, written_refused=tuple(self._refused))
         return replace(known, number=self._number, skipped=skipped, note=note)
 
     def _change(self, key: bytes, change: Change | None) -> None:
@@ -194,6 +207,7 @@ class Changelog:
             return
         if change.begin:
             self._changes, self._episodes, self._limit, self._pieces, self._header = {}, {}, None, {}, None
+            self._refused = {}
         self._number = max(self._number, change.number)
         self._changes[key] = change
 
@@ -218,7 +232,7 @@ def _unreadable(count: int) -> str:
     return f"{count} records of the state topic make no sense and were left out: does anybody else write to it?"
 
 
-def _put(into: dict[Any, bytes], key: Any, value: bytes | None) -> None:
+def _put(into: dict[Any, _Value], key: Any, value: _Value | None) -> None:
     if value is None:
         into.pop(key, None)
     else:

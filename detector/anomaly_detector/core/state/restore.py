@@ -20,13 +20,22 @@ from anomaly_detector.core.state.records import Read
 class Restore:
     """One partition on its way to where its group has committed."""
 
-    def __init__(self, partition: int, until: int, intake: Intake, changes: Sequence[Change], state: Mapping[str, Any]) -> None:
-        """`state`: as `Preprocessor.snapshot` gave it under `intake`. Changes by rising offset."""
+    def __init__(
+        self,
+        partition: int,
+        until: int,
+        intake: Intake,
+        changes: Sequence[Change],
+        state: Mapping[str, Any],
+        refused: frozenset[int] = frozenset(),
+    ) -> None:
+        """`state`: as `Preprocessor.snapshot` gave it under `intake`. Changes by rising offset; `refused`: offsets."""
         self.partition = partition
         self.until = until
         """The first offset that has not been decided."""
         self._preprocessor = Preprocessor(intake)
         self._changes = list(changes)
+        self._refused = refused
         if state:
             self._preprocessor.restore(partition, state)
 
@@ -58,6 +67,8 @@ class Restore:
     def _process(self, read: Read, start: int, end: int) -> None:
         if end > start:
             places = np.arange(len(read))
-            messages = read.select((places >= start) & (places < end)).messages
-            for portion in self._preprocessor.micro_batches(self._preprocessor.decode(messages).batch):
+            part = read.select((places >= start) & (places < end))
+            messages, offsets = part.messages, np.asarray(part.offsets[:], np.int64)
+            refused = [row for row, offset in enumerate(offsets.tolist()) if offset in self._refused] if self._refused else []
+            for portion in self._preprocessor.micro_batches(self._preprocessor.decode(messages, refused).batch):
                 self._preprocessor.process(portion, messages.headers)

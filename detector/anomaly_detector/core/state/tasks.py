@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from anomaly_api.alert import DeadLetterReason
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.columns import numbers_in
 from anomaly_detector.core.configuration import Configuration
@@ -169,7 +170,7 @@ class PartitionTasks:
             log.warning("partition %d: %s", partition, found.note)
         if found.configuration is not None and found.start < found.until:
             self._restoring[partition] = (
-                Restore(partition, found.until, found.configuration.intake, found.changes, found.state),
+                Restore(partition, found.until, found.configuration.intake, found.changes, found.state, found.refused),
                 replace(found, state={}),
             )
             return found.start
@@ -333,6 +334,7 @@ class PartitionTasks:
                 task = self._tasks[partition]
                 task.log.records.append(letter)
                 task.weight += len(letter.key or b"") + len(letter.value or b"")
+            self._note_refused(read, outcome)
         for alert in outcome.alerts:
             self._alert(int(partitions[alert.row]), alert)
         for left in outcome.left:
@@ -343,6 +345,13 @@ class PartitionTasks:
             mine = np.flatnonzero(partitions == partition)
             task.next, task.moved = int(read.offsets[int(mine[-1])]) + 1, True
             task.since += len(mine)
+
+    def _note_refused(self, read: Read, outcome: Outcome) -> None:
+        """Writes down what a clock refused: a process that decides it again has a later one."""
+        rows = [reject.row for reject in outcome.rejects if reject.reason is DeadLetterReason.FUTURE_TIME]
+        for partition in sorted(set(read.messages.partitions[rows].tolist())):
+            mine = [row for row in rows if read.messages.partitions[row] == partition]
+            self._tasks[partition].log.refuse([int(read.offsets[row]) for row in mine])
 
     def _note_configuration(self) -> None:
         """Writes down which configuration decides, where that has changed; and with it all state, under the names it has now."""
