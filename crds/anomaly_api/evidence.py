@@ -63,6 +63,8 @@ class SourceEvidence(Contract):
     """Age of the oldest of them: how far behind the partition is that is farthest behind. 0 when there is none."""
     recovering: int = 0
     """Of the partitions, those that do not decide yet: what is known of them is being read."""
+    stored: int | None = None
+    """Messages that the whole topic holds, as far as its offsets tell, from before the pod's start, too. None: not known."""
     skipped: int = 0
     """Messages that Kafka had deleted before they were read."""
     recently_skipped: int = 0

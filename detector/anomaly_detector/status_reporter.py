@@ -200,6 +200,7 @@ class StatusReporter:
             lag=sum(each.messages for each in self._behind.values()),
             lag_seconds=max((each.seconds for each in self._behind.values()), default=0.0),
             recovering=member.recovering if member else 0,
+            stored=self._broker_monitor.source.stored,
             skipped=self._telemetry.skipped.count,
             recently_skipped=self._telemetry.skipped.recently(),
             slowest=self._slowest(),

@@ -40,7 +40,7 @@ class Operator:
         self._api, self._reader = Api(info), EvidenceReader(told.evidence_port)
         cluster = Cluster(self._api, self._cache, told.identity)
         parts = (self._cache, cluster, self._reader, self._queue, told.installation, synced, self._api.now)
-        reconciler = Reconciler(*parts, TrainingQueue(told.trainings))
+        reconciler = Reconciler(*parts, TrainingQueue(told.trainings), told.evidence_patience)
         self._leadership = Leadership(
             self._api, told.own_namespace, told.lease, told.identity, lambda: reconciler.act(told.workers)
         )

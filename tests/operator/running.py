@@ -161,6 +161,7 @@ class Plant:
             "POD_NAME": identity,
             "LEASE_NAME": "anomaly-operator",
             "MAX_TRAININGS": "0",
+            "EVIDENCE_PATIENCE": "0",
             "ANOMALY_HTTP_PORT": str(port),
             "EVIDENCE_PORT": str(self.evidence.port),
             **environment,

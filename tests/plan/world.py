@@ -24,7 +24,7 @@ from anomaly_operator.core.models.slots import HASHES
 from anomaly_operator.core.plan import plan
 from anomaly_operator.core.resources.manifests import Installation
 from anomaly_operator.core.resources.names import CONFIG_MAPS, DEPLOYMENTS, JOBS, MODELS, Kind, kind_of
-from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot
+from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot, TrainingRoom
 from anomaly_operator.core.status.pods import Pod, pod
 
 INSTALLATION = Installation("example/detector:1", "example/trainer:1", "anomaly-operator-trainer")
@@ -98,6 +98,8 @@ class World:
     models_referred: frozenset[str] = frozenset()
     pod_refusals: dict[str, str] = field(default_factory=dict)
     stats_written: float = 0.0
+    room: TrainingRoom = field(default_factory=TrainingRoom)
+    patience: float = 0.0
     events: list[Any] = field(default_factory=list)
 
     # -- what users and others do
@@ -148,6 +150,7 @@ class World:
         *,
         failure: RevisionFailure | None = None,
         state: SourceState = SourceState.READING,
+        stored: int | None = None,
         slowest: PartitionEvidence | None = None,
         recently_skipped: int = 0,
         **figures: Any,
@@ -170,6 +173,7 @@ class World:
                 state=state,
                 message="what is wrong" if state != SourceState.READING else "",
                 partitions=4,
+                stored=stored,
                 slowest=slowest,
                 skipped=recently_skipped,
                 recently_skipped=recently_skipped,
@@ -225,6 +229,8 @@ class World:
             autoscaled=self.autoscaled,
             pod_refusals=self.pod_refusals,
             stats_written=self.stats_written,
+            room=self.room,
+            patience=self.patience,
             evidence=Evidence(
                 asked=dict.fromkeys(self.reports, self.now), detectors=tuple(self.reports.values()), trainer=self.trainer
             ),

@@ -165,4 +165,5 @@ def test_readings_that_are_deleted_while_it_stands_still_are_counted_and_it_goes
         assert "to 119 were deleted before they were read" in running.log.read_text()
         topics.readings(range(1150, 1160), calm)
         running.until(lambda found: found.readings + found.source.skipped == 160)
+        running.until(lambda found: found.source.stored == 40, seconds=60)
         assert running.terminate() == 0

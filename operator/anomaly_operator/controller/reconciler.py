@@ -75,10 +75,11 @@ class Reconciler:
         synced: asyncio.Event,
         clock: Callable[[], float],
         trainings: TrainingQueue | None = None,
+        patience: float = 0.0,
     ) -> None:
         self._cache, self._cluster, self._reader, self._queue = cache, cluster, reader, queue
         self._installation, self._synced, self._clock = installation, synced, clock
-        self._trainings = trainings or TrainingQueue(None)
+        self._trainings, self._patience = trainings or TrainingQueue(None), patience
         self._memories: dict[Key, _Memory] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -164,7 +165,8 @@ class Reconciler:
     def _planned(self, snapshot: Snapshot) -> Plan:
         """The plan, given the room that trainings have now; no other detector is planned before the queue knows of it."""
         own = rank(snapshot)
-        planned = plan(replace(snapshot, room=self._trainings.room(own)), self._installation, self._clock())
+        room = self._trainings.room(own)
+        planned = plan(replace(snapshot, room=room, patience=self._patience), self._installation, self._clock())
         self._settle(own.key, planned.training, own)
         return planned
 

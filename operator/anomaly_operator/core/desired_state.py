@@ -64,7 +64,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
         trigger=why,
         retraining=awaited and order is not None and selection.model is not None and made_by(order, selection.model),
         selection=selection,
-        training_outcome=training_outcome(snapshot, order, now) if order and awaited else None,
+        training_outcome=training_outcome(snapshot, why.order, why.last, now) if why and awaited else None,
         runtime=runtime(detector.spec, Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid)),
         assignment=Assignment(stable=selection.revision, artifacts=slots.artifacts),
         slots=slots,

@@ -145,6 +145,8 @@ class Snapshot:
     """When figures of the stream were written to the status last. 0: not by this process."""
     evidence: Evidence = field(default_factory=Evidence)
     room: TrainingRoom = TrainingRoom()
+    patience: float = 0.0
+    """Seconds that scoring pods are given to say how much data there is, before a training is begun without knowing."""
 
     @cached_property
     def evidence_by_pod(self) -> dict[str, DetectorEvidence]:

@@ -14,6 +14,7 @@ from anomaly_operator.core.status.pods import Pod
 from anomaly_operator.core.text import bounded
 from anomaly_operator.core.timestamps import unix
 from anomaly_operator.core.training.queue import Standing
+from anomaly_operator.core.training.readiness import Shortage, shortage
 
 WAITING_FOR_DATA: Final = "WaitingForData"
 TRAINING_QUEUED: Final = "TrainingQueued"
@@ -40,12 +41,12 @@ class TrainingOutcome:
     """What the training is to the queue of trainings."""
 
 
-def training_outcome(snapshot: Snapshot, order: TrainingOrder, now: float) -> TrainingOutcome:
-    """The outcome so far of an order whose model is not there yet."""
+def training_outcome(snapshot: Snapshot, order: TrainingOrder, asked: float, now: float) -> TrainingOutcome:
+    """The outcome so far, at `now`, of an order that came at `asked` and whose model is not there yet. Unix seconds."""
     job = snapshot.children.get((JOBS, order.job))
     pods = [pod for pod in snapshot.pods if pod.component == TRAINER and pod.job == order.job]
     if job is None:
-        return _before_job(snapshot, order)
+        return _before_job(snapshot, order, shortage(snapshot, order, asked, now))
     conditions = {each["type"]: each for each in job.get("status", {}).get("conditions", []) if each["status"] == "True"}
     failed = int(job.get("status", {}).get("failed", 0))
     if "Complete" in conditions:
@@ -57,9 +58,16 @@ def training_outcome(snapshot: Snapshot, order: TrainingOrder, now: float) -> Tr
     return replace(found, standing=Standing.RUNNING if works else Standing.NONE)
 
 
-def _before_job(snapshot: Snapshot, order: TrainingOrder) -> TrainingOutcome:
-    """A training without a Job: it is made, or waits for its turn."""
+def _before_job(snapshot: Snapshot, order: TrainingOrder, missing: Shortage | None) -> TrainingOutcome:
+    """A training without a Job: it waits for data, or for its turn, or the Job is made."""
     room = snapshot.room
+    if missing is not None and missing.windows is None:
+        status = TrainingStatus(state="Pending", job=order.job, message=missing.message)
+        return TrainingOutcome(status, "Training", missing.message)
+    if missing is not None:
+        figures = {"readings": missing.readings, "windows": missing.windows, "needed": missing.needed}
+        status = TrainingStatus(state="WaitingForData", job=order.job, message=missing.message, **figures)
+        return TrainingOutcome(status, WAITING_FOR_DATA, f"no training is begun yet: {missing.message}")
     if room.free:
         return replace(
             _training("Pending", order, "Training", "the training Job is being made"), starts=True, standing=Standing.RUNNING

@@ -1,4 +1,4 @@
-"""Asks the broker about the source topic: its id, the leaders of its partitions, and their end offsets."""
+"""Asks the broker about the source topic: its id, the leaders of its partitions, and where they begin and end."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,6 +21,15 @@ class SourceTopic(Struct, frozen=True):
     """Partitions that nobody can read now."""
     ends: Mapping[int, int] = {}
     """By partition, the first offset that is not there yet for those who read committed records; of those that answered."""
+    begins: Mapping[int, int] = {}
+    """By partition, the first offset that is still there; of those that answered."""
+
+    @property
+    def stored(self) -> int | None:
+        """Offsets that the topic holds, over all partitions that answered: about as many messages. None: not known yet."""
+        if not self.begins:
+            return None
+        return sum(max(0, self.ends[number] - begin) for number, begin in self.begins.items() if number in self.ends)
 
 
 def described(admin: AdminClient, topic: str, seconds: float) -> SourceTopic:
@@ -33,12 +42,21 @@ def described(admin: AdminClient, topic: str, seconds: float) -> SourceTopic:
 
 
 def ends(admin: AdminClient, topic: str, of: SourceTopic, seconds: float) -> Mapping[int, int]:
-    """Where the partitions end that somebody leads; what is not told is left out."""
+    """Where the partitions end that somebody leads; what is not told is left out. Raises KafkaException."""
+    return _offsets(admin, topic, of, OffsetSpec.latest(), seconds)
+
+
+def begins(admin: AdminClient, topic: str, of: SourceTopic, seconds: float) -> Mapping[int, int]:
+    """Where the partitions begin that somebody leads; what is not told is left out. Raises KafkaException."""
+    return _offsets(admin, topic, of, OffsetSpec.earliest(), seconds)
+
+
+def _offsets(admin: AdminClient, topic: str, of: SourceTopic, which: OffsetSpec, seconds: float) -> Mapping[int, int]:
     places = [TopicPartition(topic, number) for number in range(of.partitions) if number not in of.leaderless]
     if not places:
         return {}
     asked = admin.list_offsets(
-        dict.fromkeys(places, OffsetSpec.latest()), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=seconds
+        dict.fromkeys(places, which), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=seconds
     )
     told: dict[int, int] = {}
     for place, future in asked.items():

@@ -76,7 +76,10 @@ class Inspection:
             ends = source_topic.ends(client, topic, found, _ASK_SECONDS)
         except KafkaException as failure:
             return self._finding_of(clients.error_of(failure), topic, SourceState.TOPIC_NOT_FOUND, "spec.source.kafka.topic")
-        self.source = replace(found, ends={**self.source.ends, **ends} if self.source.identity == found.identity else ends)
+        if self.source.identity == found.identity:
+            ends = {**self.source.ends, **ends}
+            found = replace(found, begins=self.source.begins)
+        self.source = replace(found, ends=ends)
         if not found.leaderless:
             return self._ill_suited(found.partitions) or Diagnosis(SourceState.READING, partitions=found.partitions)
         return diagnosis.leaderless(topic, found.leaderless, found.partitions)
@@ -103,13 +106,18 @@ class Inspection:
             log.info("the state topic cannot be described: %s", clients.error_of(failure).str())
 
     def further(self, looking: AdminQueries, partitions: int) -> None:
-        """Looks at the group and at the state topic's settings, of which scoring does not have to wait."""
+        """Looks at the group, the state topic's settings, and where the source topic begins: scoring waits for none of it."""
         try:
             self.group = group(looking, self._runtime, partitions, self.group, _ASK_SECONDS)
         except KafkaException as failure:  # there is none yet, or nobody may look at it
             self.group = Group()
             log.debug("the group cannot be described: %s", clients.error_of(failure).str())
         self.settings(looking)
+        try:
+            begins = source_topic.begins(looking.client, self._runtime.kafka.topic, self.source, _ASK_SECONDS)
+            self.source = replace(self.source, begins=begins)
+        except KafkaException as failure:
+            log.debug("where the source topic begins cannot be looked at: %s", clients.error_of(failure).str())
 
     def settings(self, looking: AdminQueries) -> None:
         """Looks at the state topic's settings."""
