@@ -105,6 +105,17 @@ def _config_maps() -> ModelStore:
     "features[].derived must name other features of the list that are read and not derived themselves: correct the name, or add "
     "the feature",
 )
+@rule(
+    "self.features.exists(feature, !has(feature.role) || feature.role == 'Scored')",
+    "features[].role must be Scored of one feature at least: nothing would be watched",
+)
+@rule(
+    "!has(self.model) || !(has(self.model.isolationForest) || has(self.model.localOutlierFactor) || has(self.model.ensemble) "
+    "&& self.model.ensemble.members.exists(member, has(member.isolationForest) || has(member.localOutlierFactor))) "
+    "|| self.features.all(feature, (!has(feature.role) || feature.role == 'Scored') && !has(feature.leastDeviation))",
+    "role Context and leastDeviation need a model that says what it expected: choose autoencoder, pca, seasonal, bounds or "
+    "statistical in place of isolationForest and localOutlierFactor",
+)
 class DetectorSpec(Contract):
     """What is watched, by what, and what is to be done about it."""
 

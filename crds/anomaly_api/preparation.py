@@ -22,6 +22,33 @@ class FeatureKind(StrEnum):
 
     GAUGE = "Gauge"
     COUNTER = "Counter"
+    RATIO = "Ratio"
+    LATENCY = "Latency"
+
+
+class Scaler(StrEnum):
+    """How a model makes features comparable."""
+
+    STANDARD = "Standard"
+    ROBUST = "Robust"
+    MIN_MAX = "MinMax"
+    LOG1P = "Log1p"
+    ARC_SINE = "ArcSine"
+
+
+class Role(StrEnum):
+    """What a feature is for."""
+
+    SCORED = "Scored"
+    CONTEXT = "Context"
+
+
+class Direction(StrEnum):
+    """Which deviations of a feature count."""
+
+    BOTH = "Both"
+    ABOVE = "Above"
+    BELOW = "Below"
 
 
 @rule("self.of != self.minus", "a feature minus itself is nothing: name two features")

@@ -12,7 +12,7 @@ from anomaly_api.event_time import SameTime as SameTime
 from anomaly_api.event_time import Time as Time
 from anomaly_api.event_time import TimeFormat as TimeFormat
 from anomaly_api.input import Condition, FieldPath, Merge, Number, Pairs, TextNumbers
-from anomaly_api.preparation import Derived, FeatureKind, FeatureName
+from anomaly_api.preparation import Derived, Direction, FeatureKind, FeatureName, Role, Scaler
 from anomaly_api.schema import Contract, Duration, list_map, matching, rule
 from anomaly_api.security import Sasl, Tls
 
@@ -163,6 +163,10 @@ class Missing(StrEnum):
     "!has(self.derived) || !has(self.kind) || self.kind != 'Counter'",
     "kind Counter is for what stands in readings: give the feature that is derived from the kind Counter, or take rateOfChange",
 )
+@rule(
+    "!has(self.whole) || has(self.kind) && self.kind == 'Ratio' || has(self.scaler) && self.scaler == 'ArcSine'",
+    "whole is what a share is of: set kind Ratio, or leave it out",
+)
 class Feature(Contract):
     """One number of a reading, or of what is computed from readings."""
 
@@ -179,7 +183,26 @@ class Feature(Contract):
     kind: FeatureKind = FeatureKind.GAUGE
     """Kind of the number. Gauge, the default: a value that goes up and down. Counter: it only rises, such as energy, bytes or
     requests so far; its rate per second is what is watched. A reading has no rate, as if the value were missing, where it is
-    less than the one before (the counter was reset), and where it is the first one or comes after a gap longer than maxGap."""
+    less than the one before (the counter was reset), and where it is the first one or comes after a gap longer than maxGap.
+    Ratio: a share of a whole, such as errors by requests or the use of a processor. Latency: a duration or size that is never
+    negative and sometimes many times as large as usual. Ratio and Latency decide the scaler."""
+    scaler: Scaler | None = None
+    """Way in which the model makes the feature comparable with others. Standard: mean and standard deviation, without the
+    outermost values. Robust: median and quartiles. MinMax: least and largest value. Log1p: its logarithm, for what is
+    sometimes many times as large as usual. ArcSine: the angular transformation of a share. Unset: by the kind, ArcSine for
+    Ratio, Log1p for Latency, Standard for others."""
+    whole: Annotated[float, Field(gt=0, le=1_000_000_000)] | None = None
+    """Value of the whole that a Ratio is a share of: 1, or 100 for percent. Unset: 1 where no value learned from is above it,
+    otherwise 100."""
+    role: Role = Role.SCORED
+    """Use of the feature. Scored, the default: what is unusual in it counts. Context: the model sees it and judges the others by
+    it, such as the speed that was set or the temperature outside; its own error does not count."""
+    direction: Direction = Direction.BOTH
+    """Direction in which a deviation counts. Both, the default. Above: only values above what was expected, such as errors or
+    latency, whose fall is good news. Below: only values below it."""
+    least_deviation: Annotated[float, Field(gt=0)] | None = None
+    """Least deviation from what was expected, in the feature's own unit (of a counter, by the second), that counts: smaller ones
+    do not, however unusual they are. Unset: every one counts."""
     derived: Derived | None = None
     """Computation of the feature from others of this list, which are read from the messages. Where one of them is missing, so is
     this one. Unset: it is read itself."""
@@ -197,6 +220,23 @@ class Feature(Contract):
     def path(self) -> str:
         """Where the feature stands in a reading."""
         return self.field or self.name
+
+    @property
+    def scaling(self) -> Scaler:
+        """The scaler, also where the kind decides."""
+        return self.scaler or {FeatureKind.RATIO: Scaler.ARC_SINE, FeatureKind.LATENCY: Scaler.LOG1P}.get(
+            self.kind, Scaler.STANDARD
+        )
+
+    @property
+    def reading(self) -> tuple[Any, ...]:
+        """What windows depend on, as opposed to what models make of them."""
+        return self.name, self.path, self.missing, self.kind is FeatureKind.COUNTER, self.derived
+
+    @property
+    def judged_by_deviation(self) -> bool:
+        """Whether a scorer has to have expected values, to judge it as asked."""
+        return self.role is Role.CONTEXT or self.least_deviation is not None
 
 
 @rule("!has(self.every) || self.every <= self.size", "every must not be greater than size: readings would be skipped unseen")

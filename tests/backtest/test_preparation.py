@@ -6,6 +6,7 @@ import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from anomaly_detector.cli.__main__ import main
 
@@ -57,3 +58,36 @@ def test_a_counter_that_is_reset_gives_no_episode_and_one_that_runs_away_does(tm
     alarmed = {tick for _, tick in found(alarms(tmp_path, "[{name: energy_wh, kind: Counter}]", {"a": {"energy_wh": energy}}))}
     assert 900 <= min(alarmed) < 910
     assert max(alarmed) < 960
+
+
+def _errors() -> np.ndarray:
+    """5 %, which falls to nothing for good at 700."""
+    random = np.random.default_rng(2)
+    share = random.normal(5, 0.3, 1200)
+    share[700:] = 0.0
+    return share
+
+
+@pytest.mark.parametrize("model", ["{statistical: {}}", "{pca: {}}"])
+def test_a_share_of_errors_that_falls_gives_no_alert_where_only_rises_count(tmp_path: Path, model: str) -> None:
+    share = _errors()
+    rising = share.copy()
+    rising[700:] = 15.0
+    columns = {"fixed": {"errors": share}, "broken": {"errors": rising}}
+    asked = "[{name: errors, kind: Ratio, whole: 100, direction: Above}]"
+    alarmed = found(alarms(tmp_path, asked, columns, model))
+    assert {entity for entity, _ in alarmed} == {"broken"}
+    assert 700 <= min(tick for _, tick in alarmed) < 710
+
+
+def test_both_directions_count_unless_somebody_says_otherwise_and_small_deviations_do_not(tmp_path: Path) -> None:
+    columns = {"a": {"errors": _errors()}}
+    assert found(alarms(tmp_path, "[{name: errors}]", columns))
+    assert not found(alarms(tmp_path, "[{name: errors, leastDeviation: 8}]", columns))
+    assert not found(
+        alarms(tmp_path, "[{name: errors, role: Context}, {name: other}]", {"a": {**columns["a"], "other": _calm()}})
+    )
+
+
+def _calm() -> np.ndarray:
+    return np.random.default_rng(3).normal(40, 1, 1200)

@@ -20,6 +20,13 @@ def _derived(where: str, sentence: str, derived: Any, **feature: Any) -> Wrong:
     return _detector(f"spec{where}", sentence, features=features)
 
 
+_CONTEXT = "features[].role must be Scored of one feature at least: nothing would be watched"
+_EXPECTS = (
+    "role Context and leastDeviation need a model that says what it expected: choose autoencoder, pca, seasonal, bounds or "
+    "statistical in place of isolationForest and localOutlierFactor"
+)
+_WHOLE = "whole is what a share is of: set kind Ratio, or leave it out"
+_MIXED = {"ensemble": {"members": [{"pca": {}}, {"isolationForest": {}}]}}
 _AT = ".features[1]"
 FEATURE_ROWS = [
     _derived(_AT, _FIELD, {"rateOfChange": {"of": "flow"}}, field="flow"),
@@ -44,4 +51,9 @@ FEATURE_ROWS = [
     _derived(f"{_AT}.derived.ratio.to", FEATURE, {"ratio": {"of": "flow", "to": "oil flow"}}),
     _derived(f"{_AT}.derived.rollingMean.of", FEATURE, {"rollingMean": {"of": "oil flow"}}),
     _derived(f"{_AT}.derived.rateOfChange.of", FEATURE, {"rateOfChange": {"of": "oil flow"}}),
+    _detector("spec", _CONTEXT, features=[{"name": "speed", "role": "Context"}]),
+    _detector("spec.features[0]", _WHOLE, features=[{"name": "cpu", "whole": 100}]),
+    _detector("spec", _EXPECTS, features=[{"name": "cpu", "leastDeviation": 3}], model={"isolationForest": {}}),
+    _detector("spec", _EXPECTS, features=[{"name": "cpu", "leastDeviation": 3}], model={"localOutlierFactor": {}}),
+    _detector("spec", _EXPECTS, features=[{"name": "cpu"}, {"name": "speed", "role": "Context"}], model=_MIXED),
 ]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from anomaly_api.learning import ModelKind
+from anomaly_api.source import Feature
 from anomaly_detector.training import blocks
 from anomaly_detector.training.data.samples import Sample
 from anomaly_detector.training.models.kind import Data, Effort, FittingError
@@ -54,7 +55,7 @@ def test_every_window_of_a_short_history_has_a_score_by_a_model_that_has_not_see
     windows[80:85] += 50  # odd readings that a model which had seen them would take for usual
     sample = Sample(windows, np.zeros(len(windows), np.int64), np.arange(len(windows)) * SECOND, complete=True)
     assert blocks.applies(_pca(1), sample)
-    _, scores = blocks.fit_by_blocks(_pca(1), sample, NAMES, 9 * SECOND, Effort(1, 1))
+    _, scores = blocks.fit_by_blocks(_pca(1), sample, tuple(Feature(name=name) for name in NAMES), 9 * SECOND, Effort(1, 1))
     assert np.isfinite(scores).all()
     assert scores[80:85].min() > scores[np.r_[0:80, 85:300]].max()
 

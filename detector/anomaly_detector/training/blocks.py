@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_api.learning import ModelKind
+from anomaly_api.source import Feature
 from anomaly_detector.training.data.samples import Sample
 from anomaly_detector.training.models.kind import Data, Effort, Fitted
 from anomaly_detector.training.models.kinds import fit_model
@@ -36,7 +37,7 @@ def readings_scored_together(model: ModelKind, size: int) -> int:
 
 
 def fit_by_blocks(
-    model: ModelKind, sample: Sample, names: tuple[str, ...], overlap: int, effort: Effort
+    model: ModelKind, sample: Sample, features: tuple[Feature, ...], overlap: int, effort: Effort
 ) -> tuple[Fitted, NDArray[np.float64]]:
     """The model of all windows, and [n] the score of each by a model of the other blocks.
 
@@ -45,12 +46,12 @@ def fit_by_blocks(
     """
     borders = np.quantile(sample.times, np.linspace(0, 1, BLOCKS + 1), method="lower")
     borders[-1] += 1
-    scores = np.full(len(sample), np.nan)
+    scores, names = np.full(len(sample), np.nan), tuple(each.name for each in features)
     for first, last in pairwise(borders.tolist()):
         held_out = np.flatnonzero((sample.times >= first) & (sample.times < last))
         away = np.flatnonzero((sample.times < first - overlap) | (sample.times >= last + overlap))
         if len(held_out) and len(away) > 1:
-            part = Data(sample.values, away, away, sample.times, names)
+            part = Data(sample.values, away, away, sample.times, names, features)
             scores[held_out] = part.outputs(fit_model(model, part, effort).scorer, held_out, 0)
     every = np.arange(len(sample))
-    return fit_model(model, Data(sample.values, every, every, sample.times, names), effort), scores
+    return fit_model(model, Data(sample.values, every, every, sample.times, names, features), effort), scores

@@ -121,7 +121,7 @@ def difference_to_torch(
     with torch.no_grad():
         given = [torch.from_numpy(sample), torch.from_numpy(times)]
         meant = [output.numpy() for output in scorer(*given[: 2 if scorer.timed else 1])]
-    units: list[Any] = [1.0, 1.0, scorer.scale.numpy()]
+    units: list[Any] = [1.0, 1.0, scorer.spread.numpy()]
     worst = 0.0
     for there, here, unit in zip(found, meant, units[: len(meant)], strict=True):
         if there.shape != here.shape or not np.isfinite(there).all():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from anomaly_api.calibration import Calibration
 from anomaly_api.learning import ModelKind, Training
 from anomaly_api.schema import seconds
-from anomaly_api.source import Pipeline, Window
+from anomaly_api.source import Feature, Pipeline, Window
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.training import blocks
 from anomaly_detector.training.calibrate import calibrate
@@ -72,7 +72,7 @@ def learn(
     model, training = settings
     parts = split(sample, window, interval, training.holdout_percent, sooner)
     names = tuple(feature.name for feature in pipeline.features)
-    data = Data(sample.values, parts.train(sample), parts.validation(sample), sample.times, names)
+    data = Data(sample.values, parts.train(sample), parts.validation(sample), sample.times, names, tuple(pipeline.features))
     if min(len(data.train), len(data.validation)) < 2:
         raise TrainingError(
             f"window {window.name}: {len(sample)} windows cannot be divided by time: too many have the same time; "
@@ -84,7 +84,7 @@ def learn(
     held_out, refitted, left_out = None, None, 0
     if blocks.applies(model, sample):
         span = round((blocks.readings_scored_together(model, window.size) - 1) * interval * MICROSECONDS)
-        fitted, held_out = _by_blocks(window, model, sample, names, span, effort)
+        fitted, held_out = _by_blocks(window, model, sample, tuple(pipeline.features), span, effort)
     else:
         data, left_out = trimmed(model, data, training.trim_percent, training.seed)
         fitted = _fitted(window, model, data, effort)
@@ -116,10 +116,10 @@ def _fitted(window: Window, model: ModelKind, data: Data, effort: Effort) -> Fit
 
 
 def _by_blocks(
-    window: Window, model: ModelKind, sample: Sample, names: tuple[str, ...], span: int, effort: Effort
+    window: Window, model: ModelKind, sample: Sample, features: tuple[Feature, ...], span: int, effort: Effort
 ) -> tuple[Fitted, NDArray[np.float64]]:
     try:
-        return blocks.fit_by_blocks(model, sample, names, span, effort)
+        return blocks.fit_by_blocks(model, sample, features, span, effort)
     except FittingError as error:
         raise TrainingError(f"window {window.name}: {error}") from error
 

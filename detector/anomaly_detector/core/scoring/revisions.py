@@ -17,6 +17,7 @@ from anomaly_detector.core.configuration import Decider
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring import scale
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
+from anomaly_detector.core.scoring.judged import Judged
 from anomaly_detector.core.scoring.onnx import Model, ScoringError
 from anomaly_detector.core.scoring.statistical import RunningBaseline, departures, scores
 
@@ -61,6 +62,7 @@ class RunningRevision:
         self._source = source
         self._thresholds = {threshold.window: threshold for threshold in self.revision.thresholds}
         self._features = [feature.name for feature in self.revision.pipeline.features]
+        self._judged = Judged.of(self.revision.pipeline.features)
 
     def count_on(self, before: "RunningRevision") -> None:
         """Goes on with the counts of the same revision as it was loaded before."""
@@ -190,11 +192,11 @@ class RunningRevision:
 
     def _fallback(self, window: WindowBatch, levels: RunningBaseline) -> Float32:
         """[n] Scores of the statistical scorer."""
-        return scores(departures(window, levels, self._threshold(window.name, by_model=False)))
+        return scores(departures(window, levels, self._threshold(window.name, by_model=False), self._judged))
 
     def _departures(self, window: WindowBatch, places: Int64, levels: RunningBaseline) -> tuple[Float32, Float32]:
         """[n, features] How much each feature departs from its baseline, and the level there; none while it warms up."""
-        found = departures(window, levels, self._threshold(window.name, by_model=False))[places]
+        found = departures(window, levels, self._threshold(window.name, by_model=False), self._judged)[places]
         level = levels.levels(window.places[places]).astype(np.float32)
         return np.nan_to_num(found) ** 2, np.where(np.isnan(found), window.values[places, -1], level)
 

@@ -15,7 +15,7 @@ def why_apart(stable: Revision, candidate: Revision, *, every_reading: bool) -> 
     for name, differs in (
         ("entity", ours.entity != theirs.entity),
         ("time", ours.time != theirs.time),
-        ("list of features", ours.features != theirs.features),
+        ("list of features", [each.reading for each in ours.features] != [each.reading for each in theirs.features]),
     ):
         if differs:
             return f"its {name} is not the stable revision's"

@@ -40,6 +40,7 @@ from anomaly_detector.core.scoring.estimators import (
     SCALE,
     STANDSTILL,
 )
+from anomaly_detector.core.scoring.judged import Judged
 
 _FARTHEST: Final = 1000.0
 """Departures near this many thresholds, smoothly."""
@@ -203,21 +204,26 @@ def _part(readings: Readings, some: Int64) -> Readings:
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # what is not known yet is not a number afterwards
-def departures(window: WindowBatch, baseline: RunningBaseline, deviations: float) -> Float32:
+def departures(window: WindowBatch, baseline: RunningBaseline, deviations: float, judged: Judged | None = None) -> Float32:
     """[n, features] How far the window departs from the baseline; 1.0: the threshold of so many standard deviations.
 
-    Not a number while the feature warms up.
+    Not a number while the feature warms up, and of one that is not scored.
     """
     places = window.places
     known = baseline.known(places).transpose(1, 0, 2)
     reach = np.maximum(deviations * known[SCALE], known[EXCURSION])
     level = known[LEVEL] + known[LEVEL_REST]
-    far = np.maximum(window.values.max(axis=1) - level, level - window.values.min(axis=1)) / reach
+    above, below = window.values.max(axis=1) - level, level - window.values.min(axis=1)
+    far = (np.maximum(above, below) if judged is None else judged.farther(above, below)) / reach
     counting = ~np.isnan(known[RISE])
     if counting.any():
         rises = np.diff(window.values.astype(np.float64), axis=1).max(axis=1)
         far = np.where(counting, np.maximum(rises, 0.0) / np.where(counting, deviations * known[RISE], 1.0), far)
-    far = np.maximum(far, known[STANDSTILL])
+    if judged is None:
+        far = np.maximum(far, known[STANDSTILL])
+    else:
+        still = judged.above & judged.below & (judged.least == 0)
+        far = np.where(judged.scored, np.where(still, np.maximum(far, known[STANDSTILL]), far), np.nan)
     far /= 1.0 + np.maximum(far - 1.0, 0.0) / _FARTHEST
     count = known[COUNT]
     far[(count == 0) | (count + baseline.since[places][:, None] < baseline.warmup)] = np.nan

@@ -18,8 +18,9 @@ from anomaly_api.assignment import TrainingOrder
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.gate import Gate, GateMode, GateReport, RivalName, Verdict
 from anomaly_api.policy import Budget, Threshold
+from anomaly_api.preparation import Role
 from anomaly_api.schema import seconds
-from anomaly_api.source import Window
+from anomaly_api.source import Feature, Window
 from anomaly_api.thresholds import window_threshold
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.training.calibrate import calibrate, peaks
@@ -121,7 +122,7 @@ def judge(
             if stable is not None:
                 rivals[RivalName.STABLE] = stable_scores(stable, model.window.name)
             if order.model.pca is None:
-                rivals[RivalName.PCA] = pca_scores(_learned_from(model, sample), order.training.seed)
+                rivals[RivalName.PCA] = pca_scores(_learned_from(model, sample, order.pipeline.features), order.training.seed)
         except UnavailableError as error:
             notes.append(str(error))
         found.append(_judge_window(order, model, sample, rivals, gate.faults // len(learned)))
@@ -154,7 +155,8 @@ def _judge_window(
     window, halves = learned.window, _halves(learned, sample)
     older, newer = (halves.sample.at(places) for places in (halves.older, halves.newer))
     usual = robust_scaling(sample.values, learned.split.train(sample))
-    spread = np.where(usual.constant, 0.0, usual.scale)
+    informing = np.array([feature.role is Role.CONTEXT for feature in order.pipeline.features])
+    spread = np.where(usual.constant | informing, 0.0, usual.scale)  # no fault is put where it is not to be found
     faulty = put_into_windows(newer.values, spread, faults, order.training.seed)
     known, asked = learned.held_out, _comparable(order.threshold)
     found, false_episodes, tolerated = dict[str, NDArray[np.bool_]](), dict[str, int](), dict[str, float]()
@@ -171,9 +173,9 @@ def _judge_window(
     return WindowJudgement(window, faulty.faults, found, false_episodes, tolerated, len(newer))
 
 
-def _learned_from(learned: Learned, sample: Sample) -> Data:
-    parts = learned.split
-    return Data(sample.values, parts.train(sample), parts.validation(sample), sample.times)
+def _learned_from(learned: Learned, sample: Sample, features: list[Feature]) -> Data:
+    parts, names = learned.split, tuple(feature.name for feature in features)
+    return Data(sample.values, parts.train(sample), parts.validation(sample), sample.times, names, tuple(features))
 
 
 def _halves(learned: Learned, sample: Sample) -> _Halves:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +63,7 @@ def pca_scores(data: Data, seed: int) -> Scores:
     import torch
 
     some = data.train[:: max(1, len(data.train) // _MOST_WINDOWS)]
-    part = Data(data.values, some, data.validation, data.times, data.features)
+    part = replace(data, train=some)
     try:
         scorer = fit_model(ModelKind(pca=Pca()), part, Effort(epochs=1, seed=seed)).scorer
     except FittingError as error:

@@ -28,7 +28,7 @@ class BoundsScorer(Scorer):
         middle, half, side = np.zeros(len(names)), np.full(len(names), np.inf), np.zeros(len(names))
         for bound in bounds.features:
             place = names.index(bound.name)
-            low, high, reach = bound.min, bound.max, _OPEN * scaling.scale[place]
+            low, high, reach = bound.min, bound.max, _OPEN * (scaling.scale if scaling.spread is None else scaling.spread)[place]
             side[place] = 0.0 if low is not None and high is not None else -1.0 if low is not None else 1.0
             low = high - 2 * reach if low is None and high is not None else low
             high = low + 2 * reach if high is None and low is not None else high

@@ -73,8 +73,7 @@ class NeighbourScorer(Scorer):
         usual = self.kept[places][:, :, :-1].mean(dim=1)
         rebuilt = usual @ self.components.T + self.mean
         error = scaled - rebuilt
-        units = self.pick[: self.features] * self.scale
-        expected = torch.nn.functional.linear(rebuilt[:, -self.features :], units, self.center)
+        expected = self.own(rebuilt[:, -self.features :])
         return factor.squeeze(1).float(), (error * error) @ (self.pick / self.size), expected
 
 

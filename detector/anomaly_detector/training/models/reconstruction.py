@@ -41,12 +41,10 @@ class WindowScorer(Scorer):
     def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         scaled = self.scaled(windows)
         rebuilt = self.reconstruct(scaled)
-        error = scaled - rebuilt
+        error = self.counted(scaled, rebuilt)
         # means by MatMul: in ONNX Runtime ReduceMean's last bit would depend on the window's place in its batch
         feature_errors = (error * error) @ (self.pick / (self.usual * self.size))
-        # one Gemm: where a short row is multiplied and added, ONNX Runtime takes three times as long
-        units = self.pick[: self.features] * self.scale
-        expected = nn.functional.linear(rebuilt[:, -self.features :], units, self.center)
+        expected = self.own(rebuilt[:, -self.features :])
         counted = saturated(feature_errors, self.errors.saturation)
         return (combined(counted, self.errors.combine) @ self.share).squeeze(1), feature_errors, expected
 

@@ -27,7 +27,7 @@ class SeasonalScorer(Scorer):
     """Looks up level and scale by time."""
 
     level: torch.Tensor
-    spread: torch.Tensor
+    spreads: torch.Tensor
     timed = True
 
     def __init__(self, size: int, scaling: Scaling, period: int, level: torch.Tensor, spread: torch.Tensor) -> None:
@@ -35,15 +35,13 @@ class SeasonalScorer(Scorer):
         super().__init__(size, scaling)
         self.period = period
         self.register_buffer("level", level)
-        self.register_buffer("spread", spread)
+        self.register_buffer("spreads", spread)
 
     def forward(self, windows: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, ...]:
         newest = self.scaled(windows)[:, -self.features :]
         part = (times % self.period) * self.level.shape[0] // self.period
-        distance = ((newest - self.level[part]).abs() / self.spread[part]).clamp_max(_FARTHEST)
-        units = self.pick[: self.features] * self.scale
-        expected = torch.nn.functional.linear(self.level[part], units, self.center)
-        return distance.amax(dim=1), distance * distance, expected
+        distance = (self.counted(newest, self.level[part]).abs() / self.spreads[part]).clamp_max(_FARTHEST)
+        return distance.amax(dim=1), distance * distance, self.own(self.level[part])
 
 
 class SeasonalKind:
@@ -61,7 +59,7 @@ class SeasonalKind:
             )
         scaling = data.scaling()
         bins = settings.bins
-        newest = (data.values[data.train, -1] - scaling.center) / scaling.scale
+        newest = scaling.scaled(data.values[data.train, -1])
         parts = (times % period) * bins // period
         level = np.zeros((bins, data.width))
         for part in range(bins):

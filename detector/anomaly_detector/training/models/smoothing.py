@@ -43,7 +43,9 @@ class SmoothedScorer(Scorer):
     mean: torch.Tensor
 
     def __init__(self, inner: Scorer, size: int, smoothing: int) -> None:
-        scaling = Scaling(inner.center.numpy(), inner.scale.numpy(), inner.center.numpy() != inner.center.numpy())
+        scaling = Scaling(
+            inner.center.numpy(), inner.scale.numpy(), inner.center.numpy() != inner.center.numpy(), spread=inner.spread.numpy()
+        )
         super().__init__(size, scaling)
         self.inner, self.smoothing, self.part = inner, smoothing, size - smoothing + 1
         self.expects = inner.expects
