@@ -116,6 +116,10 @@ def _config_maps() -> ModelStore:
     "role Context and leastDeviation need a model that says what it expected: choose autoencoder, pca, seasonal, bounds or "
     "statistical in place of isolationForest and localOutlierFactor",
 )
+@rule(
+    "!has(self.model) || !has(self.model.bounds) || self.features.all(feature, !has(feature.scale) || feature.scale == 'Shared')",
+    "model.bounds are in the features' own units: leave out scale PerEntity",
+)
 class DetectorSpec(Contract):
     """What is watched, by what, and what is to be done about it."""
 

@@ -43,6 +43,13 @@ class Role(StrEnum):
     CONTEXT = "Context"
 
 
+class EntityScale(StrEnum):
+    """By what a feature is measured."""
+
+    SHARED = "Shared"
+    PER_ENTITY = "PerEntity"
+
+
 class Direction(StrEnum):
     """Which deviations of a feature count."""
 

@@ -12,7 +12,7 @@ from anomaly_api.event_time import SameTime as SameTime
 from anomaly_api.event_time import Time as Time
 from anomaly_api.event_time import TimeFormat as TimeFormat
 from anomaly_api.input import Condition, FieldPath, Merge, Number, Pairs, TextNumbers
-from anomaly_api.preparation import Derived, Direction, FeatureKind, FeatureName, Role, Scaler
+from anomaly_api.preparation import Derived, Direction, EntityScale, FeatureKind, FeatureName, Role, Scaler
 from anomaly_api.schema import Contract, Duration, list_map, matching, rule
 from anomaly_api.security import Sasl, Tls
 
@@ -167,6 +167,12 @@ class Missing(StrEnum):
     "!has(self.whole) || has(self.kind) && self.kind == 'Ratio' || has(self.scaler) && self.scaler == 'ArcSine'",
     "whole is what a share is of: set kind Ratio, or leave it out",
 )
+@rule(
+    "!has(self.scale) || self.scale == 'Shared' || (!has(self.leastDeviation) && !has(self.whole) "
+    "&& (!has(self.scaler) || !(self.scaler in ['Log1p', 'ArcSine'])))",
+    "a model sees a feature of scale PerEntity in its entity's own spreads: leave out leastDeviation and whole, and the scalers "
+    "Log1p and ArcSine",
+)
 class Feature(Contract):
     """One number of a reading, or of what is computed from readings."""
 
@@ -194,6 +200,10 @@ class Feature(Contract):
     whole: Annotated[float, Field(gt=0, le=1_000_000_000)] | None = None
     """Value of the whole that a Ratio is a share of: 1, or 100 for percent. Unset: 1 where no value learned from is above it,
     otherwise 100."""
+    scale: EntityScale = EntityScale.SHARED
+    """Measure of the feature. Shared, the default: values as they are, for all entities alike. PerEntity: each entity by its own
+    running centre and spread, so that one model serves meters of 10 and of 10,000; the model decides from an entity's 17th
+    reading on. What is out for weeks becomes the entity's size."""
     role: Role = Role.SCORED
     """Use of the feature. Scored, the default: what is unusual in it counts. Context: the model sees it and judges the others by
     it, such as the speed that was set or the temperature outside; its own error does not count."""
@@ -224,14 +234,14 @@ class Feature(Contract):
     @property
     def scaling(self) -> Scaler:
         """The scaler, also where the kind decides."""
-        return self.scaler or {FeatureKind.RATIO: Scaler.ARC_SINE, FeatureKind.LATENCY: Scaler.LOG1P}.get(
-            self.kind, Scaler.STANDARD
-        )
+        if self.scaler is not None or self.scale is EntityScale.PER_ENTITY:
+            return self.scaler or Scaler.STANDARD
+        return {FeatureKind.RATIO: Scaler.ARC_SINE, FeatureKind.LATENCY: Scaler.LOG1P}.get(self.kind, Scaler.STANDARD)
 
     @property
     def reading(self) -> tuple[Any, ...]:
         """What windows depend on, as opposed to what models make of them."""
-        return self.name, self.path, self.missing, self.kind is FeatureKind.COUNTER, self.derived
+        return self.name, self.path, self.missing, self.kind is FeatureKind.COUNTER, self.derived, self.scale
 
     @property
     def judged_by_deviation(self) -> bool:

@@ -36,7 +36,8 @@ class DriftWatch:
         if counter is None:
             return
         if len(taken.readings.times):
-            counter.readings(taken.readings.times, taken.readings.values)
+            values = taken.readings.values
+            counter.readings(taken.readings.times, values if taken.scales is None else taken.scales.readings(values))
         for name, each in scored.items():
             mine = each.scores.by_model
             whole = bool(mine.all())

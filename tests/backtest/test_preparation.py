@@ -91,3 +91,18 @@ def test_both_directions_count_unless_somebody_says_otherwise_and_small_deviatio
 
 def _calm() -> np.ndarray:
     return np.random.default_rng(3).normal(40, 1, 1200)
+
+
+def test_a_small_meter_that_doubles_is_found_beside_large_ones_under_one_model(tmp_path: Path) -> None:
+    """Case c11: meters of 10 and of 10,000."""
+    sizes = {"house": 10.0, "shop": 100.0, "factory": 10_000.0}
+    columns = {}
+    for seed, (name, size) in enumerate(sizes.items()):
+        random = np.random.default_rng(seed)
+        cycle = 1 + 0.1 * np.sin(np.arange(2400) / 30 + seed)
+        columns[name] = {"power": size * cycle * (1 + 0.03 * random.standard_normal(2400))}
+    columns["house"]["power"][1800:1860] *= 2
+    alarmed = found(alarms(tmp_path, "[{name: power, scale: PerEntity}]", columns, "{pca: {}}"))
+    assert {entity for entity, _ in alarmed} == {"house"}
+    assert 1800 <= min(tick for _, tick in alarmed) < 1810
+    assert not found(alarms(tmp_path, "[{name: power}]", columns, "{pca: {}}")), "one scale for all hides it"

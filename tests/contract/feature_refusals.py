@@ -26,6 +26,11 @@ _EXPECTS = (
     "statistical in place of isolationForest and localOutlierFactor"
 )
 _WHOLE = "whole is what a share is of: set kind Ratio, or leave it out"
+_SPREADS = (
+    "a model sees a feature of scale PerEntity in its entity's own spreads: leave out leastDeviation and whole, and the scalers "
+    "Log1p and ArcSine"
+)
+_BOUNDS = "model.bounds are in the features' own units: leave out scale PerEntity"
 _MIXED = {"ensemble": {"members": [{"pca": {}}, {"isolationForest": {}}]}}
 _AT = ".features[1]"
 FEATURE_ROWS = [
@@ -56,4 +61,12 @@ FEATURE_ROWS = [
     _detector("spec", _EXPECTS, features=[{"name": "cpu", "leastDeviation": 3}], model={"isolationForest": {}}),
     _detector("spec", _EXPECTS, features=[{"name": "cpu", "leastDeviation": 3}], model={"localOutlierFactor": {}}),
     _detector("spec", _EXPECTS, features=[{"name": "cpu"}, {"name": "speed", "role": "Context"}], model=_MIXED),
+    _detector("spec.features[0]", _SPREADS, features=[{"name": "power", "scale": "PerEntity", "leastDeviation": 3}]),
+    _detector("spec.features[0]", _SPREADS, features=[{"name": "power", "scale": "PerEntity", "scaler": "Log1p"}]),
+    _detector(
+        "spec",
+        _BOUNDS,
+        features=[{"name": "power", "scale": "PerEntity"}],
+        model={"bounds": {"features": [{"name": "power", "max": 3}]}},
+    ),
 ]

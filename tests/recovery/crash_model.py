@@ -12,8 +12,13 @@ import numpy as np
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
+<<<<<<< HEAD
 from anomaly_api.source import Missing, Window
 from anomaly_detector.core.alerts.alert import Alert
+=======
+from anomaly_api.preparation import EntityScale, FeatureKind
+from anomaly_api.source import Feature, Missing, Window
+>>>>>>> 13ce908 (One model for machines of different size: features[].scale PerEntity)
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.configuration import Deciders
 from anomaly_detector.core.entities.quota import MemoryQuota
@@ -37,6 +42,16 @@ _WAITING = BOTH.model_copy(
     update={"time": PIPELINE.time.model_copy(update={"lateness": "7s", "max_waiting": 3}), "features": _INTERPOLATED}
 )
 _FEWER = PIPELINE.model_copy(update={"features": PIPELINE.features[1:]})
+_PREPARED = _WAITING.model_copy(
+    update={
+        "features": [
+            Feature(name="temperature", kind=FeatureKind.COUNTER),
+            Feature(name="pressure", scale=EntityScale.PER_ENTITY),
+            Feature.model_validate({"name": "calm", "derived": {"rollingMean": {"of": "pressure", "readings": 3}}}),
+            Feature.model_validate({"name": "slope", "derived": {"rateOfChange": {"of": "pressure"}}}),
+        ]
+    }
+)
 EAGER = {"open": {"windows": 1}, "close": {"windows": 1}, "update": {"every": "5s", "growth": 1.05}, "cooldown": "0s"}
 _NIGHT = {"name": "night", "schedule": "18 0 * * *", "duration": "65s", "entities": "pump-[01][02]"}  # times begin at 00:16:40
 _LIMITED = {"limits": {"perEntity": {"episodes": 1, "per": "90s"}, "total": {"episodes": 2, "per": "1m"}}}
@@ -56,6 +71,7 @@ REVISIONS = [
         **EAGER | {"cooldown": "100s"},
         limits={"total": {"episodes": 1, "per": "30s"}},
     ),
+    with_policy(revision(_PREPARED, threshold=4.0, warmup=5), **EAGER),
 ]
 ALLOWANCES = [MemoryQuota(budget, partitions, expire_after=30.0) for budget, partitions in ((100_000, 1), (6_750, 2), (4_800, 2))]
 """Room for all; for three entities, or four where windows are small; for two or three, and one that waits."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_api.assignment import Revision
+from anomaly_api.preparation import EntityScale
 from anomaly_detector.chart import Chart, spans
 from anomaly_detector.cli.errors import CommandError
 from anomaly_detector.cli.figures import Figures, together
@@ -143,7 +144,8 @@ def _band(rows: NDArray[np.int64], backtest: Backtest) -> tuple[NDArray[np.float
     The band is as wide as what was expected was usually wrong by: 99 % of the readings outside of episodes lie in it.
     """
     window = backtest.revision.pipeline.windows[0]
-    if backtest.model is None or len(rows) < window.size:
+    scaled = any(feature.scale is EntityScale.PER_ENTITY for feature in backtest.revision.pipeline.features)
+    if backtest.model is None or scaled or len(rows) < window.size:
         return None, None
     values = _values(backtest)[rows].astype(np.float32)
     ends = np.unique(np.linspace(window.size - 1, len(rows) - 1, _POINTS).astype(int))

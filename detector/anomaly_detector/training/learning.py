@@ -17,7 +17,7 @@ from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.training import blocks
 from anomaly_detector.training.calibrate import calibrate
 from anomaly_detector.training.data.messages import Messages
-from anomaly_detector.training.data.samples import LeftOut, Sample, Sooner, Split, memory_for, split
+from anomaly_detector.training.data.samples import LeftOut, Sample, Sooner, Split, as_shown, memory_for, split
 from anomaly_detector.training.device import training_device
 from anomaly_detector.training.export import Graph, export
 from anomaly_detector.training.failures import TrainingError
@@ -210,7 +210,7 @@ def _score_again(
                 new = [numbers.get(name, slot) for slot, name in fresh]
                 known = np.concatenate([known, np.array(new, np.int64)])
                 for model in learned:
-                    batch = windows[places[model.window.name]]
+                    batch = as_shown(windows[places[model.window.name]])
                     found_here = Sample(batch.values, known[batch.slots], batch.times, complete=True)
                     held_out = found_here.at(model.split.held_out(found_here))
                     if left_out is not None and len(held_out):

@@ -41,6 +41,7 @@ class Intake(Pipeline):
     @property
     def readings(self) -> tuple[Any, ...]:
         """Identity of a reading. Lateness, `missing` and windows are no part of it: they may change and buffers stay."""
+<<<<<<< HEAD
         features = [
             (each.name, each.path, each.kind is FeatureKind.COUNTER, each.derived, each.text, each.values, each.missing_values)
             for each in self.features
@@ -48,3 +49,7 @@ class Intake(Pipeline):
         time = self.time
         when = (time.field, time.format, time.pattern, time.zone, time.same_time)
         return self.entity, when, features, self.pairs, self.merge
+=======
+        features = [(each.name, each.path, each.kind is FeatureKind.COUNTER, each.derived, each.scale) for each in self.features]
+        return self.entity, (self.time.field, self.time.format), features
+>>>>>>> 13ce908 (One model for machines of different size: features[].scale PerEntity)

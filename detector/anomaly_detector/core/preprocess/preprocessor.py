@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from anomaly_api.schema import seconds
 from anomaly_api.source import SameTime
@@ -22,6 +23,7 @@ from anomaly_detector.core.decode.json import Decoded, Decoder
 from anomaly_detector.core.entities.micro_batch import MicroBatch
 from anomaly_detector.core.entities.table import Columns, Entities
 from anomaly_detector.core.preprocess.counts import ReadingCounts
+from anomaly_detector.core.preprocess.entity_scale import RunningScale, Scales, scaled_columns
 from anomaly_detector.core.preprocess.imputation import Imputation
 from anomaly_detector.core.preprocess.intake import Intake
 from anomaly_detector.core.preprocess.merge import MergeBuffer
@@ -44,6 +46,8 @@ class Preprocessed(Struct, frozen=True):
     tally: ReadingCounts
     traces: PendingTraces | None = None
     """Those of readings that waited; None: none may wait, and each came in the message that it has."""
+    scales: Scales | None = None
+    """By what each reading is scaled; None: by nothing."""
 
 
 class Preprocessor:
@@ -119,8 +123,18 @@ class Preprocessor:
         prepared = ordered.readings if self._preparation is None else self._preparation.prepare(ordered.readings)
         readings = self._imputation.fill(prepared)
         windows = self.windows.push(readings)
+        scales = None
+        if self._scale is not None:
+            scales = self._scale.observe(readings)
+            windows = [replace(each, scales=scales) for each in windows]
         levels = self.statistical.observe(readings, sparingly=self.intake.sparingly)
+<<<<<<< HEAD
         return Preprocessed(readings, windows, levels, self._tally(batch, ordered, readings, dropped_pending), traces)
+=======
+        return Preprocessed(
+            readings, windows, levels, self._tally(portion.batch, ordered, readings, dropped_pending), traces, scales
+        )
+>>>>>>> 13ce908 (One model for machines of different size: features[].scale PerEntity)
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
@@ -167,6 +181,9 @@ class Preprocessor:
         """None: features are what stands in readings."""
         self.windows = Windows(intake, self.entities)
         self._imputation = Imputation(intake, self.entities, self.windows)
+        columns = scaled_columns(intake)
+        self._scale = RunningScale(columns, self.entities) if len(columns) else None
+        """None: no feature has a scale of each entity's own."""
         self.statistical = Statistical(intake.baseline, len(intake.features), self.entities)
 
     def _waiting(self, slots: list[int]) -> int:
@@ -198,4 +215,6 @@ class Preprocessor:
             found["ties"] = self._ties
         if self._preparation is not None:
             found["preparation"] = self._preparation
+        if self._scale is not None:
+            found["scale"] = self._scale
         return found | {"windows": self.windows, "baseline": self.statistical}

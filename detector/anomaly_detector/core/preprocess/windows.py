@@ -21,6 +21,7 @@ from anomaly_api.schema import seconds
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.columns import FOR_EVER, MICROSECONDS, NEVER, Float32, Int64, Mask, Readings
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
+from anomaly_detector.core.preprocess.entity_scale import Scales
 
 _Shape = tuple[int, int]
 """Gap in microseconds and size: windows of one shape count readings alike."""
@@ -44,6 +45,15 @@ class WindowBatch(Struct, frozen=True):
     """[n] How many of its values were filled in; None: none of any."""
     newest: Mask | None = None
     """[n, features] Whether those of its newest reading were; None: none of any."""
+    scales: Scales | None = None
+    """By what a model's windows are scaled, for all readings; None: by nothing."""
+
+    @property
+    def shown(self) -> tuple[Float32, Mask | None]:
+        """[n, size, features] As a model sees them, and [n] whether their scale is known; None: all of them."""
+        if self.scales is None:
+            return self.values, None
+        return self.scales.scaled(self.values, self.places), self.scales.known(self.places)
 
 
 class Windows:

@@ -75,10 +75,11 @@ class Model:
     def score(self, window: WindowBatch) -> Float32:
         """[n] How unusual each window is, in the model's own scale.
 
-        An error beyond float32 is the largest float32. A score that is no number is of that window alone: it stays NaN.
+        An error beyond float32 is the largest float32. A score that is no number is of that window alone: it stays NaN, as does
+        that of a window whose entity's scale is not known yet.
         Raises ScoringError where the graph fails as a whole.
         """
-        values, times = window.values, window.times
+        (values, known), times = window.shown, window.times
         at_once = max(_LEAST_AT_ONCE, _NUMBERS_AT_ONCE // (values.shape[1] * values.shape[2]))
         if len(values) % at_once == 1:
             # a lone window goes other ways in ONNX Runtime, to other last bits
@@ -89,6 +90,8 @@ class Model:
             for start in starts
         ]
         scores: Float32 = np.concatenate(parts)[: len(window.slots)] if parts else np.empty(0, np.float32)
+        if known is not None:
+            scores[~known] = np.nan
         return np.clip(scores, -_LARGEST, _LARGEST)
 
     def explain(self, window: str, values: Float32, times: Int64) -> tuple[Float32, Float32]:

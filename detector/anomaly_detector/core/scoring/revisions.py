@@ -125,8 +125,7 @@ class RunningRevision:
         if mine.any():
             assert self.loaded.model is not None, "it gave the scores"
             try:
-                reasons = self.loaded.model.explain(window.name, window.values[places[mine]], window.times[places[mine]])
-                errors[mine], expected[mine] = reasons
+                errors[mine], expected[mine] = self._reasons(self.loaded.model, window, places[mine])
             except ScoringError as error:  # an alert without contributors is better than none
                 self.failure, self.message = RevisionFailure.SCORING_FAILED, str(error)
         if not mine.all():
@@ -135,6 +134,15 @@ class RunningRevision:
         imputed = [0] * len(places) if window.filled is None else window.filled[places].tolist()
         filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
         return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
+
+    def _reasons(self, model: Model, window: WindowBatch, places: Int64) -> tuple[Float32, Float32]:
+        """[n, features] Errors, and what was expected in the features' own units. Raises ScoringError."""
+        values, scales = window.values[places], window.scales
+        if scales is None:
+            return model.explain(window.name, values, window.times[places])
+        of = window.places[places]
+        errors, expected = model.explain(window.name, scales.scaled(values, of), window.times[places])
+        return errors, scales.own(expected, of)
 
     def adjusted(self, window: WindowBatch, scores: Scores, adjust: Adjust) -> Scores:
         """The scores with those of the model changed by `adjust`."""

@@ -128,6 +128,14 @@ def memory_for(pipeline: Pipeline) -> Preprocessor:
     return Preprocessor(Intake.of(pipeline, Fallback(), sparingly=True))
 
 
+def as_shown(batch: WindowBatch) -> WindowBatch:
+    """Windows as a model sees them, without those that none sees yet."""
+    values, known = batch.shown
+    if known is None:
+        return batch
+    return WindowBatch(batch.name, batch.places[known], batch.slots[known], batch.times[known], values[known])
+
+
 class _Steps:
     """Times between two readings of an entity, counted in bins that are 2 % wide: in the same memory however many there are."""
 
@@ -206,7 +214,7 @@ class Gathering:
                 self.late += taken.tally.late
                 self.duplicates += taken.tally.duplicates
                 self._note(taken.readings)
-                for batch in taken.windows:
+                for batch in map(as_shown, taken.windows):
                     self._kept[batch.name].add(batch, self._mark()[batch.slots])
 
     def _mark(self) -> NDArray[np.uint64]:
