@@ -34,6 +34,8 @@ OWNED_PROPERTIES: Final = (
 """librdkafka properties that the operator sets itself."""
 
 _HOST_PORT: Final = r"([^\s,:/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
+_OF_MODELS: Final = ("scaler", "whole", "role", "direction", "leastDeviation")
+"""Fields of a feature that say what models make of it."""
 _OWNED_LIST: Final = ", ".join(f"'{name}'" for name in OWNED_PROPERTIES)
 _SECRET_WORDS: Final = ("password", "secret", "sasl.oauthbearer", "ssl.key", "jaas")
 _SECRETIVE: Final = " || ".join(f"name.contains('{word}')" for word in _SECRET_WORDS)
@@ -239,9 +241,10 @@ class Feature(Contract):
         return {FeatureKind.RATIO: Scaler.ARC_SINE, FeatureKind.LATENCY: Scaler.LOG1P}.get(self.kind, Scaler.STANDARD)
 
     @property
-    def reading(self) -> tuple[Any, ...]:
+    def reading(self) -> dict[str, Any]:
         """What windows depend on, as opposed to what models make of them."""
-        return self.name, self.path, self.missing, self.kind is FeatureKind.COUNTER, self.derived, self.scale
+        counts = {"kind": self.kind is FeatureKind.COUNTER}
+        return {name: value for name, value in (self.essentials() | counts).items() if name not in _OF_MODELS}
 
     @property
     def judged_by_deviation(self) -> bool:

@@ -12,13 +12,9 @@ import numpy as np
 
 from anomaly_api.alerting import AlertPolicy
 from anomaly_api.assignment import Revision
-<<<<<<< HEAD
-from anomaly_api.source import Missing, Window
-from anomaly_detector.core.alerts.alert import Alert
-=======
 from anomaly_api.preparation import EntityScale, FeatureKind
 from anomaly_api.source import Feature, Missing, Window
->>>>>>> 13ce908 (One model for machines of different size: features[].scale PerEntity)
+from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.configuration import Deciders
 from anomaly_detector.core.entities.quota import MemoryQuota

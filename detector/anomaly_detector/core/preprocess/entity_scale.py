@@ -56,7 +56,7 @@ class Scales(Struct, frozen=True):
 
     def known(self, places: Int64) -> Mask:
         """[k] Whether the scales of these readings are known."""
-        found: Mask = ~np.isnan(self.spread[places]).any(axis=1)
+        found: Mask = np.asarray(~np.isnan(self.spread[places]).any(axis=1))
         return found
 
     def scaled(self, values: Float32, places: Int64) -> Float32:
@@ -178,7 +178,8 @@ class RunningScale:
     def resize(self, capacity: int) -> None:
         """Room for so many entities."""
         before = len(self._count)
-        self._count, self._begin, self._last = (grown(each, capacity) for each in (self._count, self._begin, self._last))
+        self._count, self._begin = grown(self._count, capacity), grown(self._begin, capacity)
+        self._last = grown(self._last, capacity)
         self._center, self._spread = grown(self._center, capacity), grown(self._spread, capacity)
         self._young = grown(self._young, capacity)
         self._center[before:], self._spread[before:] = np.nan, np.nan

@@ -3,7 +3,6 @@
 from typing import Any
 
 from anomaly_api.policy import Fallback
-from anomaly_api.preparation import FeatureKind
 from anomaly_api.source import Pipeline, Window
 from anomaly_detector.core.entities.quota import Bounds
 
@@ -41,15 +40,10 @@ class Intake(Pipeline):
     @property
     def readings(self) -> tuple[Any, ...]:
         """Identity of a reading. Lateness, `missing` and windows are no part of it: they may change and buffers stay."""
-<<<<<<< HEAD
         features = [
-            (each.name, each.path, each.kind is FeatureKind.COUNTER, each.derived, each.text, each.values, each.missing_values)
+            (each.path, {name: value for name, value in each.reading.items() if name not in ("field", "missing")})
             for each in self.features
         ]
         time = self.time
         when = (time.field, time.format, time.pattern, time.zone, time.same_time)
         return self.entity, when, features, self.pairs, self.merge
-=======
-        features = [(each.name, each.path, each.kind is FeatureKind.COUNTER, each.derived, each.scale) for each in self.features]
-        return self.entity, (self.time.field, self.time.format), features
->>>>>>> 13ce908 (One model for machines of different size: features[].scale PerEntity)

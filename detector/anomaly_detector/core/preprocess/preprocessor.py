@@ -128,13 +128,8 @@ class Preprocessor:
             scales = self._scale.observe(readings)
             windows = [replace(each, scales=scales) for each in windows]
         levels = self.statistical.observe(readings, sparingly=self.intake.sparingly)
-<<<<<<< HEAD
-        return Preprocessed(readings, windows, levels, self._tally(batch, ordered, readings, dropped_pending), traces)
-=======
-        return Preprocessed(
-            readings, windows, levels, self._tally(portion.batch, ordered, readings, dropped_pending), traces, scales
-        )
->>>>>>> 13ce908 (One model for machines of different size: features[].scale PerEntity)
+        tally = self._tally(batch, ordered, readings, dropped_pending)
+        return Preprocessed(readings, windows, levels, tally, traces, scales)
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
