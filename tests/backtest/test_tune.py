@@ -23,7 +23,15 @@ def test_the_best_candidate_becomes_a_spec(
     said = capsys.readouterr().out
     assert "chosen: pca, window 6" in said
     assert "the highest F1" in said or "within 0.01 of the highest" in said
-    for tried in ("window 6, floor of errors 1", "mean of 4 scores", "budget 1/1d", "quantile 0.999"):
+    for tried in (
+        "window 6, floor of errors 1",
+        "mean of 4 scores",
+        "budget 1/1d",
+        "quantile 0.999",
+        "peaks over threshold",
+        "conformal",
+        "of the fleet",
+    ):
         assert tried in said
     found = spec_file.detector(out).spec
     assert found.model.pca is not None

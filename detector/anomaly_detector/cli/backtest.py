@@ -11,7 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from anomaly_api.calibration import WindowThreshold
 from anomaly_api.detector import AnomalyDetector, DetectorSpec
+from anomaly_api.schema import seconds
+from anomaly_api.thresholds import PER
 from anomaly_detector.cli import spec_file
 from anomaly_detector.cli.errors import CommandError
 from anomaly_detector.cli.figures import Figures, judge, together
@@ -56,7 +59,7 @@ def run(asked: argparse.Namespace) -> int:
     print(f"{len(table):,} readings of {len(table.names):,} entities in {spent:.1f} s ({len(table) / max(spent, 1e-9):,.0f}/s)")
     print(_summary(table, found))
     for threshold in revision.thresholds:
-        print(f"window {threshold.window}: score 1.0 is {threshold.value:.6g}, from {threshold.source.value} {threshold.asked}")
+        print(_of_threshold(threshold, found, spec.threshold.budget.per if spec.threshold.budget else PER))
     if table.unreadable:
         print(f"{table.unreadable:,} rows without a time or an entity were left out")
     figures = None
@@ -155,6 +158,20 @@ def training_table(asked: argparse.Namespace, spec: DetectorSpec, tables: list[T
         raise CommandError(f"--train-rows is {asked.train_rows}: write how many readings of each file are to be learned from")
     rows: Callable[[Table], Table] = lambda table: table.rows(slice(0, asked.train_rows))  # noqa: E731
     return joined([rows(table) for table in tables]), f"the first {asked.train_rows:,} readings"
+
+
+def _of_threshold(threshold: WindowThreshold, found: Replayed, per: str) -> str:
+    """Where score 1.0 is, and the episodes of an entity in `per` that were asked for, supported, expected and realised."""
+    said = f"window {threshold.window}: score 1.0 is {threshold.value:.6g}, from {threshold.source.value} {threshold.asked}"
+    if threshold.supported:
+        said += f"; the history supports {threshold.supported}"
+    if threshold.expected_episodes is not None:
+        said += f"; expected {threshold.expected_episodes:g}/{per}"
+    for counted in found.exposure:
+        if counted.window == threshold.window and counted.entity_seconds:
+            realised = counted.episodes * seconds(per) * (threshold.entities or 1) / counted.entity_seconds
+            said += f", realised {realised:.3g}/{per} in {counted.entity_seconds / 86400:.3g} entity-days"
+    return said
 
 
 def _summary(table: Table, found: Replayed) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from anomaly_api.alerting import Severity
 from anomaly_api.assignment import Revision
+from anomaly_api.exposure import WindowExposure
 from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Pipeline, Time
 from anomaly_detector.cli.table import Table
@@ -23,6 +24,7 @@ from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.episodes.episode import Transition
 from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.episodes.transitions import EpisodeTransition
+from anomaly_detector.core.health.exposure import ExposureCounter
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.preprocess.preprocessor import Preprocessed
 from anomaly_detector.core.scoring.onnx import Model
@@ -59,6 +61,8 @@ class Replayed:
     features: list[str]
     records: list[EpisodeTransition] = field(default_factory=list)
     """Of episodes, in the order of the stream."""
+    exposure: list[WindowExposure] = field(default_factory=list)
+    """What a pod would have counted of them, by window; nothing without a model."""
     prepared: NDArray[np.float64] | None = None
     """[n, features] As windows have them, where something is computed from what is read; None: they are the table's values."""
 
@@ -110,8 +114,8 @@ def replay(
 ) -> Replayed:
     """Runs the pipeline over all readings. `revision` is of a `plain` pipeline; `reasons`: whether `top` is wanted."""
     pipeline = DetectionPipeline(_SOURCE, LoadedRevision(revision, model))
-    tape = _Tape(pipeline, reasons)
-    pipeline.observers = (tape.note,)
+    tape, counter = _Tape(pipeline, reasons), ExposureCounter(revision)
+    pipeline.observers = (tape.note, lambda _, scored, walked: counter.observe(scored, walked))
     names = np.array(table.names, object)
     most = min(_BATCH, pipeline.most_messages)
     for start in range(0, len(table), most):
@@ -125,13 +129,15 @@ def replay(
         pipeline.begin(messages, Decoded(batch, []))
         pipeline.finish()
         progress(end / len(table))
-    return _aligned(
+    found = _aligned(
         table,
         tape,
         [severity.name for severity in _ranked(revision)],
         model.kind.value if model else "",
         [feature.name for feature in revision.pipeline.features],
     )
+    found.exposure = counter.evidence() if model else []
+    return found
 
 
 def _ranked(revision: Revision) -> list[Severity]:

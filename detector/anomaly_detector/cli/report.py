@@ -85,10 +85,16 @@ def _page(name: str, backtest: Backtest) -> str:
 
 def _thresholds(revision: Revision) -> str:
     rows = [
-        (each.window, f"{each.value:.6g}", f"{each.source.value} {each.asked}", _number(each.expected_episodes))
+        (
+            each.window,
+            f"{each.value:.6g}",
+            f"{each.source.value} {each.asked}",
+            each.supported or each.asked,
+            _number(each.expected_episodes),
+        )
         for each in revision.thresholds
     ]
-    return _table(("window", "threshold", "asked", "expected in that time"), rows)
+    return _table(("window", "threshold", "asked", "supported", "expected in that time, or in a week"), rows)
 
 
 def _figures(backtest: Backtest) -> str:
