@@ -14,6 +14,8 @@ COMMANDS: Final = {
     "list": ("list_detectors", "detectors, a line each"),
     "status": ("status", "a detector and what belongs to it, as a tree, once or live"),
     "history": ("history", "the revisions on record"),
+    "alerts": ("alerts", "what the detector announced"),
+    "explain": ("explain", "an episode: what was read, what was expected, what stood out"),
     "train": ("train", "ask for a training now"),
     "ack": ("ack", "say what an alert was worth"),
     "model": ("models", "model versions: list, show, report"),

@@ -74,8 +74,11 @@ class Kubectl:
         return self.get(DETECTORS, name)
 
     @contextmanager
-    def lines(self, *arguments: str, stdin: str | None = None) -> Iterator[Iterator[str]]:
-        """Gives what kubectl prints, line by line as it comes; kubectl ends with the block. Raises PluginError when it fails."""
+    def lines(self, *arguments: str) -> Iterator[Iterator[str]]:
+        """Gives what kubectl prints, line by line as it comes. Raises PluginError when it fails.
+
+        Its standard input is open for as long as the block lasts, and kubectl ends with it.
+        """
         process = subprocess.Popen(
             self.command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -83,8 +86,6 @@ class Kubectl:
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            process.stdin.write(stdin or "")
-            process.stdin.close()
             yield process.stdout
             if process.wait() != 0:
                 raise explained(process.stderr.read())
@@ -92,8 +93,8 @@ class Kubectl:
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-            process.stdout.close()
-            process.stderr.close()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                pipe.close()
 
 
 def explained(said: str) -> PluginError:

@@ -35,10 +35,14 @@ def in_pod(kubectl: Kubectl, detector: str, command: str, *words: str) -> str:
 
 
 @contextmanager
-def lines_of_pod(kubectl: Kubectl, detector: str, command: str, *words: str) -> Iterator[Iterator[str]]:
-    """The same, line by line as they come. Raises PluginError."""
+def lines_of_pod(kubectl: Kubectl, detector: str, command: str, *words: str, hold: bool) -> Iterator[Iterator[str]]:
+    """The same, line by line as they come. `hold`: the command's standard input ends with the block, and it with that.
+
+    Raises PluginError.
+    """
+    arguments = _exec(scoring_pod(kubectl, detector), command, words)
     try:
-        with kubectl.lines(*_exec(scoring_pod(kubectl, detector), command, words)) as lines:
+        with kubectl.lines(arguments[0], *(["-i"] if hold else []), *arguments[1:]) as lines:
             yield lines
     except PluginError as failure:
         raise _of_the_pod(failure, command) from failure
