@@ -111,6 +111,10 @@ def _crd(
     }
 
 
+NOT_OBSERVED: Final = {"observedGeneration": -1}
+"""Status of what the operator has not looked at yet: kstatus takes a resource without any status for ready."""
+
+
 def _resource_schema(resource: type[BaseModel]) -> dict[str, Any]:
     """The root: Kubernetes itself describes apiVersion, kind and metadata."""
     schema = _structural(resource)
@@ -121,6 +125,8 @@ def _resource_schema(resource: type[BaseModel]) -> dict[str, Any]:
         "spec": schema["properties"]["spec"],
         "status": schema["properties"]["status"],
     }
+    if "observedGeneration" in schema["properties"]["status"]["properties"]:
+        schema["properties"]["status"]["default"] = NOT_OBSERVED
     schema["required"] = ["spec"]
     return schema
 

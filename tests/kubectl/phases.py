@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from anomaly_api.crd import NOT_OBSERVED
 from anomaly_api.evidence import RevisionFailure, SourceState
 from tests.plan.situations import scoring_world
 from tests.plan.world import World, seen_time
@@ -85,4 +86,4 @@ def detector(world: World) -> Document:
         "metadata": metadata,
         "spec": world.spec,
     }
-    return {**document, "status": world.status} if world.status else document
+    return {**document, "status": world.status or NOT_OBSERVED}

@@ -161,7 +161,9 @@ def _series(
 
     pipeline.observer = note
     most = pipeline.most_messages
-    for batch in (select(each, np.arange(row, min(row + most, len(each)))) for each in batches for row in range(0, len(each), most)):
+    for batch in (
+        select(each, np.arange(row, min(row + most, len(each)))) for each in batches for row in range(0, len(each), most)
+    ):
         count = len(batch)
         partitions = np.zeros(count, np.int64)
         alone = Batch(np.arange(count), partitions, batch.entities, batch.times, batch.values)

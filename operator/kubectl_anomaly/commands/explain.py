@@ -15,6 +15,8 @@ from kubectl_anomaly.printing import coloured, in_colour, seconds_of, span, stru
 
 _FEATURES: Final = 3
 _WIDTH: Final = 100
+_LEAST_SHARE: Final = 0.01
+"""Of the error, of a feature that is worth a picture."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +66,7 @@ def _told(records: list[dict[str, Any]]) -> list[str]:
         "Entity": first["entity"],
         "Window": first["window"],
         "Time": f"{first['start']}, {state}, {span(last['durationSeconds'])}, {last['windows']} windows",
-        "Severity": f"{last['severity']}, score at most {number(last['peak'])}; 1.0 is the threshold, {number(last['threshold'])}",
+        "Severity": f"{last['severity']}, score at most {number(last['peak'])} (1.0 is {number(last['threshold'])})",
         "Decided by": f"revision {first['revision']}, {first['scorer']}"
         + (f", model {first['model'][:19]}" if first.get("model") else ""),
         "Suppressed": str(first.get("suppressedBy") or "yes") if first.get("suppressed") else "",
@@ -80,6 +82,8 @@ def _pictures(found: dict[str, Any], width: int, features: int, *, colour: bool)
     threshold = Line([1.0] * len(series), "·")
     lines += plot([Line([each["score"] for each in series], "●"), threshold], inside, width, height=6, colour=colour)
     for place, share in _standing_out(series, inside)[:features]:
+        if share < _LEAST_SHARE:
+            break
         read = [each["actual"][place] for each in series]
         expected = [each["expected"][place] for each in series]
         lines += ["", coloured(f"{found['features'][place]} ({share:.0%} of the error within the episode)", "bold", on=colour)]

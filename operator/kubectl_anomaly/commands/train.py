@@ -3,15 +3,11 @@
 import argparse
 import secrets
 import time
-from typing import Final
 
-from anomaly_api.meta import GROUP
+from anomaly_api.meta import ANNOTATION_TRAIN
 from kubectl_anomaly.exits import Exit
 from kubectl_anomaly.kubectl import DETECTORS, Kubectl
 from kubectl_anomaly.printing import name_of, structured
-
-ANNOTATION_TRAIN: Final = f"{GROUP}/train"
-"""On a detector: a word that was not there before asks for a training."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""What GitOps tools make of our documents, by their own code."""
