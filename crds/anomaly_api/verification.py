@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 
-from anomaly_api.calibration import Calibrations
 from anomaly_api.model import Digest, Interface
 from anomaly_api.schema import Contract
 
@@ -49,8 +48,6 @@ class VerificationOrder(Contract):
     digest: Digest
     interface: Interface
     """`spec.interface` of the AnomalyModel."""
-    calibration: Calibrations
-    """`spec.calibration` of the AnomalyModel."""
 
 
 class VerificationResult(Contract):

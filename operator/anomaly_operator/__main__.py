@@ -11,6 +11,7 @@ import kopf
 from anomaly_operator import settings
 from anomaly_operator.controller import handlers
 from anomaly_operator.controller.leader_election import STEP_DOWN, Leadership
+from anomaly_operator.controller.model_checker import ModelChecker
 from anomaly_operator.controller.probes import serve
 from anomaly_operator.controller.reconciler import Reconciler
 from anomaly_operator.controller.workqueue import Queue
@@ -36,18 +37,29 @@ class Operator:
         info = login()
         self._told = told
         self._watches = resync.Watches(told.watched, told.watch_seconds)
-        self._cache, self._queue, synced = Cache(), Queue(), asyncio.Event()
+        self._cache, self._queue, models, synced = Cache(), Queue(), Queue(waiting=None), asyncio.Event()
         self._api, self._reader = Api(info), EvidenceReader(told.evidence_port)
         cluster = Cluster(self._api, self._cache, told.identity)
         parts = (self._cache, cluster, self._reader, self._queue, told.installation, synced, self._api.now)
         reconciler = Reconciler(*parts, TrainingQueue(told.trainings), told.evidence_patience)
-        self._leadership = Leadership(
-            self._api, told.own_namespace, told.lease, told.identity, lambda: reconciler.act(told.workers)
-        )
+        checker = ModelChecker(self._cache, cluster, self._api, models, told.installation.detector_image, synced, self._api.now)
+
+        async def act() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(reconciler.act(told.workers))
+                group.create_task(checker.act())
+
+        self._leadership = Leadership(self._api, told.own_namespace, told.lease, told.identity, act)
         self._api.may_write = lambda: self._leadership.safe
         config_maps = ConfigMapReader(self._api, self._cache)
         self._memo = SimpleNamespace(
-            cache=self._cache, config_maps=config_maps, queue=self._queue, settings=told, login=self._login, synced=synced
+            cache=self._cache,
+            config_maps=config_maps,
+            queue=self._queue,
+            models=models,
+            settings=told,
+            login=self._login,
+            synced=synced,
         )
         self._stop_watching, self._watching = asyncio.Event(), asyncio.Event()
 

@@ -201,7 +201,7 @@ def test_damaged_graphs_are_refused_or_sound_and_raise_nothing():
 
 def order(archive: bytes, **changed: object) -> VerificationOrder:
     interface = unpack(archive, artifact_digest(archive)).manifest.interface
-    asked = {"location": "m", "digest": artifact_digest(archive), "interface": interface, "calibration": [calibration("short")]}
+    asked = {"location": "m", "digest": artifact_digest(archive), "interface": interface}
     return VerificationOrder.model_validate(asked | changed)
 
 

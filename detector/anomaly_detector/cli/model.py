@@ -83,5 +83,5 @@ def _compared(archive: bytes, path: Path) -> VerificationResult:
         spec = AnomalyModel.model_validate(document).spec
     except (OSError, yaml.YAMLError, StopIteration, ValidationError) as error:
         raise CommandError(f"{path}: it has no AnomalyModel that can be read: {str(error) or 'there is none in it'}") from error
-    order = VerificationOrder(location=str(path), digest=spec.digest, interface=spec.interface, calibration=spec.calibration)
+    order = VerificationOrder(location=str(path), digest=spec.digest, interface=spec.interface)
     return verify(order, lambda _: archive)

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import kopf
 
 from anomaly_operator.controller.workqueue import Queue
-from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, WATCHED
+from anomaly_operator.core.resources.names import CONFIG_MAPS, DETECTORS, MODELS, WATCHED
 from anomaly_operator.kube.configmap_reader import ConfigMapReader
 from anomaly_operator.kube.informers import Cache
 from anomaly_operator.kube.resync import selector
+from anomaly_operator.kube.verifications import checked_model
 from anomaly_operator.settings import Settings
 
 _KINDS = {(kind.group, kind.plural): kind for kind in WATCHED}
@@ -29,6 +30,8 @@ class Memo(Protocol):
     cache: Cache
     config_maps: ConfigMapReader
     queue: Queue
+    models: Queue
+    """AnomalyModels that want attention of their own."""
     settings: Settings
     login: Callable[[], kopf.AiohttpSession]
 
@@ -75,6 +78,9 @@ async def enqueue(type: str | None, body: kopf.Body, resource: kopf.Resource, me
         concerned |= {(namespace, name)} if kind == DETECTORS else set()
     for key in concerned:
         memo.queue.add(key)
+    model = name if kind == MODELS else checked_model({"metadata": metadata})
+    if model:
+        memo.models.add((namespace, model))
     memo.synced.set()
 
 

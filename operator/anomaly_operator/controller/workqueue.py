@@ -9,6 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from prometheus_client import Gauge
+
 from anomaly_operator.controller import telemetry
 
 Key = tuple[str, str]
@@ -20,9 +22,10 @@ logger = logging.getLogger(__name__)
 
 
 class Queue:
-    """A deduplicating queue of detectors."""
+    """A deduplicating queue of detectors, or of models. `waiting` is told how many wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: Gauge | None = telemetry.QUEUED) -> None:
+        self._gauge = waiting
         self._waiting: dict[Key, None] = {}
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
@@ -36,7 +39,7 @@ class Queue:
             self._again.add(key)
             return
         self._waiting[key] = None
-        telemetry.QUEUED.set(len(self._waiting))
+        self._measure()
         self._wake.set()
 
     def add_after(self, key: Key, seconds: float, call: Call | None = None) -> None:
@@ -68,7 +71,7 @@ class Queue:
                 await self._wake.wait()
             key = next(iter(self._waiting))
             del self._waiting[key]
-            telemetry.QUEUED.set(len(self._waiting))
+            self._measure()
             await self._handle(key, handle, recoverable)
 
     async def _handle(self, key: Key, handle: Callable[[Key], Awaitable[None]], recoverable: tuple[type[Exception], ...]) -> None:
@@ -88,6 +91,10 @@ class Queue:
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
+
+    def _measure(self) -> None:
+        if self._gauge is not None:
+            self._gauge.set(len(self._waiting))
 
     def _failed(self, key: Key, why: str) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

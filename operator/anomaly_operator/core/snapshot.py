@@ -69,6 +69,11 @@ class Model:
     """Whether somebody wants it to be kept, whatever else is."""
     deleting: bool = False
 
+    @property
+    def brought(self) -> bool:
+        """Whether it was not trained here: it is checked before it is loaded. What it says of its training is not proof."""
+        return self.spec.imported is not None or not (self.owner or self.training)
+
 
 @dataclass(frozen=True)
 class ApplyError:

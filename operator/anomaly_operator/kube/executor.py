@@ -142,7 +142,7 @@ class Cluster:
             case FillSlot():
                 await self._fill(detector, action)
             case Delete(kind, name, uid, version):
-                await self._delete(detector.namespace, kind, name, uid, version)
+                await self.delete(detector.namespace, kind, name, uid, version)
             case RefreshMounts(pod, told):
                 await self._refresh_mounts(detector.namespace, pod, told)
             case PatchModel():
@@ -182,7 +182,8 @@ class Cluster:
             )
         await self._apply(detector, {**with_manifest_hash(action.manifest), "binaryData": {MODEL_FILE: encoded}})
 
-    async def _delete(self, namespace: str, kind: Kind, name: str, uid: str, version: str = "") -> None:
+    async def delete(self, namespace: str, kind: Kind, name: str, uid: str, version: str = "") -> None:
+        """Of this very object; one that is gone, or another one of that name, is no failure. Raises ApiError."""
         try:
             await self._api.delete(kind, namespace, name, uid, version)
         except ApiError as error:

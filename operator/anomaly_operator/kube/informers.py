@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 
 from anomaly_api.meta import LABEL_DETECTOR
+from anomaly_operator.core.models.verification import ModelSnapshot
 from anomaly_operator.core.resources.names import (
     AUTOSCALERS,
     CONTROLLER_REVISIONS,
@@ -30,6 +31,7 @@ from anomaly_operator.kube.detector_index import DetectorIndex
 from anomaly_operator.kube.entries import Entry, InvalidSpecError, entered
 from anomaly_operator.kube.model_index import ModelIndex
 from anomaly_operator.kube.trimming import trimmed
+from anomaly_operator.kube.verifications import VerificationIndex, checked_model
 
 Key = tuple[str, str]
 """Namespace and name of a detector."""
@@ -54,6 +56,7 @@ class Cache:
         self._models = ModelIndex()
         self._autoscalers: dict[str, dict[str, str]] = {}
         self._detectors = DetectorIndex()
+        self._verifications = VerificationIndex()
         self._concerned: dict[_Place, set[Key]] = defaultdict(set)
 
     def put(self, kind: Kind, document: Manifest) -> None:
@@ -95,6 +98,8 @@ class Cache:
         if kind == AUTOSCALERS:
             target = _remove(self._autoscalers, namespace, name)
             return self._of_deployment(namespace, target or "")
+        if self._verifications.drop(place):
+            return set()
         owner = self._labelled.pop(place, None)
         if owner is None:
             return set()
@@ -116,6 +121,15 @@ class Cache:
     def detectors(self) -> set[Key]:
         """All detectors."""
         return self._detectors.all()
+
+    def brought_models(self) -> list[Key]:
+        """Namespaces and names of the models that were not trained here."""
+        return [(namespace, model.name) for namespace, model in self._models.all() if model.brought]
+
+    def verification(self, key: Key) -> ModelSnapshot | None:
+        """What there is of a model and its check; None when the model is gone."""
+        found = self._models.get(*key)
+        return self._verifications.snapshot(key[0], found) if found else None
 
     def models_used(self, key: Key) -> list[Model]:
         """AnomalyModels that say a detector uses them."""
@@ -196,6 +210,10 @@ class Cache:
 
     def _put_child(self, place: _Place, document: Manifest) -> set[Key]:
         kind, namespace, name = place
+        model = checked_model(document)
+        if model:
+            self._verifications.put(place, model, document if kind == PODS else trimmed(kind, document))
+            return set()
         key = (namespace, document["metadata"].get("labels", {}).get(LABEL_DETECTOR, ""))
         self._labelled[place] = key
         if kind == PODS:

@@ -40,7 +40,8 @@ def entries(snapshot: Snapshot, revision: Revision, now: float) -> list[PatchMod
             if used_by != (model.status.used_by or []):
                 after["usedBy"] = used_by
             # One of several users speaks for the model: two that disagree must not overwrite each other for ever.
-            if used_by and used_by[0] == snapshot.detector.name and model.name == revision.model_name:
+            speaks = bool(used_by) and used_by[0] == snapshot.detector.name and model.name == revision.model_name
+            if speaks and not model.brought:  # of those that were brought a check speaks
                 conditions["Verified"] = _verified(snapshot, model, revision, now)
         if judged:
             conditions["Accepted"] = _accepted(snapshot, model, now)
@@ -61,14 +62,14 @@ def _verified(snapshot: Snapshot, model: Model, revision: Revision, now: float) 
     before = _before(model, "Verified")
     match verified(snapshot, revision.name):
         case True:
-            return _condition(before, "Verified", "True", "DigestMatches", "scoring pods have loaded it; its digest matches", now)
+            return condition(before, "Verified", "True", "DigestMatches", "scoring pods have loaded it; its digest matches", now)
         case False:
             said = "scoring pods refuse the artifact: its content is not what spec.digest names"
-            return _condition(before, "Verified", "False", "DigestMismatch", said, now)
+            return condition(before, "Verified", "False", "DigestMismatch", said, now)
         case _ if before is not None:
             return before
         case _:
-            return _condition(before, "Verified", "Unknown", "NotLoadedYet", "no scoring pod has loaded the artifact yet", now)
+            return condition(before, "Verified", "Unknown", "NotLoadedYet", "no scoring pod has loaded the artifact yet", now)
 
 
 def _accepted(snapshot: Snapshot, model: Model, now: float) -> Condition:
@@ -76,17 +77,17 @@ def _accepted(snapshot: Snapshot, model: Model, now: float) -> Condition:
     found, before = gate.judgement(model), _before(model, "Accepted")
     assert found is not None, "the caller has looked"
     if found.verdict is Verdict.NOT_JUDGED:
-        return _condition(before, "Accepted", "Unknown", found.reason, found.message, now)
+        return condition(before, "Accepted", "Unknown", found.reason, found.message, now)
     refused = gate.rejected(snapshot.detector, model)
     reason = found.reason if refused or found.verdict is Verdict.ACCEPTED else "Audited"
-    return _condition(before, "Accepted", "False" if refused else "True", reason, found.message, now)
+    return condition(before, "Accepted", "False" if refused else "True", reason, found.message, now)
 
 
 def _before(model: Model, name: str) -> Condition | None:
     return next((each for each in model.status.conditions or [] if each.type == name), None)
 
 
-def _condition(before: Condition | None, name: str, status: str, reason: str, message: str, now: float) -> Condition:
+def condition(before: Condition | None, name: str, status: str, reason: str, message: str, now: float) -> Condition:
     """`before`, where it says the same."""
     if before is not None and (before.status, before.reason) == (status, reason):
         return before

@@ -6,6 +6,7 @@ pipeline it was trained for; without one the fallback scorer decides on the new 
 
 import json
 from dataclasses import dataclass, replace
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -17,6 +18,9 @@ from anomaly_operator.core.models import gate
 from anomaly_operator.core.models.history import recorded
 from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
 from anomaly_operator.core.snapshot import Detector, Model, Snapshot
+
+REFUSED: Final = "ModelRefused"
+UNVERIFIED: Final = "ModelUnverified"
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,12 @@ def _referenced(snapshot: Snapshot, name: str, current: Revision | None) -> Revi
     if mismatch:
         message = f"AnomalyModel {name} does not fit the spec: {mismatch}"
         return _kept(snapshot, current, reason="InterfaceMismatch", message=message)
+    checked = next((each for each in model.status.conditions or [] if each.type == "Verified"), None)
+    if model.brought and (checked is None or checked.status != "True"):
+        said = f": {checked.message}" if checked else ""
+        if checked is not None and checked.status == "False":
+            return _kept(snapshot, current, reason=REFUSED, message=f"AnomalyModel {name} is not loaded{said}")
+        return _kept(snapshot, current, reason=UNVERIFIED, message=f"AnomalyModel {name} is not checked yet{said}")
     return _with_model(snapshot.detector, model, snapshot.detector.spec.pipeline)
 
 

@@ -45,7 +45,7 @@ def plan_slots(snapshot: Snapshot, models: Mapping[str, Model | None]) -> SlotPl
     holding = slots(snapshot)
     for digest, model in models.items():
         if model is not None and model.spec.artifact.uri is not None:
-            artifacts[digest] = _location(model)
+            artifacts[digest] = location(model)
             continue
         letter = next((letter for letter, held in holding.items() if held == digest), None)
         if letter is None and model is not None and model.spec.artifact.config_map_ref is not None:
@@ -87,7 +87,7 @@ def _slot_of(path: str) -> str | None:
     return next((letter for letter in MODEL_SLOTS if path == f"{MODEL_FOLDER}/{letter}/{MODEL_FILE}"), None)
 
 
-def _location(model: Model) -> str:
+def location(model: Model) -> str:
     """The artifact's URI, or its path in the pod where the URI is of a claim."""
     uri = model.spec.artifact.uri
     assert uri is not None, "the caller has looked"

@@ -16,6 +16,7 @@ ANNOTATION_SLOT: Final = f"{GROUP}/detector-model"
 
 DETECTOR: Final = "detector"
 TRAINER: Final = "trainer"
+VERIFIER: Final = "verifier"
 """Values of the component label."""
 
 

@@ -19,13 +19,13 @@ from anomaly_operator.core.resources import credentials
 from anomaly_operator.core.resources.names import detector_child, pod_labels, slot_child, trainer_child
 
 _USER: Final = 65532
-_SECURITY: Final[dict[str, Any]] = {
+SECURITY: Final[dict[str, Any]] = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
     "runAsNonRoot": True,
     "capabilities": {"drop": ["ALL"]},
 }
-_POD_SECURITY: Final[dict[str, Any]] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+POD_SECURITY: Final[dict[str, Any]] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 _FIXED_USER: Final[dict[str, Any]] = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
 _SCHEDULING: Final = ("nodeSelector", "tolerations", "affinity", "priorityClassName")
 
@@ -101,7 +101,7 @@ def _pod(service_account: str, spec: DetectorSpec, shape: PodShape, *, token: bo
         "serviceAccountName": shape.service_account_name or service_account,
         "automountServiceAccountToken": token,
         "enableServiceLinks": False,
-        "securityContext": {**_POD_SECURITY, **(_FIXED_USER if spec.pod.user_id is UserId.FIXED else {})},
+        "securityContext": {**POD_SECURITY, **(_FIXED_USER if spec.pod.user_id is UserId.FIXED else {})},
         **{name: value for name, value in asked.items() if value},
     }
 
@@ -139,7 +139,7 @@ def _container(
         "env": [own, *(variable.document() for variable in shape.env or ())],
         **({"envFrom": sources} if sources else {}),
         "ports": [{"name": "http", "containerPort": HTTP_PORT}],
-        "securityContext": _SECURITY,
+        "securityContext": SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     }

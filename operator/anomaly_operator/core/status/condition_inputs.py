@@ -2,6 +2,7 @@
 
 from anomaly_operator.core.desired_state import DesiredState
 from anomaly_operator.core.models import gate
+from anomaly_operator.core.models.selection import UNVERIFIED
 from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import health
@@ -61,7 +62,8 @@ def _model(snapshot: Snapshot, desired: DesiredState, scorer: str) -> ConditionD
     if desired.blocked and selection.awaited:
         return desired.blocked
     if selection.reason:
-        return ConditionDraft("False", selection.reason, f"{selection.message}. Meanwhile {scorer} decides.", Progress.STALLED)
+        progress = Progress.MOVING if selection.reason == UNVERIFIED else Progress.STALLED
+        return ConditionDraft("False", selection.reason, f"{selection.message}. Meanwhile {scorer} decides.", progress)
     if outcome is not None and not desired.retraining:
         progress = Progress.STALLED if outcome.waits_for_people else Progress.MOVING
         return ConditionDraft("False", outcome.reason, f"{outcome.message} (meanwhile {scorer} decides)", progress)
