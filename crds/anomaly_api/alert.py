@@ -201,6 +201,10 @@ class DeadLetterReason(StrEnum):
     FEATURE_INVALID = "FeatureInvalid"
     TOO_LARGE = "TooLarge"
     EMPTY = "Empty"
+    MALFORMED = "Malformed"
+    """It is not written in the format of `source.format`."""
+    SCHEMA_UNKNOWN = "SchemaUnknown"
+    """It has no schema's id, or one that the registry does not know or that cannot be read."""
     NOT_A_LABEL = "NotALabel"
     """A record of the labels topic (spec.feedback)."""
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from anomaly_api.alerting import AlertPolicy, Suppression
 from anomaly_api.calibration import WindowThreshold
+from anomaly_api.formats import SchemaRegistry
 from anomaly_api.learning import ModelKind, ModelStore, Training
 from anomaly_api.model import Artifact
 from anomaly_api.policy import Delivery, Fallback, Threshold
@@ -47,6 +48,8 @@ class Runtime(Contract):
     """Length of the past whose labels and alerts count."""
     drift_over: Duration = "1d"
     """Length of event time over which drift is counted."""
+    schema_registry: SchemaRegistry | None = None
+    """Where the schemas of messages are looked up. None: nowhere."""
 
     @property
     def digest(self) -> str:
@@ -148,6 +151,8 @@ class TrainingOrder(Contract):
     """Changes when a new training of the same thing is wanted: what asked for it. Empty: nothing but the spec."""
     threshold: Threshold | None = None
     """What the spec asks for: the gate judges by thresholds of that kind. None: the default of the spec."""
+    schema_registry: SchemaRegistry | None = None
+    """Where the schemas of messages are looked up. None: nowhere."""
     stable: StableModel | None = None
     """The model in use, which a new one is to be compared with. None: there is none."""
 

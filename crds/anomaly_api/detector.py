@@ -196,6 +196,8 @@ class DetectorSpec(Contract):
             filter=source.filter,
             pairs=source.pairs,
             merge=source.merge,
+            format=source.notation,
+            envelope=source.envelope,
         )
 
     @property

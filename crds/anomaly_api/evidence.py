@@ -33,6 +33,8 @@ class SourceState(StrEnum):
     """A Secret, or a key of it, that the spec names is not there."""
     SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason
     """What it holds is not what it should be."""
+    SCHEMA_REGISTRY_UNREACHABLE = "SchemaRegistryUnreachable"
+    """Readings wait for a schema."""
     FAILED = "Failed"
     """Anything else; the message says what."""
 

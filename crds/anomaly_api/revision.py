@@ -95,4 +95,5 @@ def runtime(spec: DetectorSpec, detector: Identity) -> Runtime:
         labels_topic=spec.labels_topic,
         feedback_last=(spec.feedback or Feedback()).last,
         drift_over=spec.drift.over,
+        schema_registry=spec.source.schema_registry,
     )

@@ -11,6 +11,7 @@ from anomaly_api.entity import WatchedEntity as WatchedEntity
 from anomaly_api.event_time import SameTime as SameTime
 from anomaly_api.event_time import Time as Time
 from anomaly_api.event_time import TimeFormat as TimeFormat
+from anomaly_api.formats import Envelope, Format, SchemaRegistry
 from anomaly_api.input import Condition, FieldPath, Merge, Number, Pairs, TextNumbers
 from anomaly_api.preparation import Derived, Direction, EntityScale, FeatureKind, FeatureName, Role, Scaler
 from anomaly_api.schema import Contract, Duration, list_map, matching, rule
@@ -130,7 +131,13 @@ class Source(Contract):
     """Where the readings come from."""
 
     kafka: KafkaSource
-    """Kafka topic with one JSON object a message, which is read by a consumer group."""
+    """Kafka topic with the readings, which is read by a consumer group."""
+    format: Format | None = None
+    """Notation of the readings in a message. Unset: one JSON object a message."""
+    envelope: Envelope | None = None
+    """Envelope around each reading. CloudEvents, in structured mode: the fields of a reading are those of the event's data, its
+    attributes are in `cloudevent`. Debezium: they are those of the row after the change, what the event says besides is in
+    `change`; deleted rows are no readings. Unset: none."""
     filter: Annotated[list[Condition], Field(min_length=1, max_length=16)] | None = None
     """Conditions of which all must hold of a message for it to be a reading; the others are counted (Filtered) and left alone.
     Unset: none. Set it where the topic holds messages of other kinds too; those without any of the features need none, they
@@ -150,6 +157,16 @@ class Source(Contract):
     """Share of the readings that may be lost (late, there twice, deleted before they were read), default 0.01. When more are,
     the condition ReadingsUsed becomes False (ReadingsLeftOut) within a minute and says what helps; Ready stays as it is.
     Raise it where producers are known to repeat themselves; 1 says nothing, ever."""
+
+    @property
+    def schema_registry(self) -> SchemaRegistry | None:
+        """Where the schemas of messages are looked up; None: nowhere."""
+        return self.format.schema_registry if self.format is not None else None
+
+    @property
+    def notation(self) -> Format | None:
+        """The format, without where its registry is; None: JSON."""
+        return self.format.notation if self.format is not None else None
 
 
 class Missing(StrEnum):
@@ -281,6 +298,9 @@ class Pipeline(Contract):
     filter: list[Condition] | None = None
     pairs: Pairs | None = None
     merge: Merge | None = None
+    format: Format | None = None
+    """Without where its registry is. None: JSON."""
+    envelope: Envelope | None = None
 
     @property
     def read(self) -> list[Feature]:
@@ -294,8 +314,10 @@ class Pipeline(Contract):
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What a model depends on, without defaults: all of it but how readings are waited for."""
+        """What a model depends on, without defaults: all of it but how readings are written and waited for."""
         document = self.essentials()
         for arrival in ("lateness", "maxAhead", "maxWaiting"):
             document["time"].pop(arrival, None)
+        for written in ("format", "envelope"):
+            document.pop(written, None)
         return document

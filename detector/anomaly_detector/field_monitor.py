@@ -15,6 +15,7 @@ from anomaly_api.evidence import FeatureEvidence, PresenceEvidence
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.decode.exact import Explainer
 from anomaly_detector.core.decode.flaw import Flaw
+from anomaly_detector.core.decode.formats.decoder import documents_of
 from anomaly_detector.core.decode.paths import path
 
 _SAMPLES: Final = 16
@@ -32,6 +33,8 @@ class FieldMonitor:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._explainer = Explainer(pipeline.model_copy(update={"features": pipeline.read}))
+        plain = pipeline.envelope is None and (pipeline.format is None or pipeline.format.is_json)
+        self._documents = None if plain else documents_of(pipeline)
         self._paths = {feature.name: feature.path for feature in pipeline.read}
         self._parts = pipeline.merge is not None
         """Whether a message has some of the features only."""
@@ -102,8 +105,11 @@ class FieldMonitor:
         """What is in a message; None: it is no reading."""
         if not value or len(value) > _LARGEST:
             return None
-        document = self._explainer.document(value)
-        return None if isinstance(document, Flaw) else document
+        if self._documents is None:
+            document = self._explainer.document(value)
+            return None if isinstance(document, Flaw) else document
+        documents = self._documents(value)
+        return None if isinstance(documents, Flaw) or not documents else documents[0]
 
     def _learn(self, fields: Mapping[str, bool], absent: Sequence[str], now: float) -> bool:
         """Whether each of those that are absent may have another name in it."""

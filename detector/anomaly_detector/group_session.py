@@ -22,6 +22,7 @@ from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.produce.delivery import Delivery, Progress
 from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.state.recovery import Recovery, Wanted
+from anomaly_detector.adapters.schema_registry import Registry
 from anomaly_detector.core.health.lag import Lag
 from anomaly_detector.core.state.tasks import Decided, PartitionTasks
 
@@ -52,8 +53,17 @@ _BEHIND_SECONDS: Final = 0.1
 class GroupSession:
     """All calls belong to one thread."""
 
-    def __init__(self, runtime: Runtime, pod: str, connections: Connections, tasks: PartitionTasks, most_messages: int) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        pod: str,
+        connections: Connections,
+        tasks: PartitionTasks,
+        registry: Registry,
+        most_messages: int,
+    ) -> None:
         """`most_messages` in a batch."""
+        self._registry = registry
         self._tasks = tasks
         self._most_messages = most_messages
         self._reader = Reader(runtime, connections, self._arrived, self._leaving)
@@ -155,11 +165,17 @@ class GroupSession:
         self._take_over()
         if self._due() and not self._commit():
             return self._tasks.settle()
+        if self._registry.waiting:
+            self._reader.hold(_WAIT_SECONDS)
+            return self._tasks.settle()
         most = min(self._most_messages, self._tasks.most_messages)
         read = self._reader.read(most, self._patience())
         self._behind = read is not None and len(read) >= most // 2
         self.lost = self.lost or self._reader.ended
         if read is None or self.lost:
+            return self._tasks.settle()
+        if not self._registry.ready(read.messages.values):  # they are read again once their schemas are known
+            self._reader.rewind(read)
             return self._tasks.settle()
         self._read = time.monotonic()
         return self._tasks.process(read, self._read, more=self._behind)

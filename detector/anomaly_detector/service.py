@@ -18,6 +18,7 @@ from anomaly_detector.adapters.kafka.consume.feedback import FeedbackReader
 from anomaly_detector.adapters.kafka.diagnose.broker_monitor import BrokerMonitor
 from anomaly_detector.adapters.kafka.produce.connections import Connections
 from anomaly_detector.adapters.kafka.security.access import AccessError, fingerprint
+from anomaly_detector.adapters.schema_registry import Registry
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.health.stall_watchdog import StallWatchdog
 from anomaly_detector.core.pipeline import DetectionPipeline
@@ -60,6 +61,7 @@ class Service:
         self._feedback = FeedbackReader(runtime, settings.pod) if runtime.labels_topic else None
         if self._feedback is not None:
             self.reporter.labels(self._feedback)
+        self._registry = Registry(runtime.schema_registry)
         self._topic_partitions = 0
         self._broker_monitor = broker_monitor
         self._name = settings.pod
@@ -114,6 +116,7 @@ class Service:
             self.reporter.stay(self._session)
         if self._session is not None:
             (self._step if self._session.begun else self._join)(self._session)
+        self._broker_monitor.registry_ails(self._registry.trouble)
         if due:
             self._share()
             self._look_at_state()
@@ -151,7 +154,7 @@ class Service:
             return None
         self._broker_monitor.settings_refused(None)
         self._access = connections.access
-        return GroupSession(self._runtime, self._name, connections, self._tasks, self._settings.batch_messages)
+        return GroupSession(self._runtime, self._name, connections, self._tasks, self._registry, self._settings.batch_messages)
 
     def _join(self, member: GroupSession) -> None:
         """Reading begins when all it needs is there: that alerts have no topic is to be found out before the first alert."""

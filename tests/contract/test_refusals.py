@@ -10,6 +10,7 @@ import pytest
 from tests.contract.documents import changed, example, trained_model
 from tests.contract.feature_refusals import FEATURE_ROWS
 from tests.contract.feedback_refusals import FEEDBACK_ROWS
+from tests.contract.format_refusals import FORMAT_ROWS
 from tests.contract.input_refusals import INPUT_ROWS
 from tests.contract.pod_refusals import ROWS as OTHER_ROWS
 from tests.contract.refusals import Wrong
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tests.contract.conftest import Admission
 
 pytestmark = pytest.mark.integration
-ROWS = [*OTHER_ROWS, *FEATURE_ROWS, *FEEDBACK_ROWS, *INPUT_ROWS, *TRAINING_ROWS]
+ROWS = [*OTHER_ROWS, *FEATURE_ROWS, *FEEDBACK_ROWS, *FORMAT_ROWS, *INPUT_ROWS, *TRAINING_ROWS]
 KINDS = ("AnomalyDetector", "AnomalyModel")
 NEEDS_A_LIFE = {("AnomalyModel", "spec", "spec is immutable: a model version never changes; create another AnomalyModel instead")}
 """Rules about changes, which a single request cannot break; each has a test of its own below."""

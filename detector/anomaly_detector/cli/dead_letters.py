@@ -27,6 +27,7 @@ from anomaly_detector.adapters.kafka.security.access import AccessError
 from anomaly_detector.core.decode import dead_letter_lines
 from anomaly_detector.core.decode.dead_letter_lines import LineError
 from anomaly_detector.core.decode.dead_letters import Origin
+from anomaly_detector.core.decode.formats.decoder import DocumentDecoder, decoder_of
 from anomaly_detector.core.decode.json import Decoder
 from anomaly_detector.settings import Settings
 
@@ -38,7 +39,7 @@ WRITTEN, ALREADY, UNREADABLE, NO_LINE = "put back", "put back before", "still ca
 class Replaying:
     """Lines of standard input, until there are no more."""
 
-    def __init__(self, runtime: Runtime, decoder: Decoder | None, replay: Replay | None) -> None:
+    def __init__(self, runtime: Runtime, decoder: Decoder | DocumentDecoder | None, replay: Replay | None) -> None:
         """`decoder`: None puts messages back unread. `replay`: None puts nothing back. Raises LettersError."""
         self._runtime, self._decoder, self._replay = runtime, decoder, replay
         self._done: set[Origin] = dead_letters.already(runtime)
@@ -110,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
             count = show(runtime, asked.reason, asked.since, asked.limit, everything=asked.all)
             print(f"{count} dead letters of topic {runtime.kafka.topic}", file=sys.stderr)
             return 0
-        decoder = None if asked.unread else Decoder(assignment_files.assignment(folder).stable.pipeline)
+        decoder = None if asked.unread else decoder_of(assignment_files.assignment(folder).stable.pipeline)
         replaying = Replaying(runtime, decoder, None if asked.dry_run else Replay(runtime, asked.partitioner))
         try:
             replaying.run(sys.stdin.buffer)

@@ -100,7 +100,9 @@ def _pair(values: NDArray[Any]) -> torch.Tensor:
 
 def _strip(model: onnx.ModelProto) -> None:
     """Without the exporter's notes: source lines and stack traces of the machine that trained, which only make it larger."""
-    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+    graph = model.graph
+    parts: tuple[Any, ...] = (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    for item in parts:
         item.doc_string = ""
         if hasattr(item, "metadata_props"):
             del item.metadata_props[:]

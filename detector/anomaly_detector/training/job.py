@@ -15,6 +15,7 @@ from anomaly_api.assignment import TrainingOrder
 from anomaly_api.calibration import Calibration
 from anomaly_api.model import HeldOut, Interface, InterfaceWindow, ModelSpec, Report, Trained
 from anomaly_api.schema import seconds
+from anomaly_detector.adapters.schema_registry import Registry as Asked
 from anomaly_detector.core.columns import MICROSECONDS
 from anomaly_detector.core.scoring.artifact import Manifest, Provenance, artifact_digest, pack
 from anomaly_detector.training.data.files import Files
@@ -22,6 +23,7 @@ from anomaly_detector.training.data.known_times import known_times
 from anomaly_detector.training.data.memory_limit import memory_limit
 from anomaly_detector.training.data.messages import MessageSource
 from anomaly_detector.training.data.samples import Gathering, Sample, affordable
+from anomaly_detector.training.data.schemas import WithSchemas
 from anomaly_detector.training.data.topic import Topic
 from anomaly_detector.training.exclusion import Exclusions, remaining
 from anomaly_detector.training.failures import TrainingError
@@ -88,7 +90,8 @@ def _source(order: TrainingOrder, progress: Progress) -> MessageSource:
             log.warning("%s", message)
         progress.update(reason=reason, message=message)
 
-    return Topic(order.kafka, round(since * 1000), report)
+    topic = Topic(order.kafka, round(since * 1000), report)
+    return topic if order.schema_registry is None else WithSchemas(topic, Asked(order.schema_registry), report)
 
 
 def _gather(source: MessageSource, gathered: Gathering, order: TrainingOrder, progress: Progress) -> None:

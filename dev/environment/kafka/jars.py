@@ -41,7 +41,7 @@ class Jars:
 
 def fetched(tell: Tell) -> Jars:
     """Seconds the first time, then nothing."""
-    _need_java(tell)
+    need_java(tell)
     return Jars(
         cache.made(
             "kafka", cache.digest(HERE / "pom.xml", HERE / "log4j2.properties", HERE / "jars.py"), lambda into: _fetch(into, tell)
@@ -49,7 +49,7 @@ def fetched(tell: Tell) -> Jars:
     )
 
 
-def _need_java(tell: Tell) -> None:
+def need_java(tell: Tell) -> None:
     wanted = {"java": "default-jre-headless", "mvn": "maven"}
     debian.need([package for program, package in wanted.items() if shutil.which(program) is None], tell)
 

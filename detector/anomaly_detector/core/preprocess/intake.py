@@ -32,6 +32,8 @@ class Intake(Pipeline):
             time=time,
             features=features,
             windows=windows,
+            format=pipeline.format,
+            envelope=pipeline.envelope,
             bounds=bounds,
             baseline=baseline,
             sparingly=sparingly,

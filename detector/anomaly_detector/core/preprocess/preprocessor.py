@@ -18,6 +18,7 @@ from anomaly_api.schema import seconds
 from anomaly_api.source import SameTime
 from anomaly_detector.core.alerts.pending_traces import PendingTraces
 from anomaly_detector.core.columns import MICROSECONDS, Batch, Headers, Int64, Messages, Readings, no_headers
+from anomaly_detector.core.decode.formats.decoder import DocumentDecoder, decoder_of
 from anomaly_detector.core.decode.future_guard import FutureGuard
 from anomaly_detector.core.decode.json import Decoded, Decoder
 from anomaly_detector.core.entities.micro_batch import MicroBatch
@@ -74,6 +75,7 @@ class Preprocessor:
         if before.readings != intake.readings:
             self._begin(intake)
             return False
+        self._decoder = _decoder(intake)
         if (before.time, before.features, before.windows) != (intake.time, intake.features, intake.windows):
             self._future_guard.adapt(intake.time)
             self._reorder.adapt(intake.time)
@@ -162,8 +164,7 @@ class Preprocessor:
     def _begin(self, intake: Intake) -> None:
         self.intake = intake
         self.entities = Entities(intake.bounds)
-        as_read = intake if len(intake.read) == len(intake.features) else intake.model_copy(update={"features": intake.read})
-        self._decoder = Decoder(as_read, exact=intake.prepares)
+        self._decoder = _decoder(intake)
         self._future_guard = FutureGuard(intake.time)
         self._traces = PendingTraces()
         exact = np.dtype(np.float64 if intake.prepares else np.float32)
@@ -213,3 +214,8 @@ class Preprocessor:
         if self._scale is not None:
             found["scale"] = self._scale
         return found | {"windows": self.windows, "baseline": self.statistical}
+
+
+def _decoder(intake: Intake) -> Decoder | DocumentDecoder:
+    as_read = intake if len(intake.read) == len(intake.features) else intake.model_copy(update={"features": intake.read})
+    return decoder_of(as_read, exact=intake.prepares)

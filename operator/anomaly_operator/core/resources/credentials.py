@@ -6,21 +6,23 @@ kubelet alone would leave it waiting, with its reason in an Event.
 
 from typing import Any, Final
 
+from anomaly_api.formats import registry_files
 from anomaly_api.meta import SECRET_FOLDER
 from anomaly_api.schema import seconds
 from anomaly_api.security import TOKEN_FILE, files
-from anomaly_api.source import KafkaSource
+from anomaly_api.source import Source
 
 _VOLUME: Final = "credentials"
 _MODE: Final = 0o440
 """For the pod's own group, which `fsGroup` makes the owner."""
 
 
-def mounted(kafka: KafkaSource) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Volumes and mounts; none where the brokers are neither verified nor told a name."""
+def mounted(source: Source) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volumes and mounts; none where brokers and schema registry are neither verified nor told a name."""
+    kafka = source.kafka
     sources: list[dict[str, Any]] = [
         {"secret": {"name": file.secret, "items": [{"key": file.key, "path": file.path}], "optional": True}}
-        for file in files(kafka.tls, kafka.sasl)
+        for file in (*files(kafka.tls, kafka.sasl), *registry_files(source.schema_registry))
     ]
     token = kafka.sasl.oauth.service_account_token if kafka.sasl and kafka.sasl.oauth else None
     if token is not None:

@@ -119,7 +119,7 @@ def _container(
     """What both have. `volumes` and `mounts` are extended: by /tmp, credentials, the claim of the model store, the user's own."""
     volumes.append({"name": "tmp", "emptyDir": {}})
     mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - the pod's own
-    for kept, found in zip((volumes, mounts), credentials.mounted(spec.source.kafka), strict=True):
+    for kept, found in zip((volumes, mounts), credentials.mounted(spec.source), strict=True):
         kept.extend(found)
     store = spec.model_store.uri
     if store and store.claim_name:

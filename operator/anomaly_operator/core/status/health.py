@@ -19,6 +19,8 @@ from anomaly_operator.core.status.pods import Pod, PodFailure, age
 SILENCE: Final = 45.0
 """Seconds without a scored window after which a detector is said not to score: with the time that asking takes, a minute."""
 WARMING_UP: Final = "WarmingUp"
+_AWAY: Final = (SourceState.BROKER_UNREACHABLE, SourceState.SCHEMA_REGISTRY_UNREACHABLE)
+"""What comes back by itself."""
 _ENOUGH_FOR_A_PACE: Final = 10
 _GRACE: Final = 60.0
 """Seconds that a pod is given to start, connect and score."""
@@ -70,7 +72,7 @@ def source(snapshot: Snapshot) -> ConditionDraft:
     bad = next((each for each in states if each.state not in (SourceState.READING, SourceState.CONNECTING)), None)
     topic = snapshot.detector.spec.source.kafka.topic
     if bad:
-        progress = Progress.MOVING if bad.state is SourceState.BROKER_UNREACHABLE else Progress.STALLED
+        progress = Progress.MOVING if bad.state in _AWAY else Progress.STALLED
         return ConditionDraft("False", bad.state.value, bad.message or f"topic {topic} cannot be read", progress)
     if any(each.state is SourceState.READING for each in states):
         return ConditionDraft("True", SourceState.READING.value, f"topic {topic} is being read")

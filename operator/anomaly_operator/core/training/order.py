@@ -23,6 +23,7 @@ def training_order(detector: Detector, request: str = "") -> TrainingOrder | Non
         labels_topic=spec.labels_topic,
         suppress=list(spec.alerts.suppress or ()),
         threshold=spec.threshold,
+        schema_registry=spec.source.schema_registry,
     )
     return requested(order, request)
 

@@ -124,6 +124,12 @@ class Reader:
         found = self._member.read(most, seconds)
         return self._columns(found) if found else None
 
+    def rewind(self, read: Read) -> None:
+        """Reads these messages again, those of partitions that are still ours."""
+        partitions = read.messages.partitions
+        firsts = {each: int(read.offsets[int(np.flatnonzero(partitions == each)[0])]) for each in numbers_in(partitions)}
+        self.begin({partition: offset for partition, offset in firsts.items() if partition in self._next})
+
     def hold(self, seconds: float) -> None:
         """Stays in the group without reading: what was read cannot be written yet."""
         if not self._held:

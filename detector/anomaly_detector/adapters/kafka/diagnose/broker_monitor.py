@@ -44,6 +44,8 @@ class BrokerMonitor:
         self._last_error = ""
         self._senseless: KafkaError | None = None
         """What librdkafka says of settings that it makes no client of."""
+        self._registry: Diagnosis | None = None
+        """Why readings wait for a schema."""
         self._refusal: KafkaError | None = None
         self._refused_at = 0.0
         self._inspection = Inspection(runtime, lambda: self._denied, lambda: self._last_error)
@@ -100,6 +102,12 @@ class BrokerMonitor:
             self._senseless = error
             self._wake.set()
 
+    def registry_ails(self, trouble: Diagnosis | None) -> None:
+        """Readings wait for a schema, or, None: none do."""
+        if trouble != self._registry:
+            self._registry = trouble
+            self._wake.set()
+
     def listener(self, credentials: str) -> Callable[[KafkaError], None]:
         """Takes errors of clients with these credentials: what they are refused says nothing of newer ones."""
 
@@ -152,7 +160,8 @@ class BrokerMonitor:
             assert self._askers is not None, "they were made just now"
             found = replace(self._inspection.topics(*self._askers), access=self._access)
             self._look_at_silence(found)
-            return found
+            ill = self._registry
+            return replace(found, state=ill.state, message=ill.message) if ill is not None and found.readable else found
         except access.AccessError as error:
             return Diagnosis(error.state, str(error))
         except KafkaException as failure:  # a client cannot be made

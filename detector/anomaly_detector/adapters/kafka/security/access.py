@@ -5,7 +5,7 @@ Nothing here or in what it raises ever says what a Secret holds, only which one 
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,15 +49,20 @@ def settings(kafka: KafkaSource) -> dict[str, Any]:
     """Settings of librdkafka for TLS and SASL, from the files as they are now. Raises AccessError."""
     if kafka.tls is None and kafka.sasl is None:
         return {}
-    held = _read(kafka)
+    held = read(files(kafka.tls, kafka.sasl))
     protocol = "_".join([*(["SASL"] if kafka.sasl else []), "SSL" if kafka.tls else "PLAINTEXT"])
     return {"security.protocol": protocol.lower(), **_tls(kafka), **_sasl(kafka, held)}
 
 
 def fingerprint(kafka: KafkaSource) -> str:
     """Changes when the credentials do, so that clients must be made anew. For tokens they need not: they ask for new ones."""
+    return fingerprint_of(files(kafka.tls, None if kafka.sasl and kafka.sasl.oauth else kafka.sasl))
+
+
+def fingerprint_of(mounted: Sequence[SecretFile]) -> str:
+    """Changes when the content of one of these files does, or one comes or goes."""
     found = hashlib.sha256()
-    for file in files(kafka.tls, None if kafka.sasl and kafka.sasl.oauth else kafka.sasl):
+    for file in mounted:
         try:
             content = (folder() / file.path).read_bytes()
         except OSError:
@@ -80,10 +85,10 @@ def described(kafka: KafkaSource, *paths: str) -> str:
     return ", ".join(f"key {' and '.join(keys)} of Secret {secret}" for secret, keys in found.items())
 
 
-def _read(kafka: KafkaSource) -> dict[str, str]:
-    """Every file that must be there, as text."""
+def read(mounted: Sequence[SecretFile]) -> dict[str, str]:
+    """Every file that must be there, as text. Raises AccessError."""
     held: dict[str, str] = {}
-    for file in files(kafka.tls, kafka.sasl):
+    for file in mounted:
         try:
             held[file.path] = (folder() / file.path).read_text()
         except FileNotFoundError:
