@@ -62,7 +62,7 @@ def _avro(row: _Row) -> bytes:
 
 
 def _protobuf(row: _Row) -> bytes:
-    return struct.pack(">bI", 0, 2) + b"\0" + _MESSAGE(**row).SerializeToString()
+    return struct.pack(">bI", 0, 2) + b"\0" + bytes(_MESSAGE(**row).SerializeToString())
 
 
 def _csv(row: _Row) -> bytes:
