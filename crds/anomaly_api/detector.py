@@ -12,6 +12,7 @@ from anomaly_api.meta import API_VERSION
 from anomaly_api.pods import PodSettings
 from anomaly_api.policy import Budget, Delivery, Fallback, Scaling, Threshold
 from anomaly_api.quantity import Memory
+from anomaly_api.rollout import Rollout
 from anomaly_api.schema import Contract, Empty, rule
 from anomaly_api.source import Entity, Features, Pipeline, Source, Time, TopicName, WatchedEntity, Window, Windows
 from anomaly_api.status import DetectorStatus
@@ -148,6 +149,9 @@ class DetectorSpec(Contract):
     alerts: Alerts = Field(default_factory=Alerts)
     """The rules that make alerts of scores: when an episode opens and closes, how severe it is, when nobody is to be told,
     and the topics."""
+    rollout: Rollout = Field(default_factory=Rollout)
+    """The way on which a new model, or other thresholds and alert rules, replace what decides: beside it first, compared on the
+    very same windows, and taken back when they are worse."""
     drift: Drift = Field(default_factory=Drift)
     """The comparison of what arrives with what the model was trained on, feature by feature and by the score, at the same hours
     of the day. Unset: it is told when a population stability index over a day is above 0.2."""

@@ -1,7 +1,4 @@
-"""How a new revision earns its place: the steps of a rollout, the analysis, and the paired evidence that it rests on.
-
-No resource has these fields yet: the operator's `core/rollout` is the pure part of rollouts, and what acts on it comes next.
-"""
+"""How a new revision earns its place: the steps of a rollout, the analysis, and the paired evidence that it rests on."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -9,35 +6,35 @@ from typing import Annotated
 from pydantic import Field
 
 from anomaly_api.evidence import RevisionEvidence
-from anomaly_api.schema import Contract, Duration, exactly_one, list_map
+from anomaly_api.schema import Contract, Duration, exactly_one, list_map, matching
 
 
 class Shadow(Contract):
     """A step in which the candidate scores every window beside stable and decides none."""
 
     for_: Annotated[Duration, Field(alias="for")] = "30m"
-    """How long the step lasts at least. Longer sees more of the stream's daily pattern."""
+    """Length of time that the step lasts at least, default 30m. Longer sees more of the stream's daily pattern."""
     windows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1000
-    """How many windows both revisions must have scored before the step ends."""
+    """Number of windows that both revisions must have scored before the step ends, default 1000."""
 
 
 class Pause(Contract):
-    """A step that waits: for a time, or without `for` until someone promotes."""
+    """A step that waits: for a time, or without `for` until someone says go."""
 
     for_: Annotated[Duration | None, Field(alias="for")] = None
-    """How long the step waits. Unset: until someone says go."""
+    """Length of time that the step waits. Unset: until someone says go, by a command or by `rollout.promote`."""
 
 
 @exactly_one("shadow", "weight", "pause")
 class Step(Contract):
-    """One step of a rollout."""
+    """One step of a rollout. The analysis goes on in all of them."""
 
     shadow: Shadow | None = None
-    """The candidate scores beside stable and decides nothing."""
+    """The time and the number of windows for which the candidate scores beside stable, and decides nothing."""
     weight: Annotated[int, Field(ge=1, le=100)] | None = None
-    """From here on the candidate decides this percentage of the entities."""
+    """Percentage of the entities that the candidate decides from here on. The step ends when all pods have taken it over."""
     pause: Pause | None = None
-    """The rollout waits with the weight that it has."""
+    """The time for which the rollout waits with the weight that it has."""
 
 
 class MeasureName(StrEnum):
@@ -52,24 +49,28 @@ class Measure(Contract):
     """A bound on one measure; the candidate is aborted once the measure is certainly outside."""
 
     name: MeasureName
-    """AlertRatio: episodes of the candidate for each of stable's. Agreement: share of windows that both call alike. FalseAlerts:
-    episodes of the candidate for each that the alert budget allows."""
+    """Name of what is measured. AlertRatio: episodes of the candidate for each of stable's. Agreement: share of windows that both
+    call alike. FalseAlerts: episodes of the candidate for each that the alert budget allows; only with threshold.budget."""
     max: Annotated[float, Field(gt=0)] | None = None
-    """The greatest value that is acceptable."""
+    """Greatest value that is acceptable. Unset: any."""
     min: Annotated[float, Field(ge=0)] | None = None
-    """The smallest value that is acceptable."""
+    """Smallest value that is acceptable. Unset: any."""
+
+
+def _measures() -> list[Measure]:
+    return [Measure(name=MeasureName.ALERT_RATIO, max=1.5), Measure(name=MeasureName.AGREEMENT, min=0.95)]
 
 
 class Analysis(Contract):
     """When a candidate is worse than stable."""
 
-    measures: Annotated[list[Measure], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))] = [
-        Measure(name=MeasureName.ALERT_RATIO, max=1.5),
-        Measure(name=MeasureName.AGREEMENT, min=0.95),
-    ]
-    """Bounds that the candidate must keep, all the time."""
+    measures: Annotated[list[Measure], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))] = Field(
+        default_factory=_measures
+    )
+    """Bounds that the candidate must keep, all the time. Unset: an AlertRatio of at most 1.5 and an Agreement
+    of at least 0.95."""
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
-    """Share of good candidates that may be aborted by chance, however often the operator looks."""
+    """Share of good candidates that may be aborted by chance, however often the operator looks, default 0.01."""
 
 
 class NoDataPolicy(StrEnum):
@@ -84,9 +85,10 @@ class NoData(Contract):
     """A step for whose windows the stream brings nothing."""
 
     policy: NoDataPolicy = NoDataPolicy.WAIT
-    """Wait keeps the candidate where it is; Promote and Abort end the rollout."""
+    """Outcome of a shadow step that sees too few windows. Wait, the default, keeps the candidate where it is; Promote and Abort
+    end the rollout."""
     after: Duration = "1h"
-    """How long the step waits beyond its own time before the policy is followed."""
+    """Length of time that the step waits beyond its own before the policy is followed, default 1h."""
 
 
 def _steps() -> list[Step]:
@@ -99,36 +101,57 @@ def _steps() -> list[Step]:
     ]
 
 
-class Rollout(Contract):
-    """How a revision that changes decisions replaces the one that decides."""
+def _settings_steps() -> list[Step]:
+    return [Step(shadow=Shadow(for_="5m", windows=100))]
 
-    steps: Annotated[list[Step], Field(max_length=32)] = Field(default_factory=_steps)
-    """The steps, in order; after the last one the candidate becomes stable. An empty list promotes at once."""
-    analysis: Analysis = Analysis()
-    """When the candidate is aborted."""
-    no_data: NoData = NoData()
-    """What happens when the stream brings too few windows."""
+
+Steps = Annotated[list[Step], Field(max_length=32)]
+RevisionName = Annotated[
+    str, Field(max_length=8), matching("write the 8 characters that name a revision, such as 3f2a91c0", "^[0-9a-f]{8}$")
+]
+
+
+class Rollout(Contract):
+    """How a revision (model, pipeline, thresholds, alert policy) replaces the one that decides. The first model replaces the
+    fallback scorer at once: there is nothing else to beat.
+    """
+
+    steps: Steps = Field(default_factory=_steps)
+    """Steps of a new model, in order; after the last one the candidate becomes stable. Unset: 30 minutes and 1,000 windows of
+    shadow, 10 minutes with 10 % of the entities, 10 minutes with half of them. An empty list promotes at once."""
+    settings_steps: Steps = Field(default_factory=_settings_steps)
+    """Steps where model and pipeline stay and only thresholds, fallback or alert policy change. Unset: five minutes and 100
+    windows of shadow. An empty list promotes at once."""
+    analysis: Analysis = Field(default_factory=Analysis)
+    """Bounds that a candidate must keep, or be aborted."""
+    no_data: NoData = Field(default_factory=NoData)
+    """Outcome of a rollout for which the stream brings too few windows."""
+    promote: RevisionName | None = None
+    """Name of the revision (`status.candidate.revision`) that need not wait in pauses without an end: the way to say go by a
+    commit. Any other revision waits, so that an edit is not promoted with it. Unset: none."""
+    history: Annotated[int, Field(ge=2, le=50)] = 10
+    """Number of revisions that are kept, default 10: any of them that has been stable can be gone back to."""
 
 
 class PairedCounts(Contract):
     """What candidate and stable said of the very same windows. All counts are cumulative and can be added."""
 
     both: int = 0
-    """Windows above the threshold for both."""
+    """Number of windows above the threshold for both."""
     only_stable: int = 0
-    """Windows above the threshold for stable alone."""
+    """Number of windows above the threshold for stable alone."""
     only_candidate: int = 0
-    """Windows above the threshold for the candidate alone."""
+    """Number of windows above the threshold for the candidate alone."""
     neither: int = 0
-    """Windows above the threshold for neither."""
+    """Number of windows above the threshold for neither."""
     stable_episodes: int = 0
-    """Episodes that stable opened, or would have opened."""
+    """Number of episodes that stable opened, or would have opened."""
     candidate_episodes: int = 0
-    """Episodes that the candidate opened, or would have opened."""
+    """Number of episodes that the candidate opened, or would have opened."""
     entity_seconds: float = 0.0
-    """Event time of all entities together in which both scored."""
+    """Event time, in seconds, of all entities together in which both scored."""
     errors: int = 0
-    """Batches that the candidate failed to score."""
+    """Number of batches that the candidate failed to score."""
 
     @property
     def windows(self) -> int:
@@ -138,9 +161,8 @@ class PairedCounts(Contract):
     @classmethod
     def of(cls, evidence: RevisionEvidence) -> "PairedCounts":
         """Returns what one pod says of its candidate, all windows together."""
-        names = ("both", "only_stable", "only_candidate", "neither")
-        windows = {name: sum(getattr(each, name) for each in evidence.paired) for name in names}
-        return cls(**windows, candidate_episodes=evidence.episodes)
+        counts = {name: sum(getattr(each, name) for each in evidence.paired) for name in cls.model_fields if name != "errors"}
+        return cls(**counts, errors=evidence.errors)
 
     def __add__(self, other: "PairedCounts") -> "PairedCounts":
         """Returns the counts of both together."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from anomaly_api.exposure import ExposureLedger
+from anomaly_api.rollout_status import AbortedStatus, CandidateStatus, HandledCommand, HistoryStatus, RolloutCommand
 from anomaly_api.schema import Contract, list_map
 from anomaly_api.threshold_status import ThresholdStatus
 
@@ -35,19 +36,6 @@ class StableStatus(Contract):
     """AnomalyModel that scores. Unset: the fallback scorer decides."""
     since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     """Time at which the revision became stable."""
-
-
-class CandidateStatus(Contract):
-    """The revision under analysis."""
-
-    revision: str
-    """Name of the revision: the first 8 characters of its digest."""
-    model: str | None = None
-    """AnomalyModel of the candidate. Unset: it has none."""
-    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """Time at which the revision became a candidate."""
-    reason: str
-    """Reason for which it is not stable yet, for people."""
 
 
 class RevisionFeedbackStatus(Contract):
@@ -219,11 +207,21 @@ class DetectorStatus(Contract):
     """Generation of the spec that this status speaks of."""
     conditions: Conditions | None = None
     """Conditions of the detector: Ready, Reconciling and Stalled as kstatus defines them, and what they are made of:
-    SourceReachable, ModelAvailable, Scoring, Alerting, ReadingsArriving, ReadingsUsed, DriftDetected."""
+    SourceReachable, ModelAvailable, Scoring, Alerting, ReadingsArriving, ReadingsUsed, DriftDetected; and Progressing, which
+    speaks of rollouts."""
     stable: StableStatus | None = None
     """Revision (model, pipeline, thresholds and alert policy) that decides."""
     candidate: CandidateStatus | None = None
     """Revision that is under analysis before it may decide. Unset: none."""
+    aborted: AbortedStatus | None = None
+    """Revision that the spec asks for and that was taken away. It is not tried again until the spec or the model changes, or
+    someone retries. Unset: none."""
+    command: RolloutCommand | None = None
+    """Last thing that somebody asked of the rollout: the one field that others than the operator write. Unset: nothing."""
+    command_handled: HandledCommand | None = None
+    """Answer of the operator to the last command. Unset: there was none."""
+    history: Annotated[list[HistoryStatus], Field(max_length=50)] | None = None
+    """Last rollouts, the newest first, as many as rollout.history says."""
     thresholds: Annotated[list[ThresholdStatus], Field(max_length=8, json_schema_extra=list_map("window"))] | None = None
     """Thresholds in force, one for each window of the stable revision."""
     training: TrainingStatus | None = None

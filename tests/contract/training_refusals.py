@@ -9,6 +9,9 @@ TRAINING_ROWS = [
     _detector("spec.training.timeZone", _ZONE, training={"schedule": "0 3 * * 0", "timeZone": "Central European Time"}),
     _detector("spec.training", _SCHEDULE, training={"timeZone": "UTC"}),
     _detector("spec.training.minInterval", DURATION, training={"minInterval": "daily"}),
+    _detector(
+        "spec.rollout.promote", "write the 8 characters that name a revision, such as 3f2a91c0", rollout={"promote": "latest"}
+    ),
     _detector("spec.model", _QUANTIZATION, model={"isolationForest": {}, "quantization": "Int8"}),
     _detector("spec.model", _QUANTIZATION, model={"statistical": {}, "quantization": "Int8"}),
     _detector("spec.threshold.baseline.over", DURATION, threshold={"quantile": 0.99, "baseline": {"over": "soon"}}),

@@ -234,8 +234,8 @@ class Plant:
         self.obey(name)
         return pod
 
-    def obey(self, name: str = "pumps", **facts: Any) -> None:
-        """The pod takes over what the ConfigMap says now."""
+    def obey(self, name: str = "pumps", paired: Document | None = None, **facts: Any) -> None:
+        """The pod takes over what the ConfigMap says now; `paired` is what it has counted of the candidate."""
         from anomaly_api.assignment import Assignment
 
         settings = eventually(lambda: self.get("configmap", f"{name}-detector"))
@@ -245,7 +245,10 @@ class Plant:
             "runtime": "",
             "assignment": assignment.digest,
             "source": {"state": "Reading", "partitions": 4},
-            "revisions": [{"revision": assignment.stable.name, "role": "stable", "loaded": True}],
+            "revisions": [
+                {"revision": assignment.stable.name, "role": "stable", "loaded": True},
+                *_candidate(assignment, paired),
+            ],
             "recentReadings": 100,
             "lastReading": time.time() + 3600,
             "lastScored": time.time() + 3600,
@@ -256,3 +259,12 @@ class Plant:
     def close(self) -> None:
         for process in self.processes:
             process.end(signal.SIGKILL)
+
+
+def _candidate(assignment: Any, paired: Document | None) -> list[Document]:
+    """What a pod says of the candidate that it has loaded."""
+    if assignment.candidate is None:
+        return []
+    told = {"revision": assignment.candidate.name, "role": "candidate", "loaded": True, "weight": assignment.weight}
+    against = {"against": assignment.stable.name, "rollout": assignment.rollout}
+    return [{**told, **against, "paired": [{"window": "short", **(paired or {})}]}]

@@ -5,10 +5,11 @@ import json
 from anomaly_api.assignment import Assignment
 from anomaly_api.meta import ASSIGNMENT_FILE
 from anomaly_operator.core.actions import Delete
-from anomaly_operator.core.models.history import KEPT
 from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONTROLLER_REVISIONS
 from tests.plan.situations import scoring_world
 from tests.plan.world import SPEC, World
+
+KEPT = 3
 
 
 def records(world: World) -> dict[str, int]:
@@ -59,6 +60,8 @@ def test_a_record_that_someone_deletes_is_made_again() -> None:
 
 def test_only_the_last_few_are_kept_and_the_stable_one_always() -> None:
     world = scoring_world()
+    world.edit({"rollout": {"history": KEPT}})
+    world.settle()
     first = records(world)
     for windows in range(4, 10):
         world.edit({"alerts": {"open": {"windows": windows}}})

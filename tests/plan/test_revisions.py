@@ -18,8 +18,10 @@ def test_a_trained_model_becomes_stable_at_once_without_touching_the_deployment(
     world.run_pods()
     world.settle()
     digest = world.add_model()
+    world.step()  # on record
+    assert world.step().status["stable"]["model"] == "pumps-11111111"
     actions = world.plan.actions
-    assert [type(action) for action in actions[:4]] == [FillSlot, Apply, Apply, RefreshMounts]
+    assert [type(action) for action in actions[:3]] == [FillSlot, Apply, RefreshMounts]
     assert applied(world) == ["ConfigMap pumps-detector"]
     world.settle()
     assert world.assignment.stable.model == digest
@@ -65,6 +67,9 @@ def test_an_edit_of_the_policy_is_a_new_revision_with_the_same_model(edit: dict[
     world = scoring_world()
     before = world.assignment.stable
     world.edit(edit)
+    assert applied(world) == []
+    world.step()  # on record
+    world.step()  # in the status
     assert applied(world) == ["ConfigMap pumps-detector"]
     world.settle()
     assert world.assignment.stable.model == before.model

@@ -32,6 +32,7 @@ START = 1_780_000_000.0
 SPEC: dict[str, Any] = {
     "source": {"kafka": {"bootstrapServers": "kafka:9092", "topic": "pump-readings"}},
     "features": [{"name": "temperature"}, {"name": "pressure"}],
+    "rollout": {"steps": [], "settingsSteps": []},
 }
 
 
@@ -101,6 +102,7 @@ class World:
     room: TrainingRoom = field(default_factory=TrainingRoom)
     patience: float = 0.0
     events: list[Any] = field(default_factory=list)
+    transitions: list[Any] = field(default_factory=list)
 
     # -- what users and others do
 
@@ -153,11 +155,12 @@ class World:
         stored: int | None = None,
         slowest: PartitionEvidence | None = None,
         recently_skipped: int = 0,
+        candidate: Mapping[str, Any] | None = None,
         **figures: Any,
     ):
         planned = desired_state(self.snapshot, self.now)
         revision = RevisionEvidence(
-            revision=planned.selection.revision.name,
+            revision=planned.rollout.stable.name,
             role="stable",
             loaded=failure is None,
             failure=failure,
@@ -167,7 +170,7 @@ class World:
         self.reports[name] = DetectorEvidence(
             pod=name,
             runtime=planned.runtime.digest,
-            assignment=planned.assignment.digest,
+            assignment=planned.rollout.assignment.digest,
             now=self.now,
             source=SourceEvidence(
                 state=state,
@@ -178,7 +181,7 @@ class World:
                 skipped=recently_skipped,
                 recently_skipped=recently_skipped,
             ),
-            revisions=[revision],
+            revisions=[revision, *candidate_rows(planned.rollout.assignment, candidate or {})],
             **facts,
         )
 
@@ -249,6 +252,7 @@ class World:
         for action in planned.actions:
             self._execute(action)
         self.events += planned.events
+        self.transitions += [planned.transition] if planned.transition else []
         self.status = merged(self.status, planned.status)
         if "source" in planned.status:
             self.stats_written = self.now
@@ -312,6 +316,21 @@ class World:
 
     def config(self, name: str) -> dict[str, Any]:
         return self.children[CONFIG_MAPS, name]
+
+
+def candidate_rows(assignment: Any, said: Mapping[str, Any]) -> list[RevisionEvidence]:
+    """What a pod says of the candidate that it has been told of."""
+    if assignment.candidate is None:
+        return []
+    told = {
+        "revision": assignment.candidate.name,
+        "role": "candidate",
+        "loaded": True,
+        "against": assignment.stable.name,
+        "rollout": assignment.rollout,
+        "weight": assignment.weight,
+    }
+    return [RevisionEvidence(**(told | dict(said)))]
 
 
 def seen_time(moment: float) -> str:

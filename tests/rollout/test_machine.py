@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.rollout import NoData, NoDataPolicy, PairedCounts, Pause, Rollout, Shadow, Step
-from anomaly_operator.core.rollout.evidence import EvidenceLedger, record
+from anomaly_api.rollout_status import EvidenceLedger
+from anomaly_operator.core.rollout.evidence import record, total
 from anomaly_operator.core.rollout.machine import Change, Command, Inputs, Phase, State, advance
 
 OLD, NEW, NEWER = "a" * 64, "b" * 64, "c" * 64
@@ -20,7 +21,7 @@ SPEC = Rollout(
         Step(pause=Pause(for_="5m")),
     ]
 )
-SEEN = Inputs(desired=NEW, gated=False, stable_scores=True, loaded=True, failure="", counts=PairedCounts())
+SEEN = Inputs(desired=NEW, gated="", stable_scores=True, loaded=True, failure="", counts=PairedCounts())
 ALIKE = PairedCounts(neither=990, both=10, stable_episodes=2, candidate_episodes=2)
 WORSE = PairedCounts(neither=900, both=10, only_candidate=90, stable_episodes=2, candidate_episodes=60)
 
@@ -74,9 +75,9 @@ def test_an_aborted_revision_is_tried_again_when_someone_retries_or_the_spec_cha
 
 
 def test_the_first_model_is_not_rolled_out_since_there_is_only_the_fallback_to_beat() -> None:
-    state, changes = settled(State(stable=OLD), replace(SEEN, gated=True), 0.0)
+    state, changes = settled(State(stable=OLD), replace(SEEN, gated="the fallback scorer decides"), 0.0)
     assert state == State(stable=NEW)
-    assert [change.reason for change in changes] == ["RolloutPromoted"]
+    assert [change.reason for change in changes] == ["RevisionStable"]
 
 
 @pytest.mark.parametrize("phase", [Phase.LOADING, Phase.PROGRESSING, Phase.PAUSED])
@@ -140,7 +141,7 @@ counts = st.builds(
 inputs = st.builds(
     Inputs,
     desired=st.sampled_from([OLD, NEW, NEWER]),
-    gated=st.just(value=False),
+    gated=st.just(""),
     stable_scores=st.booleans(),
     loaded=st.booleans(),
     failure=st.sampled_from(["", "", "", "the graph raised"]),
@@ -193,5 +194,5 @@ def test_evidence_is_neither_lost_nor_doubled_by_restarts_of_pods_and_operator(s
             ledger = record(ledger, {instance: PairedCounts(neither=true[instance])}, true)
             ledger = EvidenceLedger.model_validate(ledger.document())
     ledger = record(ledger, {name: PairedCounts(neither=windows) for name, windows in true.items()}, true)
-    assert ledger.total.windows == sum(true.values())
-    assert record(ledger, {}, []).total == ledger.total, "what pods that are gone reported stays"
+    assert total(ledger).windows == sum(true.values())
+    assert total(record(ledger, {}, [])) == total(ledger), "what pods that are gone reported stays"

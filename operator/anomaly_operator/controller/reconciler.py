@@ -139,10 +139,7 @@ class Reconciler:
                 planned = self._planned(snapshot)
                 self._queue.add_after(key, planned.requeue_after, self._ask)  # whatever becomes of it
                 _measure(key, snapshot, planned)
-                for event in planned.events:
-                    await self._cluster.record_event(snapshot.detector, event)
-                if planned.status:
-                    await self._cluster.patch_status(key, planned.status, snapshot.detector.resource_version)
+                await self._write(key, snapshot, planned)
                 apply_error = await self._cluster.execute(snapshot.detector, planned.actions)
         except ApiError as error:
             if error.status != 409:  # else it is decided again at once
@@ -161,6 +158,16 @@ class Reconciler:
             self._queue.add(key)
         if apply_error:
             raise ApplyFailedError(apply_error.message)
+
+    async def _write(self, key: Key, snapshot: Snapshot, planned: Plan) -> None:
+        """Events and status. Raises ApiError (409 when the detector has changed since it was decided)."""
+        for event in planned.events:
+            await self._cluster.record_event(snapshot.detector, event)
+        if planned.status:
+            await self._cluster.patch_status(key, planned.status, snapshot.detector.resource_version)
+        if planned.transition:  # it is one only now
+            telemetry.ROLLOUT_TRANSITIONS.labels(planned.transition.reason).inc()
+            await self._cluster.record_event(snapshot.detector, planned.transition)
 
     def _planned(self, snapshot: Snapshot) -> Plan:
         """The plan, given the room that trainings have now; no other detector is planned before the queue knows of it."""

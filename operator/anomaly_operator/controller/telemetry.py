@@ -36,6 +36,9 @@ DRIFTED: Final = Gauge(
 TRAININGS_RUNNING: Final = Gauge("anomaly_operator_trainings_running", "Trainings that run, of all detectors")
 TRAININGS_QUEUED: Final = Gauge("anomaly_operator_trainings_queued", "Detectors that wait for others to end their training")
 TRAININGS_STARTED: Final = Counter("anomaly_operator_trainings_started_total", "Training Jobs made, by what asked", ["reason"])
+ROLLOUT_TRANSITIONS: Final = Counter(
+    "anomaly_operator_rollout_transitions_total", "Transitions of rollouts, by reason", ["reason"]
+)
 TRANSITIONS: Final = Counter("anomaly_operator_transitions_total", "Events, by reason", ["reason"])
 
 

@@ -67,6 +67,8 @@ class Plan:
     events: tuple[Event, ...]
     requeue_after: float
     """Seconds."""
+    transition: Event | None = None
+    """The Event of a rollout's transition that `status` has; it is recorded when that is written."""
     ready: bool = False
     scoring: bool = False
     alerting: bool = False

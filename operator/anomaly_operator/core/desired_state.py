@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 
-from anomaly_api.assignment import Assignment, Identity, Runtime, TrainingOrder
+from anomaly_api.assignment import Identity, Runtime, TrainingOrder
 from anomaly_api.revision import runtime
 from anomaly_operator.core import scaling
 from anomaly_operator.core.drift import DriftVerdict, drift_verdict
 from anomaly_operator.core.feedback import FeedbackView, feedback_view
 from anomaly_operator.core.group_conflict import group_conflict
 from anomaly_operator.core.models.selection import RevisionSelection, select
-from anomaly_operator.core.models.slots import SlotPlan, plan_slots
+from anomaly_operator.core.rollout.view import RolloutView, rollout_view
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status.health import ConditionDraft, Progress
+from anomaly_operator.core.status.report import stats_due
 from anomaly_operator.core.thresholds.adjusted import ThresholdsView, adjusted
 from anomaly_operator.core.training.order import compared_with, made_by, training_order
 from anomaly_operator.core.training.outcome import TrainingOutcome, training_outcome
@@ -29,11 +30,12 @@ class DesiredState:
     retraining: bool
     """Whether a model of the spec's own decides while another one is trained, or could not be."""
     selection: RevisionSelection
+    """The revision that the spec and the models there are lead to."""
+    rollout: RolloutView
+    """The revision that decides, and how it becomes the selected one."""
     training_outcome: TrainingOutcome | None
     """None when no model is awaited."""
     runtime: Runtime
-    assignment: Assignment
-    slots: SlotPlan
     scale: scaling.Scale
     drift: DriftVerdict
     feedback: FeedbackView
@@ -55,23 +57,23 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
     spec_order = training_order(detector)
     why = trigger(snapshot, spec_order, drift, feedback, now, blocked=blocked is not None) if spec_order else None
     order = why.order if why else None
-    selection, thresholds = adjusted(snapshot, select(snapshot, order.key if order else None), feedback, now)
-    needed = {selection.revision.model: selection.model} if selection.revision.model else {}
-    slots = plan_slots(snapshot, needed)
+    asked = select(snapshot, order.key if order else None)
+    selection, thresholds = adjusted(snapshot, asked, feedback, now)
+    due = stats_due(snapshot, now)
+    rollout = rollout_view(snapshot, selection, asked.revision.digest, now, blocked=blocked is not None, due=due)
     awaited = order is not None and selection.awaited
     return DesiredState(
-        training_order=compared_with(order, selection.revision.pipeline, selection.model),
+        training_order=compared_with(order, rollout.stable.pipeline, rollout.stable_model),
         trigger=why,
         retraining=awaited and order is not None and selection.model is not None and made_by(order, selection.model),
         selection=selection,
+        rollout=rollout,
         training_outcome=training_outcome(snapshot, why.order, why.last, now) if why and awaited else None,
         runtime=runtime(detector.spec, Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid)),
-        assignment=Assignment(stable=selection.revision, artifacts=slots.artifacts),
-        slots=slots,
         scale=scaling.scale(snapshot, now),
         drift=drift,
         feedback=feedback,
-        thresholds=thresholds,
+        thresholds=thresholds.decided_by(rollout.deciding),
         blocked=blocked,
     )
 

@@ -6,6 +6,7 @@ status         conditions, Events, stream stats, the models' status
 requeue        when to look again
 """
 
+from anomaly_api.assignment import Revision
 from anomaly_api.status import TrainingStatus
 from anomaly_operator.core.actions import Delete, Plan
 from anomaly_operator.core.desired_state import DesiredState, desired_state
@@ -17,7 +18,7 @@ from anomaly_operator.core.resources.names import MODELS
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import conditions, report
 from anomaly_operator.core.status.condition_inputs import condition_inputs
-from anomaly_operator.core.status.events import events
+from anomaly_operator.core.status.events import events, transition
 from anomaly_operator.core.status.health import WARMING_UP
 from anomaly_operator.core.training.queue import Standing
 
@@ -33,7 +34,7 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
     )
     status = report.report(
         snapshot,
-        desired.selection.revision,
+        desired.rollout,
         _training_status(snapshot, desired),
         desired.scale.status,
         desired.drift.figures,
@@ -45,11 +46,12 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
     return Plan(
         actions=(
             *children.actions(snapshot, installation, desired),
-            *model_status.entries(snapshot, desired.selection.revision, now),
+            *model_status.entries(snapshot, _in_use(desired), now),
             *(Delete(MODELS, old.name, old.uid, old.resource_version) for old in retention.outdated(snapshot, desired.selection)),
         ),
         status=report.merge_patch({**before.document(), **snapshot.detector.unread_status}, status.document()),
         events=events(snapshot, desired, transitions),
+        transition=transition(snapshot, desired),
         requeue_after=requeue_after(drafts, desired),
         ready=drafts[conditions.READY].status == "True",
         scoring=drafts[conditions.SCORING].status == "True" or drafts[conditions.SCORING].reason == WARMING_UP,
@@ -59,6 +61,11 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         training=desired.training_outcome.standing if desired.training_outcome and not desired.blocked else Standing.NONE,
         training_started=desired.trigger.reason if desired.trigger and desired.starts else "",
     )
+
+
+def _in_use(desired: DesiredState) -> list[Revision]:
+    rollout = desired.rollout
+    return [rollout.stable, *([rollout.candidate] if rollout.candidate else [])]
 
 
 def _training_status(snapshot: Snapshot, desired: DesiredState) -> TrainingStatus | None:

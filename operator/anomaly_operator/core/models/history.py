@@ -1,18 +1,16 @@
-"""Revisions on record: a ControllerRevision for each that became stable, whose content Kubernetes lets nobody change.
+"""Revisions on record: a ControllerRevision for each that was to become stable, whose content Kubernetes lets nobody change.
 
 The status names the stable revision, and its record has the content: the ConfigMap that tells the pods may be edited by anyone.
 """
 
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
 from anomaly_api.assignment import Revision
 from anomaly_operator.core.resources.names import CONTROLLER_REVISIONS, revision_child
 from anomaly_operator.core.snapshot import Manifest, Snapshot
-
-KEPT: Final = 3
-"""Records, the stable revision's among them; each is in the operator's memory."""
 
 
 def recorded(snapshot: Snapshot, name: str) -> Revision | None:
@@ -25,18 +23,23 @@ def recorded(snapshot: Snapshot, name: str) -> Revision | None:
     return revision if revision.name == name else None
 
 
-def number(snapshot: Snapshot, revision: Revision) -> int:
-    """The number of the revision's record: its own where it is there, else one more than that of the newest."""
+def numbered(snapshot: Snapshot, revisions: Sequence[Revision]) -> Iterable[tuple[Revision, int]]:
+    """Each revision with the number of its record: its own where it is there, else one more than that of the newest."""
     records = _records(snapshot)
-    live = records.get(revision_child(snapshot.detector.name, revision.name))
-    return _number(live) if live else 1 + max(map(_number, records.values()), default=0)
+    newest = max(map(_number, records.values()), default=0)
+    for revision in revisions:
+        live = records.get(revision_child(snapshot.detector.name, revision.name))
+        newest += live is None
+        yield revision, _number(live) if live else newest
 
 
-def outdated(snapshot: Snapshot, revision: Revision) -> list[Manifest]:
-    """Records beyond those that are kept, the oldest ones; never the one of `revision`."""
-    stable = revision_child(snapshot.detector.name, revision.name)
-    others = [live for name, live in _records(snapshot).items() if name != stable]
-    return sorted(others, key=_number, reverse=True)[KEPT - 1 :]
+def outdated(snapshot: Snapshot, needed: Sequence[Revision]) -> list[Manifest]:
+    """Records beyond those that are kept (`rollout.history`), the oldest ones; never one that is needed, or that is stable."""
+    stable = snapshot.detector.status.stable
+    names = {each.name for each in needed} | ({stable.revision} if stable else set())
+    staying = {revision_child(snapshot.detector.name, name) for name in names}
+    others = [live for name, live in _records(snapshot).items() if name not in staying]
+    return sorted(others, key=_number, reverse=True)[max(snapshot.detector.spec.rollout.history - len(staying), 0) :]
 
 
 def _records(snapshot: Snapshot) -> dict[str, Manifest]:

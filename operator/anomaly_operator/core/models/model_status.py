@@ -1,5 +1,6 @@
 """The status of AnomalyModels: who uses them, and whether pods could verify them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,13 @@ class PatchModel:
     status: dict[str, Any]
 
 
-def entries(snapshot: Snapshot, revision: Revision, now: float) -> list[PatchModel]:
-    """What is to be changed in the registry: `usedBy` of models that are or were in use here, `Verified` of the one in use,
+def entries(snapshot: Snapshot, revisions: Sequence[Revision], now: float) -> list[PatchModel]:
+    """What is to be changed in the registry: `usedBy` of models that are or were in use here, `Verified` of those in use,
     `Accepted` of those that were trained for this detector.
     """
-    patches = []
+    patches, in_use = [], {each.model_name: each for each in reversed(revisions) if each.model_name}
     for model in snapshot.models.values():
-        used = model.name == revision.model_name or snapshot.detector.name in (model.status.used_by or [])
+        used = model.name in in_use or snapshot.detector.name in (model.status.used_by or [])
         judged = model.owner == snapshot.detector.uid and gate.judgement(model) is not None
         if not used and not judged:
             continue  # one of a thousand others
@@ -36,13 +37,13 @@ def entries(snapshot: Snapshot, revision: Revision, now: float) -> list[PatchMod
         after = dict(before)
         conditions = {each.type: each for each in model.status.conditions or []}
         if used:
-            used_by = _used_by(snapshot, model, used=model.name == revision.model_name)
+            used_by = _used_by(snapshot, model, used=model.name in in_use)
             if used_by != (model.status.used_by or []):
                 after["usedBy"] = used_by
             # One of several users speaks for the model: two that disagree must not overwrite each other for ever.
-            speaks = bool(used_by) and used_by[0] == snapshot.detector.name and model.name == revision.model_name
+            speaks = bool(used_by) and used_by[0] == snapshot.detector.name and model.name in in_use
             if speaks and not model.brought:  # of those that were brought a check speaks
-                conditions["Verified"] = _verified(snapshot, model, revision, now)
+                conditions["Verified"] = _verified(snapshot, model, in_use[model.name], now)
         if judged:
             conditions["Accepted"] = _accepted(snapshot, model, now)
         if conditions:

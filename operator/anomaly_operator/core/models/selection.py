@@ -1,6 +1,6 @@
 """Which revision is to decide: from the spec, the models there are, and the revision that decides now.
 
-A new model becomes stable at once (rollouts come later). While one is being trained the old revision goes on, with the
+How it comes to decide is `core/rollout`. While one is being trained the old revision goes on, with the
 pipeline it was trained for; without one the fallback scorer decides on the new pipeline from the first reading.
 """
 
@@ -90,7 +90,8 @@ def current_revision(snapshot: Snapshot) -> Revision | None:
         return kept
     assignment = current_assignment(snapshot)
     if assignment is not None:
-        return assignment.stable
+        told = [each for each in (assignment.stable, assignment.candidate) if each is not None]
+        return next((each for each in told if stable is not None and each.name == stable.revision), assignment.stable)
     model = snapshot.models.get(stable.model) if stable and stable.model else None
     if model is None or model.spec.trained is None or model.spec.trained.pipeline is None:
         return None

@@ -28,14 +28,15 @@ def actions(snapshot: Snapshot, installation: Installation, desired: DesiredStat
     detector = snapshot.detector
     found: list[Action] = [_delete(kind, live) for kind, live in _unwanted(snapshot, installation, desired)]
     found += [
-        FillSlot(manifests.slot(detector, copy.slot, copy.digest), copy.source, copy.digest) for copy in desired.slots.copies
+        FillSlot(manifests.slot(detector, copy.slot, copy.digest), copy.source, copy.digest)
+        for copy in desired.rollout.slots.copies
     ]
     wanted = manifests.always(detector)
     if desired.training_order:
         wanted += manifests.for_training(detector, installation)
-    revision = desired.selection.revision
-    wanted.append(manifests.record(detector, revision, history.number(snapshot, revision)))
-    wanted.append(manifests.settings(detector, desired.runtime, desired.assignment))
+    records = desired.rollout.kept
+    wanted += [manifests.record(detector, each, number) for each, number in history.numbered(snapshot, records)]
+    wanted.append(manifests.settings(detector, desired.runtime, desired.rollout.assignment))
     wanted.append(manifests.deployment(detector, installation, desired.runtime, 0 if desired.blocked else desired.scale.replicas))
     found += [Apply(manifest) for manifest in map(with_manifest_hash, wanted) if _needs_apply(snapshot, manifest)]
     if desired.starts is not None:
@@ -44,7 +45,7 @@ def actions(snapshot: Snapshot, installation: Installation, desired: DesiredStat
 
 
 def _refreshes(snapshot: Snapshot, desired: DesiredState) -> list[Action]:
-    told, evidence = desired.assignment.digest, snapshot.evidence_by_pod
+    told, evidence = desired.rollout.assignment.digest, snapshot.evidence_by_pod
     pods = [pod for pod in health.scoring_pods(snapshot) if pod.name in evidence]
     return [RefreshMounts(pod.name, told) for pod in pods if told not in (evidence[pod.name].assignment, pod.assignment)]
 
@@ -80,7 +81,7 @@ def _unwanted(snapshot: Snapshot, installation: Installation, desired: DesiredSt
     account = snapshot.children.get((SERVICE_ACCOUNTS, name))
     if account is not None and desired.training_order is None:
         found.append((SERVICE_ACCOUNTS, account))
-    found += [(CONTROLLER_REVISIONS, live) for live in history.outdated(snapshot, desired.selection.revision)]
+    found += [(CONTROLLER_REVISIONS, live) for live in history.outdated(snapshot, desired.rollout.kept)]
     return [(kind, live) for kind, live in found if "deletionTimestamp" not in live["metadata"]]
 
 

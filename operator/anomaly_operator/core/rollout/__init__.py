@@ -1,4 +1,6 @@
 """Rollouts of revisions: steps, analysis of paired evidence, and the state machine that promotes or aborts. Pure.
 
-The plan does not use the package yet: a new model becomes stable at once, as `core/models/selection.py` says.
+machine    phases and transitions      view      the machine within the plan: status in, status and assignment out
+analysis   verdicts on evidence        commands  what people ask
+evidence   counts that survive         observed  what pods say
 """

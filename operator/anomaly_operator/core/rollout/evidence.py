@@ -9,21 +9,12 @@ from collections.abc import Collection, Mapping
 from functools import reduce
 
 from anomaly_api.rollout import PairedCounts
-from anomaly_api.schema import Contract
+from anomaly_api.rollout_status import EvidenceLedger
 
 
-class EvidenceLedger(Contract):
-    """Paired counts since the rollout began, by pod instance."""
-
-    settled: PairedCounts = PairedCounts()
-    """Counts of instances that are gone."""
-    instances: dict[str, PairedCounts] = {}
-    """The last report of each live instance, by a name that changes when its process starts again."""
-
-    @property
-    def total(self) -> PairedCounts:
-        """The counts of all instances that ever reported."""
-        return reduce(PairedCounts.__add__, self.instances.values(), self.settled)
+def total(ledger: EvidenceLedger) -> PairedCounts:
+    """The counts of all instances that ever reported."""
+    return reduce(PairedCounts.__add__, ledger.instances.values(), ledger.settled)
 
 
 def record(ledger: EvidenceLedger, reports: Mapping[str, PairedCounts], live: Collection[str]) -> EvidenceLedger:

@@ -2,21 +2,23 @@
 
     phase        the candidate ...                                   leaves when
     -----------  --------------------------------------------------  ---------------------------------------------------------
-    Idle         does not exist                                      the spec's revision is neither stable nor the aborted one
+    Idle         does not exist                                      the spec's revision is not stable
     Loading      is assigned to the pods, not loaded by all of them  all have loaded it (Progressing), or one cannot (Aborted)
-    Progressing  is in step `step` of `rollout.steps`                the step's condition holds (next step, or promotion)
+    Progressing  is in step `step` of the steps                      the step's condition holds (next step, or promotion)
     Paused       waits in a step `pause: {}`, or at one's request    someone promotes or resumes
-    Aborted      was taken away; `aborted` keeps its digest          the spec's revision changes, or someone retries
+    Aborted      was taken away; `aborted` keeps its digest          spec or model change, or someone retries
 
 In every phase: another desired revision starts a new rollout (only what was analysed is promoted); a desired revision that
-is stable ends it at once; a violated bound or a failure of the candidate aborts it; a candidate beside the fallback scorer,
-or beside a stable revision that does not score, is not held up by comparisons that cannot be made.
+is stable ends it at once; a violated bound or a failure of the candidate aborts it; a candidate beside a stable revision that
+does not score is not held up by comparisons that cannot be made. docs/rollouts.md has the table of all transitions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from anomaly_api.rollout import NoDataPolicy, PairedCounts, Rollout, Step
+from anomaly_api.rollout_status import CommandName as Command
 from anomaly_api.schema import seconds
 from anomaly_operator.core.rollout.analysis import Verdict, judge
 
@@ -29,19 +31,6 @@ class Phase(StrEnum):
     PROGRESSING = "Progressing"
     PAUSED = "Paused"
     ABORTED = "Aborted"
-
-
-class Command(StrEnum):
-    """What a person asks of a rollout."""
-
-    PROMOTE = "Promote"
-    """Go on from a pause; the analysis goes on, too."""
-    PROMOTE_FULL = "PromoteFull"
-    """Become stable now."""
-    PAUSE = "Pause"
-    RESUME = "Resume"
-    ABORT = "Abort"
-    RETRY = "Retry"
 
 
 @dataclass(frozen=True)
@@ -62,7 +51,9 @@ class State:
     weight: int = 0
     """Percent of the entities that the candidate decides."""
     aborted: str = ""
-    """Digest that was aborted last: it is not tried again by itself."""
+    """Digest that was taken away last: it is not tried again by itself."""
+    origin: str = ""
+    """What spec and model asked for then."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +62,30 @@ class Inputs:
 
     desired: str
     """Digest of the revision that the spec and the models ask for."""
-    gated: bool
-    """Whether there is nothing to compare with: stable is the fallback scorer."""
+    gated: str
+    """Why there is nothing to compare with, for people; empty when there is."""
     stable_scores: bool
     """Whether stable scores windows. A broken stable never blocks its fix."""
     loaded: bool
-    """Whether all scoring pods have loaded the candidate."""
+    """Whether all scoring pods have taken over what they are told, the candidate loaded."""
     failure: str
     """Why the candidate cannot score, in the pods' words; empty when it can."""
     counts: PairedCounts
     overlap: int = 1
     budget: float | None = None
     command: Command | None = None
+    settings: bool = False
+    """Whether model and pipeline stay as they are."""
+    origin: str = ""
+    """Digest of what spec and model ask for, before thresholds are moved by themselves."""
+    by_itself: bool = False
+    """Whether it differs from stable only by thresholds that were moved by themselves."""
+    recorded: bool = True
+    """Whether the desired revision's content is kept where nobody edits it: only then the status may name it."""
+    blocked: bool = False
+    """Whether no pod is to run."""
+    undo_to: str = ""
+    """Digest that Command.UNDO goes back to; empty: to stable."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,12 @@ class Change:
 
     reason: str
     message: str
+    warning: bool = False
+
+
+def steps_of(spec: Rollout, seen: Inputs) -> Sequence[Step]:
+    """The steps that apply."""
+    return spec.settings_steps if seen.settings else spec.steps
 
 
 def advance(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[State, Change | None]:
@@ -98,13 +107,32 @@ def advance(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[Stat
 
     Calling again with the same inputs and the state that was returned leads on, so a crash between two transitions loses nothing.
     """
+    if seen.command is Command.UNDO and seen.undo_to:
+        return _undone(state, seen)
     if seen.desired == state.stable:
         return _ended(state, seen)
-    if state.phase is Phase.ABORTED and seen.desired == state.aborted and seen.command is not Command.RETRY:
+    retried = seen.command is Command.RETRY
+    if state.phase is Phase.ABORTED and not retried and (seen.desired == state.aborted or _same_origin(state, seen)):
         return state, None
     if state.candidate != seen.desired:
-        return _begun(state, seen, now)
+        return _begun(state, spec, seen, now) if seen.recorded else (state, None)
+    if seen.blocked:
+        return state, None
     return _judged(state, spec, seen, now)
+
+
+def _same_origin(state: State, seen: Inputs) -> bool:
+    """Thresholds that moved by themselves make another revision, and no other try."""
+    return bool(state.origin) and state.origin == seen.origin
+
+
+def _undone(state: State, seen: Inputs) -> tuple[State, Change | None]:
+    after = State(stable=seen.undo_to, phase=Phase.ABORTED, aborted=seen.desired, origin=seen.origin)
+    if seen.undo_to == seen.desired:
+        after = State(stable=seen.undo_to)
+    left = state.candidate or state.stable
+    said = f"revision {seen.undo_to[:8]} decides again instead of {left[:8]}: someone asked for it"
+    return after, Change("RolloutUndone", said)
 
 
 def _ended(state: State, seen: Inputs) -> tuple[State, Change | None]:
@@ -114,19 +142,20 @@ def _ended(state: State, seen: Inputs) -> tuple[State, Change | None]:
     return idle, Change("RolloutCancelled", f"the spec asks for revision {seen.desired[:8]} again, which is stable")
 
 
-def _begun(state: State, seen: Inputs, now: float) -> tuple[State, Change | None]:
-    if seen.gated:
-        return State(stable=seen.desired), Change("RolloutPromoted", "the first model has only the fallback scorer to replace")
+def _begun(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[State, Change | None]:
+    at_once = seen.gated or ("" if steps_of(spec, seen) else "the spec has no steps")
+    if at_once:
+        return State(stable=seen.desired), Change("RevisionStable", f"revision {seen.desired[:8]} decides now: {at_once}")
     begun = State(stable=state.stable, phase=Phase.LOADING, candidate=seen.desired, since=now, step_since=now)
     replaced = f", in place of {state.candidate[:8]}" if state.candidate else ""
     return begun, Change("RolloutStarted", f"revision {seen.desired[:8]} is the candidate{replaced}")
 
 
 def _judged(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[State, Change | None]:
-    if seen.command is Command.ABORT:
-        return _aborted(state, "RolloutAborted", "someone asked for it")
+    if seen.command in (Command.ABORT, Command.UNDO):
+        return _aborted(state, seen, "RolloutAborted", "someone asked for it")
     if seen.failure:
-        return _aborted(state, "CandidateFailed", seen.failure)
+        return _aborted(state, seen, "CandidateFailed", seen.failure)
     if seen.command is Command.PROMOTE_FULL:
         return _promoted(state, "someone asked for it")
     if state.phase is Phase.LOADING:
@@ -138,12 +167,13 @@ def _judged(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[Stat
             each for each in judge(spec.analysis, seen.counts, seen.overlap, seen.budget) if each.verdict is Verdict.VIOLATED
         ]
         if violated:
-            return _aborted(state, "AnalysisFailed", "; ".join(each.message for each in violated))
+            return _aborted(state, seen, "AnalysisFailed", "; ".join(each.message for each in violated))
     return _stepped(state, spec, seen, now)
 
 
 def _stepped(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[State, Change | None]:
-    if state.step >= len(spec.steps):  # the list was shortened under way
+    steps = steps_of(spec, seen)
+    if state.step >= len(steps):  # the list was shortened under way
         return _promoted(state, "all steps are done")
     if state.phase is Phase.PAUSED:
         return _resumed(state, spec, seen, now)
@@ -151,23 +181,28 @@ def _stepped(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[Sta
         return replace(state, phase=Phase.PAUSED), Change("RolloutPaused", "someone asked for it")
     if seen.command is Command.PROMOTE:
         return _entered(state, spec, state.step + 1, seen, now)
-    step = spec.steps[state.step]
+    step = steps[state.step]
     if _done(step, state, seen, now):
         return _entered(state, spec, state.step + 1, seen, now)
-    return _without_data(step, state, spec, now)
+    return _without_data(step, state, spec, seen, now)
 
 
 def _resumed(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[State, Change | None]:
+    pause = steps_of(spec, seen)[state.step].pause
+    endless = pause is not None and pause.for_ is None
     resumed = replace(state, phase=Phase.PROGRESSING)
-    if seen.command is Command.RESUME and spec.steps[state.step].pause is None:
+    if seen.command is Command.RESUME and not endless:
         return resumed, Change("RolloutResumed", "someone asked for it")
-    if seen.command in (Command.PROMOTE, Command.RESUME):
+    named = endless and spec.promote is not None and spec.promote == state.candidate[:8]
+    if seen.command in (Command.PROMOTE, Command.RESUME) or named:
         return _entered(resumed, spec, state.step + 1, seen, now)
     return state, None
 
 
 def _done(step: Step, state: State, seen: Inputs, now: float) -> bool:
     elapsed = now - state.step_since
+    if not seen.loaded:
+        return False
     if step.shadow is not None:
         enough = seen.counts.windows - state.step_windows >= step.shadow.windows or not seen.stable_scores
         return enough and elapsed >= seconds(step.shadow.for_)
@@ -176,19 +211,20 @@ def _done(step: Step, state: State, seen: Inputs, now: float) -> bool:
     return True
 
 
-def _without_data(step: Step, state: State, spec: Rollout, now: float) -> tuple[State, Change | None]:
+def _without_data(step: Step, state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[State, Change | None]:
     if step.shadow is None or spec.no_data.policy is NoDataPolicy.WAIT:
         return state, None
     if now - state.step_since < seconds(step.shadow.for_) + seconds(spec.no_data.after):
         return state, None
     why = f"the step saw fewer than {step.shadow.windows} windows, and rollout.noData.policy is {spec.no_data.policy}"
-    return _promoted(state, why) if spec.no_data.policy is NoDataPolicy.PROMOTE else _aborted(state, "NoData", why)
+    return _promoted(state, why) if spec.no_data.policy is NoDataPolicy.PROMOTE else _aborted(state, seen, "NoData", why)
 
 
 def _entered(state: State, spec: Rollout, step: int, seen: Inputs, now: float) -> tuple[State, Change | None]:
-    if step >= len(spec.steps):
+    steps = steps_of(spec, seen)
+    if step >= len(steps):
         return _promoted(state, "all steps are done")
-    asked = spec.steps[step]
+    asked = steps[step]
     paused = asked.pause is not None and asked.pause.for_ is None
     entered = replace(
         state,
@@ -198,13 +234,17 @@ def _entered(state: State, spec: Rollout, step: int, seen: Inputs, now: float) -
         weight=asked.weight if asked.weight is not None else state.weight,
         phase=Phase.PAUSED if paused else Phase.PROGRESSING,
     )
-    return entered, Change("RolloutPaused" if paused else "RolloutStepped", f"step {step + 1} of {len(spec.steps)}")
+    said = f"step {step + 1} of {len(steps)}"
+    if paused:
+        return entered, Change("RolloutPaused", f"{said}: revision {state.candidate[:8]} waits until someone says go")
+    return entered, Change("RolloutStepped", f"{said} of revision {state.candidate[:8]}")
 
 
 def _promoted(state: State, why: str) -> tuple[State, Change | None]:
     return State(stable=state.candidate), Change("RolloutPromoted", f"revision {state.candidate[:8]} is stable: {why}")
 
 
-def _aborted(state: State, reason: str, why: str) -> tuple[State, Change | None]:
-    aborted = State(stable=state.stable, phase=Phase.ABORTED, aborted=state.candidate)
-    return aborted, Change(reason, f"revision {state.candidate[:8]} was taken away: {why}")
+def _aborted(state: State, seen: Inputs, reason: str, why: str) -> tuple[State, Change | None]:
+    origin = "" if seen.by_itself else seen.origin
+    aborted = State(stable=state.stable, phase=Phase.ABORTED, aborted=state.candidate, origin=origin)
+    return aborted, Change(reason, f"revision {state.candidate[:8]} was taken away: {why}", warning=True)

@@ -4,6 +4,7 @@ from anomaly_operator.core.desired_state import DesiredState
 from anomaly_operator.core.models import gate
 from anomaly_operator.core.models.selection import UNVERIFIED
 from anomaly_operator.core.resources.names import DEPLOYMENTS, detector_child
+from anomaly_operator.core.rollout.condition import progressing
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import health
 from anomaly_operator.core.status.conditions import RETRAINING, RETRAINING_FAILED, ConditionInputs
@@ -14,7 +15,7 @@ from anomaly_operator.core.status.silence import readings_arriving
 
 def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> ConditionInputs:
     """All inputs at `now`."""
-    revision = desired.selection.revision
+    revision = desired.rollout.stable
     scorer = f"AnomalyModel {revision.model_name}" if revision.model else "the robust statistical scorer"
     return ConditionInputs(
         source=health.source(snapshot),
@@ -30,6 +31,7 @@ def condition_inputs(snapshot: Snapshot, desired: DesiredState, now: float) -> C
         apply_error=_apply_error(snapshot),
         pod_failure=health.pod_failure(snapshot),
         lagging=_lagging(snapshot, desired),
+        rollout=progressing(desired.rollout, desired.blocked),
     )
 
 
@@ -58,7 +60,7 @@ def _apply_error(snapshot: Snapshot) -> ConditionDraft | None:
 
 def _model(snapshot: Snapshot, desired: DesiredState, scorer: str) -> ConditionDraft:
     """ModelAvailable."""
-    selection, outcome = desired.selection, desired.training_outcome
+    selection, outcome, stable = desired.selection, desired.training_outcome, desired.rollout.stable
     if desired.blocked and selection.awaited:
         return desired.blocked
     if selection.reason:
@@ -67,23 +69,24 @@ def _model(snapshot: Snapshot, desired: DesiredState, scorer: str) -> ConditionD
     if outcome is not None and not desired.retraining:
         progress = Progress.STALLED if outcome.waits_for_people else Progress.MOVING
         return ConditionDraft("False", outcome.reason, f"{outcome.message} (meanwhile {scorer} decides)", progress)
-    if snapshot.apply_error is not None and snapshot.apply_error.of_model:
+    if snapshot.apply_error is not None and snapshot.apply_error.of_model and desired.rollout.candidate is None:
         return ConditionDraft("False", snapshot.apply_error.reason, snapshot.apply_error.message, Progress.STALLED)
-    failure = health.stable_failure(snapshot, selection.revision.name)
+    failure = health.stable_failure(snapshot, stable.name)
     if failure is not None:
-        return health.of_failure(failure, selection.revision.model_name or "")
-    if selection.model is None:
+        return health.of_failure(failure, stable.model_name or "")
+    model = desired.rollout.stable_model or selection.model
+    if model is None:
         return ConditionDraft("True", "NotNeeded", "the robust statistical scorer needs no model")
     if outcome is not None:
         failed = outcome.waits_for_people
-        message = f"AnomalyModel {selection.model.name} goes on deciding while another is trained: {outcome.message}"
+        message = f"AnomalyModel {model.name} goes on deciding while another is trained: {outcome.message}"
         reason, progress = (RETRAINING_FAILED, Progress.RESTING) if failed else (RETRAINING, Progress.WANTED)
         return ConditionDraft("True", reason, message, progress)
     if selection.rejected is not None:
-        message = f"AnomalyModel {selection.model.name} goes on deciding: {gate.sentence(selection.rejected)}"
+        message = f"AnomalyModel {model.name} goes on deciding: {gate.sentence(selection.rejected)}"
         return ConditionDraft("True", gate.CANDIDATE_REJECTED, message, Progress.RESTING)
     reason = "Referenced" if snapshot.detector.spec.model.model_ref else "Trained"
-    return ConditionDraft("True", reason, f"AnomalyModel {selection.model.name} is in use")
+    return ConditionDraft("True", reason, f"AnomalyModel {model.name} is in use")
 
 
 def _lagging(snapshot: Snapshot, desired: DesiredState) -> ConditionDraft | None:
@@ -95,10 +98,11 @@ def _lagging(snapshot: Snapshot, desired: DesiredState) -> ConditionDraft | None
     seen = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
     if not seen or status.get("updatedReplicas", 0) < wanted or status.get("replicas", 0) > wanted:
         return ConditionDraft("False", "PodsRolling", "the scoring pods are being replaced")
-    evidence, revision = snapshot.evidence_by_pod, desired.selection.revision.name
+    evidence, revision = snapshot.evidence_by_pod, desired.rollout.stable.name
+    assignment = desired.rollout.assignment
     for pod in health.scoring_pods(snapshot):
         said = evidence.get(pod.name)
         loaded = said is not None and any(each.revision == revision and each.loaded for each in said.revisions)
-        if said is not None and (said.assignment != desired.assignment.digest or not loaded):
+        if said is not None and ((said.assignment != assignment.digest and assignment.candidate is None) or not loaded):
             return ConditionDraft("False", "Assigning", f"pod {pod.name} has not taken over revision {revision} yet")
     return None

@@ -19,10 +19,11 @@ ARRIVING: Final = "ReadingsArriving"
 USED: Final = "ReadingsUsed"
 _WORRYING: Final = (Progress.STALLED, Progress.RESTING)
 DRIFT: Final = "DriftDetected"
+ROLLOUT: Final = "Progressing"
 RETRAINING, RETRAINING_FAILED = "Retraining", "RetrainingFailed"
 _TOLD_AS_WARNINGS: Final = (CANDIDATE_REJECTED, RETRAINING_FAILED)
 """Reasons of ModelAvailable while it is True."""
-ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING, ARRIVING, USED, DRIFT)
+ORDER = (READY, RECONCILING, STALLED, SOURCE, MODEL, SCORING, ALERTING, ARRIVING, USED, DRIFT, ROLLOUT)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class ConditionInputs:
     """Nothing else hangs on it: the readings that count are scored."""
     drift: ConditionDraft
     """Nothing else hangs on it: what is unlike the training data is scored all the same."""
+    rollout: ConditionDraft
+    """Ready does not hang on it: what decides is stable, and a candidate is no obstacle."""
     scorer: str
     """What scores, for people."""
     blocked: ConditionDraft | None = None
@@ -73,12 +76,20 @@ def evaluate(inputs: ConditionInputs) -> dict[str, ConditionDraft]:
         ARRIVING: inputs.blocked or inputs.arriving,
         USED: inputs.blocked or inputs.used,
         DRIFT: inputs.drift,
+        ROLLOUT: inputs.rollout,
     }
     obstacle = next(_obstacles(inputs), None)
     if obstacle is None:
         message = f"the stream is scored by {inputs.scorer}"
-        rest = ConditionDraft("False", "Ready", message)
-        return {READY: ConditionDraft("True", "Ready", message), RECONCILING: rest, STALLED: rest, **parts}
+        ready, rest = ConditionDraft("True", "Ready", message), ConditionDraft("False", "Ready", message)
+        rollout = inputs.rollout
+        moving = rollout.status == "True" and rollout.progress is Progress.MOVING
+        return {
+            READY: ready,
+            RECONCILING: ConditionDraft("True", rollout.reason, rollout.message) if moving else rest,
+            STALLED: ConditionDraft("True", rollout.reason, rollout.message) if rollout.progress is Progress.STALLED else rest,
+            **parts,
+        }
     ready = ConditionDraft("False", obstacle.reason, obstacle.message)
     moving, stalled = obstacle.progress is Progress.MOVING, obstacle.progress is Progress.STALLED
     return {

@@ -15,10 +15,10 @@ from anomaly_operator.core.timestamps import rfc3339
 def events(snapshot: Snapshot, desired: DesiredState, transitions: list[Transition]) -> tuple[Event, ...]:
     """Events of the transitions and of a new revision or scale. Ready gets one when no other condition has the same reason."""
     detector, found = snapshot.detector, list[Event]()
-    revision, stable = desired.selection.revision, detector.status.stable
-    if stable is None or stable.revision != revision.name:
+    revision, stable = desired.rollout.deciding, detector.status.stable
+    if stable is None:
         scorer = f"AnomalyModel {revision.model_name}" if revision.model else "the robust statistical scorer"
-        key = digest([detector.uid, "stable", stable.since if stable else "", revision.name])
+        key = digest([detector.uid, "stable", "", revision.name])
         found.append(Event(key, "RevisionStable", f"revision {revision.name} decides now, with {scorer}"))
     found += _scaled(snapshot, desired)
     found += _training(snapshot, desired)
@@ -68,6 +68,17 @@ def _training(snapshot: Snapshot, desired: DesiredState) -> list[Event]:
     if outcome.status.state == "Queued" and (before is None or (before.state, before.job) != ("Queued", job)):
         return [Event(digest([*of, "training queued"]), "TrainingQueued", f"{because}; {outcome.message}")]
     return []
+
+
+def transition(snapshot: Snapshot, desired: DesiredState) -> Event | None:
+    """The Event of the rollout's transition, which is recorded once the status has it."""
+    rollout = desired.rollout
+    if rollout.change is None:
+        return None
+    was, after = rollout.persisted, rollout.after
+    states = [[each.stable, each.phase.value, each.candidate, each.since, each.step, each.aborted] for each in (was, after)]
+    key = digest([snapshot.detector.uid, "rollout", rollout.change.reason, states])
+    return Event(key, rollout.change.reason, rollout.change.message, rollout.change.warning)
 
 
 def _scaled(snapshot: Snapshot, desired: DesiredState) -> list[Event]:

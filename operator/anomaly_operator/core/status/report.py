@@ -14,11 +14,11 @@ from anomaly_api.status import (
     MemoryStatus,
     ScalingStatus,
     SourceStatus,
-    StableStatus,
     TrainingStatus,
 )
-from anomaly_api.threshold_status import ThresholdStatus
+from anomaly_api.threshold_status import ThresholdMove, ThresholdStatus
 from anomaly_operator.core.resources.names import pod_labels
+from anomaly_operator.core.rollout.view import RolloutView
 from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.status.health import scoring_pods
 from anomaly_operator.core.text import bounded
@@ -43,7 +43,7 @@ def stats_due(snapshot: Snapshot, now: float) -> bool:
 
 def report(
     snapshot: Snapshot,
-    revision: Revision,
+    rollout: RolloutView,
     training: TrainingStatus | None,
     scaling: ScalingStatus | None,
     drift: DriftStatus | None,
@@ -54,6 +54,7 @@ def report(
 ) -> DetectorStatus:
     """The status as it should be."""
     before, due = snapshot.detector.status, stats_due(snapshot, now)
+    states = rollout.status
     source = _source(snapshot)
     if before.source is not None and source is not None and not due and before.source.partitions == source.partitions:
         source = before.source
@@ -63,8 +64,13 @@ def report(
     return DetectorStatus(
         observed_generation=snapshot.detector.generation,
         conditions=conditions,
-        stable=_stable(before.stable, revision, now),
-        thresholds=_thresholds(before, revision, thresholds, due=due),
+        stable=states.stable,
+        candidate=states.candidate,
+        aborted=states.aborted,
+        command=states.command,
+        command_handled=states.command_handled,
+        history=states.history,
+        thresholds=_thresholds(before, rollout, thresholds, due=due),
         exposure=_exposure(before.exposure, thresholds.ledger, due=due),
         training=_held(before.training, training, due=due),
         feedback=_feedback(before.feedback, feedback, due=due),
@@ -113,12 +119,6 @@ def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     return patch | {key: None for key in before if key not in after}
 
 
-def _stable(before: StableStatus | None, revision: Revision, now: float) -> StableStatus:
-    if before is not None and (before.revision, before.model) == (revision.name, revision.model_name):
-        return before
-    return StableStatus(revision=revision.name, model=revision.model_name, since=rfc3339(now))
-
-
 def _held(before: TrainingStatus | None, training: TrainingStatus | None, *, due: bool) -> TrainingStatus | None:
     """A wait may last for days: its figures are written now and then. A training that runs is followed closely."""
     if before is None or training is None or due or training.state not in _WAITS:
@@ -142,8 +142,10 @@ def _drift(before: DriftStatus | None, drift: DriftStatus | None, *, due: bool) 
     return before
 
 
-def _thresholds(before: DetectorStatus, revision: Revision, view: ThresholdsView, *, due: bool) -> list[ThresholdStatus]:
+def _thresholds(before: DetectorStatus, rollout: RolloutView, view: ThresholdsView, *, due: bool) -> list[ThresholdStatus]:
     """Thresholds in force. What was realised is written now and then, and at once where the revision is another one."""
+    revision = rollout.deciding
+    others = rollout.target.model != revision.model  # then the view is of a model that does not decide yet
     known = {each.window: each for each in before.thresholds or []}
     held = not due and before.stable is not None and before.stable.revision == revision.name
     return [
@@ -158,10 +160,15 @@ def _thresholds(before: DetectorStatus, revision: Revision, view: ThresholdsView
             exposure_seconds=each.exposure_seconds,
             factor=each.factor,
             realised=known[each.window].realised if held and each.window in known else view.realised.get(each.window),
-            move=view.moves.get(each.window),
+            move=_move(known.get(each.window), revision) if others else view.moves.get(each.window),
         )
         for each in revision.thresholds
     ]
+
+
+def _move(known: ThresholdStatus | None, revision: Revision) -> ThresholdMove | None:
+    """The move on record, if it is for the model that decides."""
+    return known.move if known is not None and known.move is not None and known.move.model == revision.model else None
 
 
 def _exposure(before: ExposureLedger | None, ledger: ExposureLedger | None, *, due: bool) -> ExposureLedger | None:

@@ -33,6 +33,11 @@ class ThresholdsView:
     new: tuple[ThresholdMove, ...] = ()
     """Of them, those that were decided now."""
     ledger: ExposureLedger | None = None
+    """Of the revision in force."""
+
+    def decided_by(self, revision: Revision) -> "ThresholdsView":
+        """The view once this revision decides."""
+        return replace(self, ledger=turned(self.ledger, revision.name, revision.model) if revision.model else None)
 
 
 def adjusted(
@@ -42,17 +47,17 @@ def adjusted(
     current = current_revision(snapshot)
     selection = moved(snapshot, _shared(snapshot, selection, current), feedback)
     revision, budget = selection.revision, snapshot.detector.spec.threshold.budget
+    counted = _counted(snapshot, current)
     if revision.model is None:
-        return selection, ThresholdsView()
-    counted = _counted(snapshot, current, revision.model)
+        return selection, ThresholdsView(ledger=counted)
     found = [_kept(snapshot, revision.model, each) for each in revision.thresholds]
     view = ThresholdsView(moves={each.window: move for each, move in found if move is not None})
-    if budget is not None and counted is not None and current is not None:
+    if budget is not None and counted is not None and current is not None and current.model == revision.model:
         view = _decided(snapshot, selection, budget, current, counted, view, now)
     thresholds = [_applied(each, view.moves.get(each.window), budget) for each in revision.thresholds]
     if thresholds != revision.thresholds:
         selection = replace(selection, revision=revision.model_copy(update={"thresholds": thresholds}))
-    return selection, replace(view, ledger=turned(counted, selection.revision.name, revision.model))
+    return selection, replace(view, ledger=counted)
 
 
 def _shared(snapshot: Snapshot, selection: RevisionSelection, current: Revision | None) -> RevisionSelection:
@@ -71,11 +76,11 @@ def _shared(snapshot: Snapshot, selection: RevisionSelection, current: Revision 
     return replace(selection, revision=selection.revision.model_copy(update={"thresholds": thresholds}))
 
 
-def _counted(snapshot: Snapshot, current: Revision | None, model: str) -> ExposureLedger | None:
-    """What is known of the alerts of the revision in force; None: another model is to decide."""
-    if current is None or current.model != model:
+def _counted(snapshot: Snapshot, current: Revision | None) -> ExposureLedger | None:
+    """What is known of the alerts of the revision in force; None: it has no model."""
+    if current is None or current.model is None:
         return None
-    ledger = turned(snapshot.detector.status.exposure, current.name, model)
+    ledger = turned(snapshot.detector.status.exposure, current.name, current.model)
     return record(ledger, snapshot.evidence.detectors, {pod.name for pod in snapshot.pods})
 
 

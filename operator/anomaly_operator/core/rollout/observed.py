@@ -1,0 +1,91 @@
+"""What the machine is told of pods and spec at one moment. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from anomaly_api.assignment import Assignment, Revision
+from anomaly_api.evidence import RevisionEvidence, RevisionFailure
+from anomaly_api.policy import Threshold
+from anomaly_api.rollout import PairedCounts
+from anomaly_api.rollout_status import EvidenceLedger
+from anomaly_api.schema import seconds
+from anomaly_operator.core.rollout.evidence import record
+from anomaly_operator.core.snapshot import Snapshot
+from anomaly_operator.core.status import health
+
+_ON_ITS_WAY: Final = (RevisionFailure.ARTIFACT_MISSING, RevisionFailure.MODEL_STORE_UNREACHABLE)
+"""A mounted ConfigMap arrives a little later than the assignment, and a store that does not answer says nothing of the model."""
+
+
+def candidates(snapshot: Snapshot, assignment: Assignment) -> dict[str, RevisionEvidence]:
+    """What each pod says of the candidate of this very rollout, by the name of the pod's process."""
+    if assignment.candidate is None:
+        return {}
+    wanted = (assignment.candidate.name, assignment.stable.name, assignment.rollout)
+    found = {}
+    for name, evidence in snapshot.evidence_by_pod.items():
+        for row in evidence.revisions:
+            if row.role == "candidate" and (row.revision, row.against, row.rollout) == wanted:
+                found[evidence.instance or name] = row
+    return found
+
+
+def taken_over(snapshot: Snapshot, assignment: Assignment) -> bool:
+    """Whether all scoring pods, and at least one, have what the assignment says, the candidate loaded."""
+    pods, evidence = health.scoring_pods(snapshot), snapshot.evidence_by_pod
+    said = [evidence[pod.name] for pod in pods if pod.name in evidence]
+    if not pods or len(said) < len(pods) or any(each.assignment != assignment.digest for each in said):
+        return False
+    return len([row for row in candidates(snapshot, assignment).values() if row.loaded]) == len(pods)
+
+
+def failure(snapshot: Snapshot, assignment: Assignment) -> str:
+    """Why the candidate cannot score, in a pod's words; empty when none says so."""
+    for row in candidates(snapshot, assignment).values():
+        if row.failure is not None and row.failure not in _ON_ITS_WAY:
+            return f"{row.failure.value}: {row.message}" if row.message else row.failure.value
+    return ""
+
+
+def counted(snapshot: Snapshot, assignment: Assignment, ledger: EvidenceLedger) -> EvidenceLedger:
+    """The ledger with what the pods say now; what pods that are gone said stays."""
+    reports = {instance: PairedCounts.of(row) for instance, row in candidates(snapshot, assignment).items()}
+    known = {evidence.instance or name for name, evidence in snapshot.evidence_by_pod.items()}
+    silent = {pod.name for pod in health.scoring_pods(snapshot)} - set(snapshot.evidence_by_pod)
+    live = set(ledger.instances) if silent else known  # one that does not answer may be any of them
+    return record(ledger, reports, live)
+
+
+def stable_scores(snapshot: Snapshot, stable: Revision) -> bool:
+    """Whether no pod says that the stable revision cannot score."""
+    return health.stable_failure(snapshot, stable.name) is None
+
+
+def overlap(revision: Revision) -> int:
+    """How many consecutive windows share readings, at the most."""
+    return max((-(-window.size // window.every) for window in revision.pipeline.windows), default=1)
+
+
+def accepted_rate(threshold: Threshold) -> float | None:
+    """Episodes for each entity and second that the alert budget allows; None where there is none."""
+    return threshold.budget.episodes / seconds(threshold.budget.per) if threshold.budget else None
+
+
+def gated(stable: Revision, target: Revision, *, awaited: bool) -> str:
+    """Why the target need not be compared with the revision that decides; empty when it must."""
+    if stable.model is None and (awaited or target.model is not None):
+        return "the first model has only the fallback scorer to replace" if target.model else "there is no model yet"
+    if stable.pipeline != target.pipeline:  # pods compare revisions on the windows of one intake
+        return "it reads the stream in another way, so that the two cannot be compared"
+    return ""
+
+
+def by_itself(stable: Revision, target: Revision) -> bool:
+    """Whether only thresholds differ, of which the spec asks for the same."""
+    asked = [[(each.window, each.source, each.asked) for each in revision.thresholds] for revision in (stable, target)]
+    return asked[0] == asked[1] and stable.model_copy(update={"thresholds": target.thresholds}) == target
+
+
+def names(revisions: Sequence[Revision]) -> dict[str, Revision]:
+    """Revisions by their digests."""
+    return {revision.digest: revision for revision in revisions}
