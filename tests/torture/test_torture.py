@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dev.verify.torture.play import Play
 
 pytestmark = pytest.mark.integration
-SEEDS = (78, 81, 87, 89, 95)
-"""Of the seeds 77 to 96 the five with everything that can happen in them, in each delivery and group protocol."""
+SEEDS = (78, 79, 80, 81, 87)
+"""Of the seeds from 77 on five with everything that can happen in them, in each delivery and group protocol."""
 UNDISTURBED = [undisturbed(1, delivery) for delivery in Delivery]
 PLANS: list[Schedule] = [*UNDISTURBED, *(schedule(seed, SECONDS) for seed in SEEDS)]
 JOBS = 3

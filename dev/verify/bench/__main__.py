@@ -71,6 +71,8 @@ def _bench(folder: Path, scale: Scale, rounds: int, only: Sequence[str] | None, 
                 readings.write(stand.bootstrap, contest.topic(entities), readings.Readings(entities), scale.ticks[entities])
         results = _rounds(stand, scale, quix, rounds, only, tell)
         if only:
+            for name, ratio in report.shadows(results).items():
+                print(f"{name}: {ratio:.2f} of the rate without")
             return
         others = _others(stand, scale, tell)
     memory = report.memory(results, readings.WINDOW_BYTES)

@@ -20,6 +20,10 @@ from dev.verify.bench.ours import Stand
 ROOT: Final = Path(__file__).resolve().parents[3]
 DELIVERIES: Final = {"atLeastOnce": Delivery.AT_LEAST_ONCE, "exactlyOnce": Delivery.EXACTLY_ONCE}
 """By their keys in bench.json."""
+SHADOW: Final = "shadow"
+"""A pod with a candidate in shadow."""
+SHADOWED: Final = "exactlyOnce"
+"""The one without, that it is compared with."""
 SLOW: Final = ("tutorial", "quixstreams")
 """Who leaves a broker nearly idle."""
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -95,8 +99,8 @@ def contestants(stand: Stand, scale: Scale, quix: Path) -> dict[str, Contestant]
     def loop(name: str) -> Contestant:
         return lambda: _measured([sys.executable, "-m", "dev.verify.bench.loops", name, *common, *most])
 
-    def scored(delivery: Delivery, entities: int) -> Contestant:
-        return lambda: ours.throughput(stand, topic(entities), delivery, entities, scale.readings(entities))
+    def scored(delivery: Delivery, entities: int, *, shadow: bool = False) -> Contestant:
+        return lambda: ours.throughput(stand, topic(entities), delivery, entities, scale.readings(entities), shadow=shadow)
 
     def streams() -> dict[str, Any]:
         folder = stand.folder / f"quix-{len(list(stand.folder.glob('quix-*')))}"
@@ -105,7 +109,8 @@ def contestants(stand: Stand, scale: Scale, quix: Path) -> dict[str, Contestant]
 
     loops = {name: loop(name) for name in ("consume", "floor", "tutorial")}
     pods = {f"{name}.{count}": scored(each, count) for count in scale.entities for name, each in DELIVERIES.items()}
-    return loops | {"quixstreams": streams} | pods
+    shadows = {f"{SHADOW}.{count}": scored(DELIVERIES[SHADOWED], count, shadow=True) for count in scale.entities[:2]}
+    return loops | {"quixstreams": streams} | pods | shadows
 
 
 def _measured(command: list[str]) -> dict[str, Any]:

@@ -45,16 +45,22 @@ class Stand:
     trained: Trained
 
     @contextmanager
-    def pod(self, topic: str, delivery: Delivery, policy: AlertPolicy | None = None) -> Iterator[ScoringPod]:
+    def pod(
+        self, topic: str, delivery: Delivery, policy: AlertPolicy | None = None, *, shadow: bool = False
+    ) -> Iterator[ScoringPod]:
+        """With `shadow` there is a candidate that decides nothing, of another model that costs the same."""
         folder = self.folder / f"pod-{next(_names)}"
         order = pod.revision(self.trained, policy)
-        with pod.running(folder, self.bootstrap, topic, delivery, order, self.trained) as started:
+        other = pod.another(self.trained, self.folder / "another") if shadow else None
+        with pod.running(folder, self.bootstrap, topic, delivery, order, self.trained, other) as started:
             yield started
 
 
-def throughput(stand: Stand, topic: str, delivery: Delivery, entities: int, readings: int) -> dict[str, Any]:
+def throughput(
+    stand: Stand, topic: str, delivery: Delivery, entities: int, readings: int, *, shadow: bool = False
+) -> dict[str, Any]:
     """Between two looks while the stream flows: the first when every entity's window is full, the last before its end."""
-    with stand.pod(topic, delivery) as started:
+    with stand.pod(topic, delivery, shadow=shadow) as started:
         full = max(readings // 20, SIZE * entities)
         looks = [_look(started, full)]
         while looks[-1].evidence.readings < readings:
@@ -62,6 +68,8 @@ def throughput(stand: Stand, topic: str, delivery: Delivery, entities: int, read
             looks.append(_look(started, looks[-1].evidence.readings + 1))
         first, last = looks[0], looks[-2 if len(looks) > 2 else -1]
         counted = last.evidence.readings - first.evidence.readings
+        if shadow and not any(each.role == "candidate" and each.loaded and each.windows for each in last.evidence.revisions):
+            raise RuntimeError(f"the candidate was not compared: {last.evidence.revisions}")
         if not counted:
             raise RuntimeError(f"{readings:,} readings were too few to measure by: give more")
         return {

@@ -13,6 +13,7 @@ from anomaly_api.assignment import Assignment, Identity, Revision, Runtime
 from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.policy import Delivery, Fallback
 from anomaly_api.source import KafkaSource, StartFrom
+from anomaly_detector.core.scoring.artifact import artifact_digest, pack, unpack
 from dev.environment.backends import compiled_in
 from dev.harness import scoring_pod
 from dev.harness.scoring_pod import ScoringPod
@@ -39,6 +40,15 @@ class Trained:
         return self.folder / "score.onnx"
 
 
+def another(trained: Trained, folder: Path) -> Trained:
+    """The same graph as another model: what is known of the one must not be taken for the other's."""
+    artifact = unpack(trained.archive.read_bytes(), trained.digest)
+    archive = pack(artifact.manifest.model_copy(update={"drift": None}), artifact.graphs)
+    folder.mkdir(exist_ok=True)
+    (folder / "model.tar").write_bytes(archive)
+    return Trained(folder, artifact_digest(archive), trained.threshold)
+
+
 def revision(trained: Trained, policy: AlertPolicy | None = None) -> Revision:
     [window] = PIPELINE.windows
     value = {"value": trained.threshold, "source": ThresholdSource.VALUE, "asked": f"{trained.threshold:g}"}
@@ -54,8 +64,14 @@ def revision(trained: Trained, policy: AlertPolicy | None = None) -> Revision:
 
 @contextmanager
 def running(
-    folder: Path, bootstrap: str, topic: str, delivery: Delivery, order: Revision, trained: Trained
-) -> Iterator[ScoringPod]:  # fmt: skip
+    folder: Path,
+    bootstrap: str,
+    topic: str,
+    delivery: Delivery,
+    order: Revision,
+    trained: Trained,
+    candidate: Trained | None = None,
+) -> Iterator[ScoringPod]:
     """A scoring pod that reads the topic from its beginning as a new group, for as long as the context lives."""
     runtime = Runtime(
         detector=Identity(namespace="bench", name=folder.name, uid="1"),
@@ -66,7 +82,9 @@ def running(
         state_topic=f"{folder.parent.name}-{folder.name}.state",
         delivery=delivery,
     )
-    assignment = Assignment(stable=order, artifacts={trained.digest: str(trained.archive)})
+    models = [trained, candidate] if candidate else [trained]
+    artifacts = {each.digest: str(each.archive) for each in models}
+    assignment = Assignment(stable=order, candidate=revision(candidate) if candidate else None, artifacts=artifacts)
     pod = ScoringPod(folder, compiled_in(folder.parent / "compiled"))
     with scoring_pod.running(pod, runtime, assignment):
         yield pod

@@ -15,7 +15,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from dev.verify.bench.contest import ROOT, Results
+from dev.verify.bench.contest import ROOT, SHADOW, SHADOWED, Results
 
 _TITLES: Final = {
     "consume": "consume only",
@@ -24,6 +24,7 @@ _TITLES: Final = {
     "quixstreams": "quixstreams, ONNX Runtime",
     "atLeastOnce": "ours, at least once",
     "exactlyOnce": "ours, exactly once",
+    SHADOW: "ours, exactly once, candidate in shadow",
 }
 _NAMES: Final = {"atLeastOnce": "at least once", "exactlyOnce": "exactly once"}
 _PACKAGES: Final = ("confluent-kafka", "librdkafka", "msgspec", "numpy", "onnxruntime", "torch")
@@ -84,7 +85,16 @@ def ratios(results: Results) -> dict[str, float]:
         found[f"{name}/quixstreams"] = results.ratio(key, "quixstreams")
         for more in entities[1:]:
             found[f"{name}.{more}/{entities[0]}"] = results.ratio(f"{name}.{more}", key)
-    return found
+    return found | shadows(results)
+
+
+def shadows(results: Results) -> dict[str, float]:
+    """What a candidate in shadow leaves of the rate."""
+    return {
+        f"{SHADOW}.{each}": results.ratio(f"{SHADOW}.{each}", f"{SHADOWED}.{each}")
+        for each in results.entities(SHADOW)
+        if each in results.entities(SHADOWED)
+    }
 
 
 def figures(results: Results, others: dict[str, Any]) -> list[Figure]:
@@ -95,6 +105,8 @@ def figures(results: Results, others: dict[str, Any]) -> list[Figure]:
         ("atLeastOnce/tutorial", "at least once, times the tutorial's loop", 50.0),
         ("exactlyOnce/floor", "exactly once, of the floor", 0.45),
         ("atLeastOnce.10000/100", "10,000 entities, of the rate with 100", 0.75),
+        ("shadow.100", "with a candidate in shadow, of the rate without", 0.70),
+        ("shadow.10000", "with a candidate in shadow, 10,000 entities, of the rate without", 0.70),
         ("exactlyOnce.10000/100", "10,000 entities, of the rate with 100 (exactly once)", 0.75),
     ]
     figures = [Figure(what, found[key], "", least, at_least=True) for key, what, least in asked if key in found]

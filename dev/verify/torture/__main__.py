@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from dev.environment.backends import compiled_in
@@ -27,17 +28,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first one; the others follow")
     parser.add_argument("--times", type=int, default=1, help="that each of them is played: it is a question of moments, too")
     parser.add_argument("--jobs", type=int, default=3, help="schedules that are played at once, each with a broker of its own")
+    parser.add_argument("--rollouts", action="store_true", help="half of what happens is weights, promotions and aborts")
     parser.add_argument("--undisturbed", action="store_true", help="nothing happens to anybody")
     parser.add_argument("--keep", action="store_true", help="keep the pods' folders and logs of those that pass, too")
     arguments = parser.parse_args()
     seeds = range(arguments.seed, arguments.seed + arguments.schedules)
-    plans = [undisturbed(seed) if arguments.undisturbed else schedule(seed, SECONDS) for seed in seeds] * arguments.times
+    disturbed = partial(schedule, seconds=SECONDS, rollouts=arguments.rollouts)
+    plans = [(undisturbed if arguments.undisturbed else disturbed)(seed) for seed in seeds] * arguments.times
     root = Path(tempfile.mkdtemp(prefix="torture-"))
     os.environ.update(compiled_in(root / "compiled"))
     name = f"torture-{os.getpid()}"
     play = Play(plans, arguments.jobs, name, root, plain)
     try:
-        failed = _follow(play, root, keep=arguments.keep)
+        failed = _follow(play, root, keep=arguments.keep, rollouts=arguments.rollouts)
         play.stop()
     except KeyboardInterrupt:
         _leave_nothing(name, arguments.jobs, root)
@@ -46,7 +49,7 @@ def main() -> int:
     return int(bool(failed))
 
 
-def _follow(play: Play, root: Path, *, keep: bool) -> list[Result]:
+def _follow(play: Play, root: Path, *, keep: bool, rollouts: bool) -> list[Result]:
     """Says how each one ended, and how to play again those that made a difference."""
     began = time.monotonic()
     failed: list[Result] = []
@@ -63,8 +66,9 @@ def _follow(play: Play, root: Path, *, keep: bool) -> list[Result]:
     minutes = (time.monotonic() - began) / 60
     count = len(play.results)
     print(f"{count - len(failed)} of {count} schedules without a difference, {count / minutes:.1f} a minute")
+    more = " --rollouts" if rollouts else ""
     for result in failed:
-        print(f"again: python -m dev.verify.torture --schedules 1 --seed {result.plan.seed}   (logs: {root})")
+        print(f"again: python -m dev.verify.torture --schedules 1 --seed {result.plan.seed}{more}   (logs: {root})")
     return failed
 
 

@@ -11,7 +11,8 @@ from anomaly_api.assignment import Assignment, Runtime
 from dev.environment.kafka.network import Weather
 from dev.harness.scoring_pod import ScoringPod
 from dev.verify.torture.ground import Ground
-from dev.verify.torture.schedule import MOST_MEMBERS, Act, Event
+from dev.verify.torture.orders import next_order
+from dev.verify.torture.schedule import MOST_MEMBERS, ORDERS, Act, Event
 
 OFTEN = {"ANOMALY_CHECKPOINT_READINGS": "300"}
 """A checkpoint after so many readings, so that there are some in a stream of thousands."""
@@ -77,8 +78,8 @@ class Acting:
             self._do_to_broker(event)
         elif event.act in (*_NETWORK, Act.CUT, Act.SILENT):
             self._do_to_network(event)
-        elif event.act is Act.SPEC:
-            self._order = self._orders[event.which % len(self._orders)]
+        elif event.act in ORDERS:
+            self._order = next_order(self._order, event.act, event.which, self._orders)
             for each in self.members:
                 each.assign(self._order)
         elif event.act is Act.JOIN:

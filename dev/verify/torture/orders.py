@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from anomaly_detector.core.scoring.revisions import LoadedRevision
 from dev.environment import cache
 from dev.environment.backends import ROOT
 from dev.verify.torture.recording import FEATURES, PARTITIONS
+from dev.verify.torture.schedule import Act
 
 SOURCE = "/namespaces/torture/anomalydetectors/pumps"
 _HOLD, _INTERPOLATE, _DROP = Missing.HOLD, Missing.INTERPOLATE, Missing.DROP
@@ -47,6 +49,8 @@ _MADE_FROM: Final = (
     ROOT / "detector/anomaly_detector/training",
 )
 """All that decides what the archive of the model says."""
+_SHARES: Final = (30, 0, 60, 100)
+"""Weights of candidates; 0 is shadow."""
 _POLICY: Final[dict[str, object]] = {
     "update": {"every": "30s", "growth": 1.5},
     "cooldown": "1m",
@@ -162,7 +166,35 @@ def assignments(folder: Path) -> list[Assignment]:
         _revision(_pipeline(_SHORT, _MEDIUM, missing=(_DROP, _INTERPOLATE)), 6.0, closing=3, opening=2),
         _revision(_pipeline(_SHORT, _MEDIUM, missing=(_INTERPOLATE,) * 3, lateness="30s"), 2.0, model=digest),
     ]
-    return [Assignment(stable=revision, artifacts={digest: str(place)} if revision.model else {}) for revision in revisions]
+    return [Assignment(stable=revision, artifacts={digest: str(place)}) for revision in [*revisions, *_rivals(digest)]]
+
+
+def _rivals(digest: str) -> list[Revision]:
+    """They share the windows of the first revision: who decides an entity may change in the middle of its episodes."""
+    both = _pipeline(_SHORT, _MEDIUM)
+    return [
+        _revision(both, 4.0, closing=2, policy=_RESERVED),
+        _revision(_pipeline(_SHORT, _LONG), 6.0, opening=2),
+        _revision(both, 3.0, model=digest, policy=_RESERVED),
+        _revision(_pipeline(_MEDIUM), 1.5, model=digest),
+    ]
+
+
+def next_order(order: Assignment, act: Act, which: int, orders: Sequence[Assignment]) -> Assignment:
+    """What the operator says next. `which` draws a revision, or the next step of a rollout, or a weight."""
+    other = orders[which % len(orders)].stable
+    candidate, weight = order.candidate, _SHARES[which // len(orders) % len(_SHARES)]
+    match act:
+        case Act.WEIGHT if candidate is None or which % 7 == 0:
+            rollout = f"pumps-{which % 5}"
+            return order.model_copy(update={"candidate": other, "weight": weight, "rollout": rollout})
+        case Act.WEIGHT:
+            return order.model_copy(update={"weight": weight})
+        case Act.PROMOTE if candidate is not None:
+            other = candidate
+        case Act.ABORT:
+            other = order.stable
+    return Assignment(stable=other, artifacts=order.artifacts)
 
 
 def runtime(bootstrap: str, topic: str, delivery: Delivery, protocol: GroupProtocol = GroupProtocol.CLASSIC) -> Runtime:

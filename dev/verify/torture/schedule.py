@@ -26,6 +26,9 @@ class Act(StrEnum):
     JOIN = "another pod joins"
     LEAVE = "SIGTERM"
     SPEC = "another revision is ordered"
+    WEIGHT = "a candidate comes, or decides another share of the entities"
+    PROMOTE = "the candidate becomes the stable revision"
+    ABORT = "the candidate is taken away"
     BROKER_KILL = "the broker is killed and started"
     BROKER_STOP = "the broker is stopped and started"
     BROKER_PAUSE = "the broker answers nobody for a while"
@@ -43,7 +46,10 @@ _WEIGHTS = {
     Act.PAUSE: 2,
     Act.JOIN: 3,
     Act.LEAVE: 2,
-    Act.SPEC: 4,
+    Act.SPEC: 3,
+    Act.WEIGHT: 6,
+    Act.PROMOTE: 2,
+    Act.ABORT: 2,
     Act.BROKER_KILL: 1,
     Act.BROKER_STOP: 1,
     Act.BROKER_PAUSE: 1,
@@ -53,6 +59,8 @@ _WEIGHTS = {
     Act.CUT: 2,
     Act.SILENT: 1,
 }
+ORDERS = (Act.SPEC, Act.WEIGHT, Act.PROMOTE, Act.ABORT)
+"""Those that change who decides."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +96,18 @@ def undisturbed(seed: int, delivery: Delivery = Delivery.EXACTLY_ONCE) -> Schedu
     return Schedule(seed, 1, (), delivery)
 
 
-def schedule(seed: int, seconds: float) -> Schedule:
-    """Drawn from `seed`, for a stream of so many seconds.
+def schedule(seed: int, seconds: float, *, rollouts: bool = False) -> Schedule:
+    """Drawn from `seed`, for a stream of so many seconds. With `rollouts` it is exactly once, and half of what happens is orders.
 
-    At least once, no other revision is ordered: what was decided and not committed is decided again, by the newest revision.
+    At least once, nobody else is to decide: what was decided and not committed is decided again, by the newest revision.
     """
     dice = random.Random(seed)
-    delivery = Delivery.AT_LEAST_ONCE if dice.random() < _AT_LEAST_ONCE else Delivery.EXACTLY_ONCE
+    delivery = Delivery.AT_LEAST_ONCE if dice.random() < _AT_LEAST_ONCE and not rollouts else Delivery.EXACTLY_ONCE
     protocol = GroupProtocol.CONSUMER if dice.random() < _CONSUMER else GroupProtocol.CLASSIC
-    acts = {act: weight for act, weight in _WEIGHTS.items() if act is not Act.SPEC or delivery is Delivery.EXACTLY_ONCE}
-    count = dice.randint(4, 9)
+    acts = {act: weight for act, weight in _WEIGHTS.items() if act not in ORDERS or delivery is Delivery.EXACTLY_ONCE}
+    if rollouts:
+        acts = {act: weight * (3 if act in ORDERS else 1) for act, weight in acts.items()}
+    count = dice.randint(6, 14) if rollouts else dice.randint(4, 9)
     times = sorted(dice.uniform(0.0, seconds) for _ in range(count))
     events = []
     for at in times:

@@ -23,6 +23,7 @@ from anomaly_api.policy import Delivery
 from anomaly_detector.adapters.assignment_watcher import load
 from anomaly_detector.core.columns import Header, Messages
 from anomaly_detector.core.pipeline import DetectionPipeline
+from anomaly_detector.core.shadow import Terms
 from anomaly_detector.core.state.changelog import CHANGES, Change
 from dev.verify.torture.orders import SOURCE
 
@@ -119,10 +120,14 @@ def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counte
                 raise AssertionError(f"partition {partition} was never decided")
             continue
         stream = DetectionPipeline(SOURCE, revisions[facts[0].configuration.deciders.stable.revision])
+        known = {None: None, **revisions}
         ends = [*(fact.offset for fact in facts[1:]), None]
         offsets = [_offset(message) for message in messages]
         for fact, end in zip(facts, ends, strict=True):
-            for _, ending in stream.adopt(revisions[fact.configuration.deciders.stable.revision]):
+            deciders = fact.configuration.deciders
+            candidate = known[deciders.candidate.revision if deciders.candidate else None]
+            terms = Terms(deciders.weight, deciders.rollout)
+            for _, ending in stream.adopt(revisions[deciders.stable.revision], candidate, terms):
                 alerts[ending.entity].append(Record(ending.value, ending.headers))
             stream.decide_as(fact.configuration)  # with its bounds: who is forgotten follows from them
             mine = [
