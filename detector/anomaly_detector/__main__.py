@@ -35,9 +35,12 @@ def main() -> int:
         server = serve(settings.http_host, settings.http_port, routes)
 
         from anomaly_detector.adapters.assignment_watcher import AssignmentWatcher
+        from anomaly_detector.adapters.confinement.model import Limits
         from anomaly_detector.service import Service
 
-        service = Service(settings, runtime, broker_monitor, AssignmentWatcher(settings.config_folder), connections)
+        limits = Limits(memory=settings.candidate_memory, seconds=settings.candidate_milliseconds / 1000)
+        watcher = AssignmentWatcher(settings.config_folder, limits=limits)
+        service = Service(settings, runtime, broker_monitor, watcher, connections)
     except (assignment_files.AssignmentError, ValueError) as error:
         logging.getLogger(__name__).error("%s", error)
         return 2

@@ -50,7 +50,7 @@ class Service:
         self._settings, self._runtime, self._assignments = settings, runtime, assignments
         self._connections = connections
         taken = assignments.start()
-        self._pipeline = DetectionPipeline(runtime.detector.source, taken.loaded)
+        self._pipeline = DetectionPipeline(runtime.detector.source, taken.loaded, clock=time.perf_counter)
         self._pipeline.adopt(taken.loaded, taken.candidate, taken.terms)
         topics = Topics(runtime.kafka.topic, runtime.alerts_topic, runtime.dead_letter_topic, runtime.state_topic)
         self._scoring = ScoringThread("scoring")

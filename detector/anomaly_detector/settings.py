@@ -11,6 +11,8 @@ from anomaly_api.meta import CONFIG_FOLDER, HTTP_PORT
 
 _CHECKPOINT_READINGS: Final = 200_000
 _BATCH_MESSAGES: Final = 6_000
+_CANDIDATE_MEMORY: Final = 256_000_000
+_CANDIDATE_MILLISECONDS: Final = 5_000
 
 
 class Settings(Struct, frozen=True):
@@ -26,6 +28,11 @@ class Settings(Struct, frozen=True):
     batch_messages: int = _BATCH_MESSAGES
     """Messages that are decided together, at most. While a batch of half as many is scored, the next one is read."""
 
+    candidate_memory: int = _CANDIDATE_MEMORY
+    """Bytes that a candidate's model may take, beside what its process takes without one."""
+    candidate_milliseconds: int = _CANDIDATE_MILLISECONDS
+    """That it may take for the windows of a batch."""
+
     @classmethod
     def from_environment(cls) -> "Settings":
         """Raises ValueError when a variable makes no sense."""
@@ -36,6 +43,8 @@ class Settings(Struct, frozen=True):
             http_host=os.environ.get("ANOMALY_HTTP_HOST", ""),
             http_port=port,
             checkpoint_readings=_whole("ANOMALY_CHECKPOINT_READINGS", _CHECKPOINT_READINGS),
+            candidate_memory=_whole("ANOMALY_CANDIDATE_MEMORY", _CANDIDATE_MEMORY),
+            candidate_milliseconds=_whole("ANOMALY_CANDIDATE_MILLISECONDS", _CANDIDATE_MILLISECONDS),
             batch_messages=max(1, _whole("ANOMALY_BATCH_MESSAGES", _BATCH_MESSAGES)),
         )
 

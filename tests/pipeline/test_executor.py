@@ -16,7 +16,7 @@ from anomaly_detector.core.columns import Float32, Messages
 from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
-from anomaly_detector.core.scoring.onnx import ScoringError
+from anomaly_detector.core.scoring.graphs import ScoringError
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.records import Read, Record
 from anomaly_detector.core.state.recovery import Recovered

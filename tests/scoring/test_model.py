@@ -9,7 +9,8 @@ from anomaly_api.schema import Empty
 from anomaly_api.source import Entity, Feature, Pipeline, Time, Window
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring.artifact import ArtifactError, unpack
-from anomaly_detector.core.scoring.onnx import Model, ScoringError
+from anomaly_detector.core.scoring.graphs import ScoringError
+from anomaly_detector.core.scoring.onnx import Model
 from tests.scoring.graphs import archive, distance_graph
 
 SHORT = Window(name="short", size=3)

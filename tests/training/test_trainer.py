@@ -15,7 +15,8 @@ from anomaly_api.gate import Verdict
 from anomaly_api.meta import CARD_FILE, LABEL_TRAINING
 from anomaly_api.model import AnomalyModel
 from anomaly_api.source import KafkaSource, Window
-from anomaly_detector.core.scoring.artifact import GRAPH_INPUT, unpack
+from anomaly_detector.core.scoring.artifact import unpack
+from anomaly_detector.core.scoring.graphs import GRAPH_INPUT
 from tests.training.conftest import order, pipeline, reading
 
 pytestmark = pytest.mark.integration

@@ -7,6 +7,8 @@ what is ready between two batches. A revision that cannot be loaded leaves the o
 import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +18,12 @@ from pydantic import ValidationError
 from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.meta import ASSIGNMENT_FILE
+from anomaly_api.source import Pipeline
 from anomaly_detector.adapters.assignment_files import AssignmentError, reason
+from anomaly_detector.adapters.confinement.model import ConfinedModel, Limits
 from anomaly_detector.adapters.model_store import ArtifactUnavailableError, fetch, remote
-from anomaly_detector.core.scoring.artifact import ArtifactError, unpack
-from anomaly_detector.core.scoring.onnx import Model
+from anomaly_detector.core.scoring.artifact import ArtifactError, ModelArtifact, unpack
+from anomaly_detector.core.scoring.onnx import Model, ScoringModel
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.shadow import Terms
 
@@ -31,6 +35,8 @@ is on its way there, and looked for at every look."""
 _STOP_SECONDS: Final = 1.0
 _FIRST_MODEL_SECONDS: Final = 20.0
 """So long a start waits for the first model. Then the fallback scorer begins: a stream does not wait for a store that hangs."""
+Make = Callable[[ModelArtifact, Pipeline], ScoringModel]
+"""Loads a model."""
 
 
 class LoadedAssignment(Struct, frozen=True):
@@ -48,8 +54,14 @@ class LoadedAssignment(Struct, frozen=True):
 class AssignmentWatcher:
     """Watches the folder."""
 
-    def __init__(self, folder: Path, first_model_seconds: float = _FIRST_MODEL_SECONDS) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        first_model_seconds: float = _FIRST_MODEL_SECONDS,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        """`limits`: what a candidate may take."""
+        self._folder, self._limits = folder, limits
         self._patience = first_model_seconds
         self._text = b""
         self._assignment: Assignment | None = None
@@ -122,10 +134,14 @@ class AssignmentWatcher:
         if changed or (incomplete and time.monotonic() >= self._fetch_again):
             self._offer(self._assignment)
 
+    def _confined(self, revision: Revision, artifacts: dict[str, str], known: Sequence[LoadedRevision]) -> LoadedRevision:
+        """A candidate's model runs in a process of its own, unless it is the stable revision's."""
+        return load(revision, artifacts, *known, make=partial(ConfinedModel, limits=self._limits))
+
     def _offer(self, assignment: Assignment) -> None:
         known = [each for each in (self._last.loaded, self._last.candidate) if each] if self._last else []
         loaded = load(assignment.stable, assignment.artifacts, *known)
-        candidate = load(assignment.candidate, assignment.artifacts, *known) if assignment.candidate else None
+        candidate = self._confined(assignment.candidate, assignment.artifacts, known) if assignment.candidate else None
         on_its_way = all(_on_its_way(each, assignment.artifacts) for each in (loaded, candidate) if each and not each.complete)
         self._fetch_again = time.monotonic() + (0.0 if on_its_way else _FETCH_AGAIN_SECONDS)
         with self._lock:
@@ -139,23 +155,32 @@ class AssignmentWatcher:
                 self._last = self._ready = taken
 
 
-def load(revision: Revision, artifacts: dict[str, str], *known: LoadedRevision) -> LoadedRevision:
-    """A revision with its model, or with the reason why there is none. A model that runs already is not loaded again."""
+def load(revision: Revision, artifacts: dict[str, str], *known: LoadedRevision, make: Make = Model) -> LoadedRevision:
+    """A revision with its model, or with the reason why there is none.
+
+    A model that runs in this process already is not loaded again, nor is one that runs in its own, if it is to stay there.
+    """
     if revision.model is None:
         return LoadedRevision(revision)
     for before in known:
-        if before.model and before.model.digest == revision.model and before.revision.pipeline == revision.pipeline:
-            return LoadedRevision(revision, before.model)
+        model, same = before.model, before.revision.pipeline == revision.pipeline
+        if model is not None and model.digest == revision.model and same and _usable(model, confined=make is not Model):
+            return LoadedRevision(revision, model)
     location = artifacts.get(revision.model)
     if location is None:
         text = f"the assignment does not say where model {revision.model} is kept"
         return LoadedRevision(revision, None, RevisionFailure.ARTIFACT_MISSING, text)
     try:
-        return LoadedRevision(revision, Model(unpack(fetch(location), revision.model), revision.pipeline))
+        return LoadedRevision(revision, make(unpack(fetch(location), revision.model), revision.pipeline))
     except ArtifactUnavailableError as error:
         return LoadedRevision(revision, None, error.failure, str(error))
     except ArtifactError as error:
         return LoadedRevision(revision, None, error.failure, f"{location}: {error}")
+
+
+def _usable(model: ScoringModel, *, confined: bool) -> bool:
+    """Whether a model that is loaded will do: what decides all is in this process, and a process that ended scores nothing."""
+    return isinstance(model, Model) or (confined and isinstance(model, ConfinedModel) and model.alive)
 
 
 def _loading(revision: Revision, seconds: float) -> LoadedRevision:

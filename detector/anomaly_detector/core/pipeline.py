@@ -36,7 +36,7 @@ from anomaly_detector.core.feedback.endings import Endings
 from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor
 from anomaly_detector.core.scoring.executor import Executor, inline
-from anomaly_detector.core.scoring.revisions import LoadedRevision, RunningRevision
+from anomaly_detector.core.scoring.revisions import Clock, LoadedRevision, RunningRevision, no_clock
 from anomaly_detector.core.scoring.sharing import why_apart
 from anomaly_detector.core.shadow import Shadow, Terms
 
@@ -47,11 +47,11 @@ Observer = Callable[[Preprocessed, Mapping[str, ScoredWindows], Processed], None
 class DetectionPipeline:
     """Everything between a batch of messages and its alerts."""
 
-    def __init__(self, source: str, loaded: LoadedRevision, quota: MemoryQuota | None = None) -> None:
-        """Without a quota no entity is ever forgotten."""
-        self._source = source
+    def __init__(self, source: str, loaded: LoadedRevision, quota: MemoryQuota | None = None, clock: Clock = no_clock) -> None:
+        """Without a quota no entity is ever forgotten; `clock` tells how long models take."""
+        self._source, self._clock = source, clock
         self._quota = quota
-        self.stable = RunningRevision(source, loaded)
+        self.stable = RunningRevision(source, loaded, clock)
         """The revision that decides."""
         self.shadow: Shadow | None = None
         """The candidate, if there is one that can be compared."""
@@ -114,7 +114,7 @@ class DetectionPipeline:
         """
         before = self.stable
         if before.loaded != loaded:
-            self.stable = RunningRevision(self._source, loaded)
+            self.stable = RunningRevision(self._source, loaded, self._clock)
             self._statistical = self.stable.wants_levels
             if before.revision == loaded.revision:  # its model loaded meanwhile
                 self.stable.count_on(before)
@@ -213,7 +213,7 @@ class DetectionPipeline:
             elif before is not None and before.continues(candidate, self.stable.name, terms):
                 self.shadow, before.terms = before, terms
             else:
-                self.shadow = Shadow(RunningRevision(self._source, candidate), self.stable.name, terms)
+                self.shadow = Shadow(RunningRevision(self._source, candidate, self._clock), self.stable.name, terms)
         if before is not None and before is not self.shadow:
             before.detach()
 

@@ -108,7 +108,7 @@ class Shadow:
         except Exception as error:  # noqa: BLE001 - however it fails, the stable revision goes on
             self._fail(f"{type(error).__name__}: {error}")
             return None
-        if self.running.failure is not None or self.running.fallback_windows or self.running.unscored_windows:
+        if self.running.failure is not None or self.running.not_finite:
             self._fail(self.running.message or "a score is not finite", self.running.failure)
             return None
         return {window.name: ScoredWindows(window, scores) for window, scores in zip(windows, scored, strict=True)}

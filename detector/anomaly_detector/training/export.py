@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from anomaly_detector.core.scoring.artifact import GRAPH_INPUT, GRAPH_OUTPUTS, GRAPH_TIMES
+from anomaly_detector.core.scoring.graphs import GRAPH_INPUT, GRAPH_OUTPUTS, GRAPH_TIMES
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.models.kind import Scorer
 

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from anomaly_detector.core.scoring.artifact import GRAPH_INPUT
+from anomaly_detector.core.scoring.graphs import GRAPH_INPUT
 from anomaly_detector.training.export import Graph
 from anomaly_detector.training.failures import TrainingError
 

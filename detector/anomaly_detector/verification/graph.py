@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from anomaly_api.verification import VerificationReason
-from anomaly_detector.core.scoring.artifact import GRAPH_INPUT, GRAPH_OUTPUTS, GRAPH_TIMES
+from anomaly_detector.core.scoring.graphs import GRAPH_INPUT, GRAPH_OUTPUTS, GRAPH_TIMES
 from anomaly_detector.verification.protobuf import TruncatedError, fields, message, numbers, text
 
 OLDEST_OPSET: Final = 11

@@ -14,8 +14,8 @@ import onnxruntime
 from anomaly_api.model import InterfaceWindow
 from anomaly_api.verification import VerificationReason
 from anomaly_detector.core.columns import Float32
-from anomaly_detector.core.scoring.artifact import GRAPH_INPUT, GRAPH_OUTPUTS, GRAPH_TIMES, artifact_digest, unpack
-from anomaly_detector.core.scoring.onnx import RUNTIME_ERRORS
+from anomaly_detector.core.scoring.artifact import artifact_digest, unpack
+from anomaly_detector.core.scoring.graphs import GRAPH_INPUT, GRAPH_OUTPUTS, GRAPH_TIMES, RUNTIME_ERRORS
 from anomaly_detector.verification.graph import Finding
 
 BATCHES: Final = (1, 2, 3, 5, 7, 64, 256)

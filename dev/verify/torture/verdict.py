@@ -120,12 +120,11 @@ def expected(found: Found, orders: Sequence[Assignment]) -> tuple[Alerts, Counte
                 raise AssertionError(f"partition {partition} was never decided")
             continue
         stream = DetectionPipeline(SOURCE, revisions[facts[0].configuration.deciders.stable.revision])
-        known = {None: None, **revisions}
         ends = [*(fact.offset for fact in facts[1:]), None]
         offsets = [_offset(message) for message in messages]
         for fact, end in zip(facts, ends, strict=True):
             deciders = fact.configuration.deciders
-            candidate = known[deciders.candidate.revision if deciders.candidate else None]
+            candidate = revisions[deciders.candidate.revision] if deciders.candidate else None
             terms = Terms(deciders.weight, deciders.rollout)
             for _, ending in stream.adopt(revisions[deciders.stable.revision], candidate, terms):
                 alerts[ending.entity].append(Record(ending.value, ending.headers))

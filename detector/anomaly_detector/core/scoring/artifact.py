@@ -32,9 +32,6 @@ from anomaly_api.schema import Contract
 
 MAX_ARCHIVE_BYTES: Final = 256 * 1024 * 1024
 """Larger archives are refused; whoever fetches one need not read further."""
-GRAPH_INPUT: Final = "windows"
-GRAPH_TIMES: Final = "times"
-GRAPH_OUTPUTS: Final = ("score", "feature_errors", "expected")
 _MANIFEST: Final = "manifest.json"
 _MAX_MANIFEST_BYTES: Final = 1024 * 1024
 _MAX_MEMBERS: Final = 9  # the manifest and eight windows

@@ -1,51 +1,19 @@
-"""A model that runs: the graphs of a verified artifact in ONNX Runtime. It fetches nothing and knows no threshold.
+"""A model that runs: the graphs of a verified artifact. It fetches nothing and knows no threshold."""
 
-The detector is deterministic as far as its graphs are. A graph should add up the error with MatMul: ReduceMean and ReduceSum over
-the last axis add in an order that depends on the place in memory, so the last bit of a score would depend on its batch.
-"""
-
-from typing import Final
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
-import onnxruntime
 
 from anomaly_api.alert import ScorerKind
+from anomaly_api.drift import DriftReference
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.source import Pipeline
-from anomaly_detector.core.columns import Float32, Int64
+from anomaly_detector.core.columns import Float32, Int64, Mask
 from anomaly_detector.core.preprocess.windows import WindowBatch
-from anomaly_detector.core.scoring.artifact import (
-    GRAPH_INPUT,
-    GRAPH_OUTPUTS,
-    GRAPH_TIMES,
-    ArtifactError,
-    InvalidArtifactError,
-    ModelArtifact,
-)
-
-_NUMBERS_AT_ONCE: Final = 150_000
-"""Numbers of windows in one run. Runs beside something else (`adapters/beside.py`) should be few: after each the thread waits for
-Python's lock. Larger ones do not fit into the processor's second cache, and take four times as much memory in all."""
-_LEAST_AT_ONCE: Final = 512
-"""Windows in one run, however wide they are."""
-_SCORE: Final = GRAPH_OUTPUTS[0]
-_ERRORS: Final = GRAPH_OUTPUTS[1]
-_EXPECTED: Final = GRAPH_OUTPUTS[2]
-RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
-    ValueError,
-    RuntimeError,
-    *(
-        error
-        for error in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
-        if isinstance(error, type) and issubclass(error, Exception)
-    ),
-)
-"""ONNX Runtime's exceptions have no base class of their own."""
-_TRIAL_BATCHES: Final = (1, 2, 5)
-"""Windows in the runs of the trial. Graphs that were exported with a fixed number of windows take one of these at most."""
-_TRIAL_TOLERANCE: Final = 1e-2
-"""Relative: far above what the order of a sum makes of float32, far below what a score says."""
-_LARGEST: Final = float(np.finfo(np.float32).max)
+from anomaly_detector.core.scoring.artifact import ArtifactError, InvalidArtifactError, ModelArtifact
+from anomaly_detector.core.scoring.executor import Executor
+from anomaly_detector.core.scoring.graphs import BadGraphError, Graphs
 
 
 class InterfaceMismatchError(ArtifactError):
@@ -54,123 +22,75 @@ class InterfaceMismatchError(ArtifactError):
     failure = RevisionFailure.INTERFACE_MISMATCH
 
 
-class ScoringError(Exception):
-    """The model could not score a window; the message says why."""
+class ScoringModel(Protocol):
+    """What scores windows: in this process, or in one of its own. Errors are ScoringError."""
+
+    @property
+    def digest(self) -> str:
+        """Of its artifact."""
+
+    @property
+    def kind(self) -> ScorerKind:
+        """What alerts say of it."""
+
+    @property
+    def reference(self) -> DriftReference | None:
+        """What drift is told against; None: nothing is."""
+
+    @property
+    def executor(self) -> Executor | None:
+        """Where it is asked; None: wherever its caller likes."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes beside this process."""
+
+    def score(self, window: WindowBatch) -> Float32:
+        """[n] How unusual each window is, in the model's own scale; see `Graphs.score`."""
+
+    def explain(self, window: str, values: Float32, times: Int64) -> tuple[Float32, Float32]:
+        """Errors of single features and what was expected, for a few windows; see `Graphs.explain`."""
 
 
 class Model:
-    """Scores windows."""
+    """Scores windows in this process."""
+
+    executor: Executor | None = None
+    memory = 0
 
     def __init__(self, artifact: ModelArtifact, pipeline: Pipeline) -> None:
         """Raises InterfaceMismatchError when it is made for another pipeline, InvalidArtifactError when a graph does not run."""
-        _match(artifact, pipeline)
+        sizes = matched(artifact, pipeline)
         self.digest = artifact.digest
         self.reference = artifact.manifest.drift
-        """What drift is told against; None: nothing is."""
-        self.kind = artifact.manifest.trained.kind if artifact.manifest.trained else ScorerKind.IMPORTED
-        self._sessions = {window.name: _session(window.name, artifact.graphs[window.name]) for window in pipeline.windows}
-        for window in pipeline.windows:
-            self._try(window.name, window.size, len(pipeline.features))
+        self.kind = kind_of(artifact)
+        try:
+            self._graphs = Graphs(artifact.graphs, sizes, len(pipeline.features))
+        except BadGraphError as error:
+            raise InvalidArtifactError(str(error)) from error
 
     def score(self, window: WindowBatch) -> Float32:
-        """[n] How unusual each window is, in the model's own scale.
-
-        An error beyond float32 is the largest float32. A score that is no number is of that window alone: it stays NaN, as does
-        that of a window whose entity's scale is not known yet.
-        Raises ScoringError where the graph fails as a whole.
-        """
-        (values, known), times = window.shown, window.times
-        at_once = max(_LEAST_AT_ONCE, _NUMBERS_AT_ONCE // (values.shape[1] * values.shape[2]))
-        if len(values) % at_once == 1:
-            # a lone window goes other ways in ONNX Runtime, to other last bits
-            values, times = np.concatenate([values, values[-1:]]), np.concatenate([times, times[-1:]])
-        starts = range(0, len(values), at_once)
-        parts = [
-            self._run(window.name, [_SCORE], values[start : start + at_once], times[start : start + at_once])[0]
-            for start in starts
-        ]
-        scores: Float32 = np.concatenate(parts)[: len(window.slots)] if parts else np.empty(0, np.float32)
-        if known is not None:
-            scores[~known] = np.nan
-        return np.clip(scores, -_LARGEST, _LARGEST)
+        """[n] How unusual each window is, in the model's own scale; not a number where its entity's scale is not known yet."""
+        values, known = window.shown
+        return without(self._graphs.score(window.name, values, window.times), known)
 
     def explain(self, window: str, values: Float32, times: Int64) -> tuple[Float32, Float32]:
-        """[n, features] Errors of single features and [n, features] what was expected of the newest reading, for a few windows.
-
-        Of a model that has no expected readings these are not numbers. One by one, so that no last bit depends on the windows
-        beside it. Raises ScoringError.
-        """
-        wanted = _reasons(self._sessions[window])
-        found = [self._run(window, wanted, values[at : at + 1], times[at : at + 1]) for at in range(len(values))]
-        errors = np.nan_to_num(np.concatenate([each[0] for each in found]), posinf=_LARGEST, neginf=0.0)
-        if len(wanted) == 1:
-            return errors, np.full_like(errors, np.nan)
-        expected = np.concatenate([each[1] for each in found])
-        known = np.isfinite(expected)  # alerts are JSON, which has finite numbers only
-        return errors, np.where(known, expected, values[:, -1])
-
-    def _run(self, window: str, outputs: list[str], values: Float32, times: Int64) -> list[Float32]:
-        """One run of a graph; its outputs have the shapes and the type of the interface. Raises ScoringError."""
-        try:
-            session = self._sessions[window]
-            found = session.run(outputs, _given(session, values, times))
-        except RUNTIME_ERRORS as error:
-            raise ScoringError(f"window {window}: the graph failed: {_first_line(error)}") from error
-        for name, output in zip(outputs, found, strict=True):
-            wanted = (len(values),) if name == _SCORE else (len(values), values.shape[2])
-            shape, kind = getattr(output, "shape", None), getattr(output, "dtype", None)
-            if shape != wanted or kind != np.float32:
-                raise ScoringError(
-                    f"window {window}: for {len(values)} windows the graph gave the output {name} as {kind} {shape} and not as "
-                    f"float32 {wanted}: export it with a dynamic number of windows"
-                )
-        outputs_found: list[Float32] = found
-        return outputs_found
-
-    def _try(self, window: str, size: int, features: int) -> None:
-        """Finds a graph that does not run before it decides anything, whatever the number of windows in a batch.
-
-        Raises InvalidArtifactError. A score may not depend on the windows beside it, for how a stream is cut is chance.
-        """
-        most = max(_TRIAL_BATCHES)
-        values = np.sin(np.arange(most * size * features, dtype=np.float32)).reshape(most, size, features)
-        try:
-            wanted, times = [_SCORE, *_reasons(self._sessions[window])], np.zeros(most, np.int64)
-            scores = [self._run(window, wanted, values[:count], times[:count])[0] for count in _TRIAL_BATCHES]
-        except ScoringError as error:
-            raise InvalidArtifactError(f"the graph does not run: {error}") from error
-        for alone in scores[:-1]:
-            if not np.allclose(alone, scores[-1][: len(alone)], rtol=_TRIAL_TOLERANCE, atol=0.0, equal_nan=True):
-                raise InvalidArtifactError(
-                    f"the graph of window {window} gives a window another score when other windows are beside it: export it for "
-                    "inference, without random numbers and without normalizing over the batch"
-                )
+        """[n, features] Errors of single features and [n, features] what was expected of the newest reading."""
+        return self._graphs.explain(window, values, times)
 
 
-def _reasons(session: onnxruntime.InferenceSession) -> list[str]:
-    """Outputs that explain a score: feature errors, and the expected reading where the model has it."""
-    return [_ERRORS, *(output.name for output in session.get_outputs() if output.name == _EXPECTED)]
+def without(scores: Float32, known: Mask | None) -> Float32:
+    """[n] The scores where `known` holds; None: it holds everywhere."""
+    return scores if known is None else np.where(known, scores, np.float32(np.nan))
 
 
-def _given(session: onnxruntime.InferenceSession, values: Float32, times: Int64) -> dict[str, Float32 | Int64]:
-    """What the graph is run with: it may want the windows' times."""
-    if len(session.get_inputs()) == 1:
-        return {GRAPH_INPUT: values}
-    return {GRAPH_INPUT: values, GRAPH_TIMES: times}
+def kind_of(artifact: ModelArtifact) -> ScorerKind:
+    """What alerts say of the model."""
+    return artifact.manifest.trained.kind if artifact.manifest.trained else ScorerKind.IMPORTED
 
 
-def _session(window: str, graph: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # a second thread costs more than it gives on small graphs
-    options.enable_mem_pattern = False  # batches differ in size
-    options.log_severity_level = 4  # errors come as exceptions, which say more than its log
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except RUNTIME_ERRORS as error:
-        raise InvalidArtifactError(f"the graph of window {window} does not load: {_first_line(error)}") from error
-
-
-def _match(artifact: ModelArtifact, pipeline: Pipeline) -> None:
+def matched(artifact: ModelArtifact, pipeline: Pipeline) -> Mapping[str, int]:
+    """Sizes of the pipeline's windows, if the artifact is made for them. Raises InterfaceMismatchError."""
     interface = artifact.manifest.interface
     wanted = [feature.name for feature in pipeline.features]
     if list(interface.features) != wanted:
@@ -185,7 +105,4 @@ def _match(artifact: ModelArtifact, pipeline: Pipeline) -> None:
                 f"the model has no window {window.name} of {window.size} readings; it has "
                 f"{', '.join(f'{name} of {size}' for name, size in sizes.items())}: use another model or change spec.windows"
             )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0][:300]
+    return {window.name: window.size for window in pipeline.windows}

@@ -17,19 +17,28 @@ from anomaly_detector.core.configuration import Decider
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring import scale
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
+from anomaly_detector.core.scoring.graphs import ScoringError
 from anomaly_detector.core.scoring.judged import Judged
-from anomaly_detector.core.scoring.onnx import Model, ScoringError
+from anomaly_detector.core.scoring.onnx import ScoringModel
 from anomaly_detector.core.scoring.statistical import RunningBaseline, departures, scores
 
 Adjust = Callable[[WindowBatch, Float32, Mask, float], Float32]
 """Changes [n] scores of windows in the model's own unit, of which [n] are the model's; the threshold in that unit comes last."""
+
+Clock = Callable[[], float]
+"""Seconds, of any clock that only rises."""
+
+
+def no_clock() -> float:
+    """Nobody wants to know how long anything takes."""
+    return 0.0
 
 
 class LoadedRevision(Struct, frozen=True):
     """A revision and what could be loaded of it."""
 
     revision: Revision
-    model: Model | None = None
+    model: ScoringModel | None = None
     failure: RevisionFailure | None = None
     """Why there is no model though the revision has one."""
     message: str = ""
@@ -53,11 +62,16 @@ class Scores(Struct, frozen=True):
 class RunningRevision:
     """Scores windows and counts."""
 
-    def __init__(self, source: str, loaded: LoadedRevision) -> None:
+    def __init__(self, source: str, loaded: LoadedRevision, clock: Clock = no_clock) -> None:
         self.loaded = loaded
+        self.seconds = 0.0
+        """That its model has taken to score, by `clock`."""
+        self._clock = clock
         self.revision = loaded.revision
         self.name = loaded.revision.name
         self.windows = self.episodes = self.fallback_windows = self.unscored_windows = 0
+        self.not_finite = 0
+        """Windows for which its model gave no number, though it could have."""
         self.failure, self.message = loaded.failure, loaded.message
         self._source = source
         self._thresholds = {threshold.window: threshold for threshold in self.revision.thresholds}
@@ -68,6 +82,7 @@ class RunningRevision:
         """Goes on with the counts of the same revision as it was loaded before."""
         self.windows, self.episodes = before.windows, before.episodes
         self.fallback_windows, self.unscored_windows = before.fallback_windows, before.unscored_windows
+        self.seconds = before.seconds
 
     @property
     def wants_levels(self) -> bool:
@@ -80,7 +95,7 @@ class RunningRevision:
         Where a model fails, `levels` decide at once: they are kept up while it runs.
         """
         model = self.loaded.model
-        raw = executor(partial(model.score, window)) if model is not None else None
+        raw = (model.executor or executor)(partial(self._timed, model, window)) if model is not None else None
         return partial(self._scores, window, levels, raw)
 
     def _scores(self, window: WindowBatch, levels: RunningBaseline, scored: Work[Float32] | None) -> Scores:
@@ -88,7 +103,7 @@ class RunningRevision:
             try:
                 raw = scored()
             except ScoringError as error:
-                self.failure, self.message = RevisionFailure.SCORING_FAILED, str(error)
+                self.failure, self.message = RevisionFailure(error.failure), str(error)
             else:
                 if self.failure is RevisionFailure.SCORING_FAILED and len(raw):
                     self.failure, self.message = None, ""
@@ -98,11 +113,19 @@ class RunningRevision:
                 if known.all():
                     return Scores(own, known)
                 found = self._fallback(window, levels)
+                self.not_finite += int(np.count_nonzero(~known & _scaled(window)))
                 self._count(found[~known])
                 return Scores(np.where(known, own, found), known)
         found = self._fallback(window, levels)
         self._count(found)
         return Scores(found, np.zeros(len(found), bool))
+
+    def _timed(self, model: ScoringModel, window: WindowBatch) -> Float32:
+        begun = self._clock()
+        try:
+            return model.score(window)
+        finally:
+            self.seconds += self._clock() - begun
 
     def decision(self, window: str, *, by_model: bool) -> Decision:
         """What an alert says about who decided."""
@@ -127,7 +150,7 @@ class RunningRevision:
             try:
                 errors[mine], expected[mine] = self._reasons(self.loaded.model, window, places[mine])
             except ScoringError as error:  # an alert without contributors is better than none
-                self.failure, self.message = RevisionFailure.SCORING_FAILED, str(error)
+                self.failure, self.message = RevisionFailure(error.failure), str(error)
         if not mine.all():
             assert levels is not None, "they gave the scores"
             errors[~mine], expected[~mine] = self._departures(window, places[~mine], levels)
@@ -135,7 +158,7 @@ class RunningRevision:
         filled = np.zeros(actual.shape, bool) if window.newest is None else window.newest[places]
         return [Explanation(*parts) for parts in zip(errors, actual, expected, filled, imputed, strict=True)]
 
-    def _reasons(self, model: Model, window: WindowBatch, places: Int64) -> tuple[Float32, Float32]:
+    def _reasons(self, model: ScoringModel, window: WindowBatch, places: Int64) -> tuple[Float32, Float32]:
         """[n, features] Errors, and what was expected in the features' own units. Raises ScoringError."""
         values, scales = window.values[places], window.scales
         if scales is None:
@@ -181,6 +204,8 @@ class RunningRevision:
             episodes=self.episodes,
             fallback_windows=self.fallback_windows,
             unscored_windows=self.unscored_windows,
+            seconds=round(self.seconds, 3),
+            memory=self.loaded.model.memory if self.loaded.model else 0,
         )
 
     def _threshold(self, window: str, *, by_model: bool) -> float:
@@ -214,3 +239,8 @@ class RunningRevision:
         if self.revision.model is not None:
             self.fallback_windows += scored
             self.unscored_windows += len(found) - scored
+
+
+def _scaled(window: WindowBatch) -> Mask:
+    """[n] Whether the scale is known by which a model sees each window."""
+    return np.ones(len(window.slots), bool) if window.scales is None else window.scales.known(window.places)
