@@ -88,6 +88,17 @@ class WindowBaseline(Contract):
     """Median of the held-out scores, as the model computes them."""
 
 
+class WindowFactors(Contract):
+    """Factors of entities on one window's scores."""
+
+    after: Duration
+    """Event time of an entity after which its own scores say half of its factor."""
+    most: float
+    """Greatest factor; its inverse is the smallest."""
+    usual: Annotated[float, Field(gt=0)]
+    """Geometric mean of the held-out scores of all entities, as the model computes them."""
+
+
 class WindowThreshold(Contract):
     """The threshold in force for one window."""
 
@@ -114,6 +125,8 @@ class WindowThreshold(Contract):
     """How rare scores above it are, by which they are shown. Unset: they are shown as multiples of it."""
     baseline: WindowBaseline | None = None
     """What is forgiven of an entity's scores before they decide. Unset: nothing."""
+    per_entity: WindowFactors | None = None
+    """The factors that make entities equal before scores decide. Unset: scores are taken as they are."""
     factor: float | None = None
     """By what labels have moved it. Unset: they have not."""
     live: float | None = None

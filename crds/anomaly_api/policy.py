@@ -49,6 +49,16 @@ class Baseline(Contract):
     lasts."""
 
 
+class PerEntity(Contract):
+    """A factor of each entity's own, learned from its scores as they come, and shrunk to that of all while it is young."""
+
+    after: Duration = "1w"
+    """Length of event time of an entity after which its own scores say half of its factor, default 1w. Until then the
+    scores of all entities say more."""
+    most: Annotated[float, Field(gt=1, le=100)] = 3.0
+    """Greatest factor that an entity's scores are divided by, or multiplied with, default 3."""
+
+
 class PeaksOverThreshold(Contract):
     """Peaks over threshold, as SPOT sets them (Siffer et al., KDD 2017): the tail of held-out peaks, by maximum likelihood."""
 
@@ -66,6 +76,10 @@ class Conformal(Contract):
     1 / (m + 1) is known; the status says what is supported."""
 
 
+@rule(
+    "!has(self.baseline) || !has(self.perEntity)",
+    "threshold.baseline and threshold.perEntity both change an entity's scores: set one of them",
+)
 @exactly_one("budget", "quantile", "standardDeviations", "value", "peaksOverThreshold", "conformal")
 class Threshold(Contract):
     """The score at which a window is unusual. It is computed from held-out scores, never from training error."""
@@ -85,6 +99,10 @@ class Threshold(Contract):
     so clean data tell it more than a budget does."""
     conformal: Conformal | None = None
     """Conformal p-values of excursions: the level that a given share of the held-out ones exceeds."""
+    per_entity: PerEntity | None = None
+    """Factor of each entity on its scores, for machines that are alike but not equal, so that a shared threshold means the
+    same for all. Each entity's factor is written to the state topic every 96th of `after`. Unset: scores are taken as they
+    are."""
     baseline: Baseline | None = None
     """Trailing baseline of each entity's scores, for machines whose normal behaviour changes slowly, and for good: an alarm that
     a level just above the usual ones opened then ends. Each entity's level is written to the state topic every 96th of `over`.

@@ -10,21 +10,18 @@ from itertools import pairwise
 from typing import Final
 
 from anomaly_api.calibration import (
-    MAX_FURTHER_PEAKS,
-    MAX_PEAKS,
     Calibration,
     Quantile,
-    RankedPeak,
     ThresholdSource,
     WindowBaseline,
+    WindowFactors,
     WindowThreshold,
 )
+from anomaly_api.excursions import REACH, exceeding, excursions, level_of_peaks, ranked
 from anomaly_api.policy import Budget, BudgetScope, Conformal, PeaksOverThreshold, Threshold
 from anomaly_api.schema import seconds
 from anomaly_api.tails import PeaksTail, Tail, maximum_likelihood
 
-REACH: Final = 10.0
-"""A budget is honoured up to so many times the entity-time that was held out; rarer episodes cannot be known from it."""
 PER: Final = "1w"
 """Period that expected episodes refer to where the spec names none."""
 _SMALLEST: Final = 1e-12
@@ -42,6 +39,10 @@ def window_threshold(asked: Threshold, calibration: Calibration, entities: int |
     if not calibration.quantiles:
         raise ValueError(f"window {calibration.window} has no held-out scores: train again with more data")
     found = _asked(asked, calibration, entities or calibration.entities or 1)
+    if asked.per_entity is not None:
+        typical = max(_geometric_mean(calibration.quantiles), _SMALLEST)
+        factors = WindowFactors(after=asked.per_entity.after, most=asked.per_entity.most, usual=typical)
+        return found.model_copy(update={"per_entity": factors})
     if asked.baseline is None:
         return found
     usual = max(_quantile(calibration.quantiles, 0.5), _SMALLEST)
@@ -92,11 +93,6 @@ def scaled(threshold: WindowThreshold, times: float) -> WindowThreshold:
         if threshold.expected_episodes is not None:
             changes["expected_episodes"] = threshold.expected_episodes * math.exp(-rarer)
     return threshold.model_copy(update=changes)
-
-
-def excursions(calibration: Calibration) -> int:
-    """Number of separate excursions that the held-out windows make."""
-    return calibration.further_peaks[-1].rank if calibration.further_peaks else len(calibration.peaks)
 
 
 def _with_tail(found: WindowThreshold, calibration: Calibration) -> WindowThreshold:
@@ -194,7 +190,7 @@ def _of_peaks(asked: PeaksOverThreshold, calibration: Calibration) -> WindowThre
     if len(beyond) < 2:
         value = level_of_peaks(calibration, tolerated)
     elif tolerated >= len(beyond):
-        value = _ranked(calibration, math.ceil(tolerated) + 1)
+        value = ranked(calibration, math.ceil(tolerated) + 1)
     else:
         shape, scale = maximum_likelihood(tuple(sorted(beyond)))
         rarer = math.log(len(beyond) / tolerated)
@@ -216,7 +212,7 @@ def _conformal(asked: Conformal, calibration: Calibration) -> WindowThreshold:
     """
     count = excursions(calibration)
     rank = max(1, math.floor(asked.significance * (count + 1) + _SMALLEST))
-    value = _ranked(calibration, rank) if count else calibration.maximum
+    value = ranked(calibration, rank) if count else calibration.maximum
     supported = max(asked.significance, _rounded(1 / (count + 1)))
     return _found(calibration, value, ThresholdSource.CONFORMAL, f"{asked.significance:g}", f"{supported:g}")
 
@@ -230,64 +226,11 @@ def _quantile(points: Sequence[Quantile], level: float) -> float:
     return points[-1].score
 
 
-def level_of_peaks(calibration: Calibration, tolerated: float) -> float:
-    """The level that at most `tolerated` of the peaks (falling) are expected to exceed in as much data as they came from.
-
-    Beyond the peaks that were seen their tail is extrapolated, see `tails`.
-    """
-    peaks = calibration.peaks
-    tail = PeaksTail.of(peaks)
-    if tail is None:
-        return peaks[0] * 2 if peaks else 0.0  # one excursion says nothing about the next
-    if tolerated >= tail.count:
-        return _ranked(calibration, math.ceil(tolerated) + 1)
-    return tail.level(tolerated)
-
-
-def exceeding(calibration: Calibration, level: float) -> float:
-    """Number of excursions expected above `level` in as much data: counted, and beyond the highest ones by their tail."""
-    fitted = PeaksTail.of(calibration.peaks)
-    if fitted is not None and level > fitted.base:
-        return fitted.expected(level)
-    points = _points(calibration)
-    if not points or level >= points[0].score:
-        return 1 / REACH
-    for high, low in pairwise(points):
-        if level >= low.score:
-            share = (high.score - level) / max(high.score - low.score, _SMALLEST)
-            return high.rank * math.pow(low.rank / high.rank, min(share, 1.0))
-    return float(points[-1].rank)
-
-
-def ranked_peaks(heights: Sequence[float]) -> tuple[list[float], list[RankedPeak] | None]:
-    """Heights, falling, as a calibration keeps them: the highest one by one, and points at growing ranks of the others."""
-    ranks = list[int]()
-    rank = MAX_PEAKS
-    while rank < len(heights) and len(ranks) < MAX_FURTHER_PEAKS:
-        rank = min(max(rank + 1, round(rank * 1.1)), len(heights))
-        ranks.append(rank)
-    return list(heights[:MAX_PEAKS]), [RankedPeak(rank=each, score=heights[each - 1]) for each in ranks] or None
-
-
-def _ranked(calibration: Calibration, rank: int) -> float:
-    """Height of the excursion of this rank, the highest being the first; the lowest one where there are not so many."""
-    peaks = calibration.peaks
-    if rank <= len(peaks):
-        return peaks[rank - 1]
-    points = [RankedPeak(rank=len(peaks), score=peaks[-1]), *(calibration.further_peaks or [])]
-    for high, low in pairwise(points):
-        if rank <= low.rank:
-            share = math.log(rank / high.rank) / math.log(low.rank / high.rank)  # tails are straight in the logarithm of the rank
-            return high.score + share * (low.score - high.score)
-    return points[-1].score
-
-
-def _points(calibration: Calibration) -> list[RankedPeak]:
-    """All that is known of excursions, by rank."""
-    return [
-        *(RankedPeak(rank=rank, score=score) for rank, score in enumerate(calibration.peaks, 1)),
-        *(calibration.further_peaks or []),
-    ]
+def _geometric_mean(points: Sequence[Quantile]) -> float:
+    """Of the distribution that these quantiles are of."""
+    logs = [math.log(max(point.score, _SMALLEST)) for point in points]
+    parts = zip(pairwise(points), pairwise(logs), strict=True)
+    return math.exp(sum((high.level - low.level) * (first + last) / 2 for (low, high), (first, last) in parts))
 
 
 def _rounded(value: float) -> float:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.calibration import Calibration, Quantile, RankedPeak, ThresholdSource
+from anomaly_api.excursions import REACH, excursions
 from anomaly_api.policy import Threshold
 from anomaly_api.tails import maximum_likelihood
-from anomaly_api.thresholds import REACH, excursions, window_threshold
+from anomaly_api.thresholds import window_threshold
 from anomaly_detector.training.calibrate import calibrate, peaks
 from tests.effort import examples
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.calibration import MAX_PEAKS, Calibration, Quantile, ThresholdSource
+from anomaly_api.excursions import REACH
 from anomaly_api.policy import Budget, Threshold
-from anomaly_api.thresholds import REACH, window_threshold
+from anomaly_api.thresholds import window_threshold
 from anomaly_detector.training.calibrate import calibrate, peaks
 
 WEEK = 7 * 86400.0

@@ -50,6 +50,7 @@ _PREPARATIONS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
 _THRESHOLDS: Final[dict[str, dict[str, Any]]] = {
     **{f"budget 1/{per}": {"budget": {"episodes": 1, "per": per}} for per in ("1w", "1d", "6h")},
     "budget 1/1d of the fleet": {"budget": {"episodes": 1, "per": "1d", "of": "Fleet"}},
+    "budget 1/1d, a factor of each entity": {"budget": {"episodes": 1, "per": "1d"}, "perEntity": {"after": "1d"}},
     **{f"quantile {level}": {"quantile": level} for level in (0.99, 0.995, 0.999)},
     **{f"{deviations} standard deviations": {"standardDeviations": deviations} for deviations in (3, 6)},
     **{f"peaks over threshold, risk {risk:g}": {"peaksOverThreshold": {"risk": risk}} for risk in (0.001, 0.0001)},

@@ -44,8 +44,8 @@ class EpisodePolicy:
     """A policy, as episodes need it. `partitions`: of the source topic."""
 
     def __init__(self, policy: AlertPolicy, partitions: int = 1, thresholds: Sequence[WindowThreshold] = ()) -> None:
-        self.baselines = {each.window: each.baseline for each in thresholds if each.baseline is not None}
-        """By window: of those that have one."""
+        self.baselines = {each.window: kept for each in thresholds if (kept := each.baseline or each.per_entity) is not None}
+        """By window, what changes scores of an entity before they decide: of those that have it."""
         self.above, self.opening = policy.open.above, policy.open.windows
         self.below, self.closing = policy.close.below, policy.close.windows
         self.every, self.growth = micros(policy.update.every), policy.update.growth

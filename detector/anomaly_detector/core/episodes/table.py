@@ -13,6 +13,7 @@ from msgspec import Struct
 from anomaly_detector.core.columns import Float32, Int64, Mask
 from anomaly_detector.core.entities.table import Entities, grown, row_bytes
 from anomaly_detector.core.episodes.episode import Episode
+from anomaly_detector.core.episodes.factors import adjusting
 from anomaly_detector.core.episodes.limits import Limits
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import EpisodeProcessor, Policies, Processed, ScoredWindow, WindowScores
@@ -69,11 +70,8 @@ class Episodes:
         """
         self._policies = Policies(policy, candidate or policy)
         self._watches = {name: self._watches.get(name) or _Watch(np.full(len(self.scored), _NEVER)) for name in windows}
-        before = self._trailing
-        self._trailing = {name: TrailingLevels(each, len(self.scored)) for name, each in policy.baselines.items()}
-        for name in self._trailing.keys() & before.keys():
-            before[name].adopt(policy.baselines[name])
-            self._trailing[name] = before[name]
+        before, capacity = self._trailing, len(self.scored)
+        self._trailing = {name: adjusting(before.get(name), each, capacity) for name, each in policy.baselines.items()}
 
     def trails(self, window: str) -> bool:
         """Whether scores of this kind of window have a trailing baseline."""

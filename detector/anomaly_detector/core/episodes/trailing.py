@@ -18,16 +18,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from anomaly_api.calibration import WindowBaseline
+from anomaly_api.calibration import WindowBaseline, WindowFactors
 from anomaly_detector.core.columns import Float32, Int64, Mask
 from anomaly_detector.core.entities.table import grown, row_bytes
 from anomaly_detector.core.episodes.policy import micros
 from anomaly_detector.core.preprocess.windows import WindowBatch
 
-_SAMPLES: Final = 96
-_MOST_MOVED: Final = 2.0
+SAMPLES: Final = 96
+MOST_MOVED: Final = 2.0
 """Levels from which on a sample moves no more: one wild score is no new level (Huber 1981)."""
-_ANOMALOUS: Final = 0.125
+ANOMALOUS: Final = 0.125
 """Weight of a sample above the threshold."""
 
 
@@ -35,13 +35,16 @@ class TrailingLevels:
     """The levels of all entities for one kind of window: a function of the entity's scores, however the stream is cut."""
 
     def __init__(self, settings: WindowBaseline, capacity: int) -> None:
-        self._settings, self._step = settings, max(1, micros(settings.over) // _SAMPLES)
+        self._settings, self._step = settings, max(1, micros(settings.over) // SAMPLES)
         self._levels, self._due = np.ones(capacity, np.float32), np.zeros(capacity, np.int64)
         """[capacity] `_due`: event time of the next sample, microseconds; 0: there was none yet."""
 
-    def adopt(self, settings: WindowBaseline) -> None:
-        """Goes over to other settings; levels stay."""
-        self._settings, self._step = settings, max(1, micros(settings.over) // _SAMPLES)
+    def adopt(self, settings: WindowBaseline | WindowFactors) -> bool:
+        """Goes over to other settings, if they are of this kind; levels stay."""
+        if not isinstance(settings, WindowBaseline):
+            return False
+        self._settings, self._step = settings, max(1, micros(settings.over) // SAMPLES)
+        return True
 
     def adjusted(self, windows: WindowBatch, scores: Float32, mine: Mask, threshold: float) -> tuple[Float32, Int64]:
         """[n] The scores that decide, and the slots of entities whose level changed.
@@ -74,8 +77,8 @@ class TrailingLevels:
 
     def _move(self, slots: Int64, times: Int64, scores: Float32, anomalous: Mask) -> None:
         levels = self._levels[slots].astype(np.float64)
-        away = np.clip(scores / self._settings.usual - levels, -_MOST_MOVED, _MOST_MOVED)
-        levels += away * np.where(anomalous, _ANOMALOUS, 1.0) / _SAMPLES
+        away = np.clip(scores / self._settings.usual - levels, -MOST_MOVED, MOST_MOVED)
+        levels += away * np.where(anomalous, ANOMALOUS, 1.0) / SAMPLES
         self._levels[slots] = np.maximum(levels, 0)
         self._due[slots] = times + self._step
 

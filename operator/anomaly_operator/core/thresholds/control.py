@@ -14,10 +14,10 @@ from typing import Final
 
 from anomaly_api.calibration import Calibration, Quantile
 from anomaly_api.calibration import WindowThreshold as Threshold
+from anomaly_api.excursions import REACH, level_of_peaks, ranked_peaks
 from anomaly_api.exposure import WindowExposure
 from anomaly_api.policy import Budget, BudgetScope
 from anomaly_api.schema import seconds
-from anomaly_api.thresholds import REACH, level_of_peaks, ranked_peaks
 from anomaly_operator.core.rollout import sequential
 from anomaly_operator.core.rollout.sequential import Interval
 
