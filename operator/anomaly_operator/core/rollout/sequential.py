@@ -62,17 +62,34 @@ def rate(events: float, exposure: float, alpha: float, prior: float) -> Interval
     """
     if exposure <= 0:
         return Interval(0.0, inf)
+    excess = _rate_excess(events, exposure, alpha, prior)
+    middle = events / exposure
+    beyond = max(middle, prior)
+    while excess(beyond) < 0:
+        beyond *= 2
+    return Interval(_crossing(excess, middle, 0.0), _crossing(excess, middle, beyond))
+
+
+def side(events: float, exposure: float, alpha: float, prior: float, value: float) -> int:
+    """On which side of `value` the interval of `rate` lies: 1 above it, -1 below it, 0 with it inside. A hundredth of the work.
+
+    >>> side(3, 10, 0.05, 1.0, 0.02), side(3, 10, 0.05, 1.0, 0.04), side(3, 10, 0.05, 1.0, 1.2)
+    (1, 0, -1)
+    """
+    if exposure <= 0 or _rate_excess(events, exposure, alpha, prior)(value) <= 0:
+        return 0
+    return 1 if value < events / exposure else -1
+
+
+def _rate_excess(events: float, exposure: float, alpha: float, prior: float) -> Callable[[float], float]:
+    """By how much the mixture exceeds the likelihood of a rate, beyond what is allowed: positive outside of the interval."""
     scale = 1 / prior
     mixture = log(scale) + lgamma(1 + events) - (1 + events) * log(scale + exposure)
 
     def excess(value: float) -> float:
         return mixture - _log_power(value, events) + value * exposure - log(1 / alpha)
 
-    middle = events / exposure
-    beyond = max(middle, prior)
-    while excess(beyond) < 0:
-        beyond *= 2
-    return Interval(_crossing(excess, middle, 0.0), _crossing(excess, middle, beyond))
+    return excess
 
 
 def ratio(numerator: float, denominator: float, alpha: float) -> Interval:

@@ -41,9 +41,9 @@ class ThresholdsView:
 
 
 def adjusted(
-    snapshot: Snapshot, selection: RevisionSelection, feedback: FeedbackView, now: float
+    snapshot: Snapshot, selection: RevisionSelection, feedback: FeedbackView, now: float, *, due: bool = True
 ) -> tuple[RevisionSelection, ThresholdsView]:
-    """The selection with the thresholds that are to be in force at `now` (Unix seconds)."""
+    """The selection with the thresholds that are to be in force at `now` (Unix seconds); `due`: whether figures are wanted."""
     current = current_revision(snapshot)
     selection = moved(snapshot, _shared(snapshot, selection, current), feedback)
     revision, budget = selection.revision, snapshot.detector.spec.threshold.budget
@@ -53,7 +53,7 @@ def adjusted(
     found = [_kept(snapshot, revision.model, each) for each in revision.thresholds]
     view = ThresholdsView(moves={each.window: move for each, move in found if move is not None})
     if budget is not None and counted is not None and current is not None and current.model == revision.model:
-        view = _decided(snapshot, selection, budget, current, counted, view, now)
+        view = _decided(snapshot, selection, budget, current, counted, view, now, due=due)
     thresholds = [_applied(each, view.moves.get(each.window), budget) for each in revision.thresholds]
     if thresholds != revision.thresholds:
         selection = replace(selection, revision=revision.model_copy(update={"thresholds": thresholds}))
@@ -120,6 +120,8 @@ def _decided(
     ledger: ExposureLedger,
     view: ThresholdsView,
     now: float,
+    *,
+    due: bool,
 ) -> ThresholdsView:
     """What was realised under the revision in force, and the moves that are due."""
     calibrations, in_force = _calibrations(selection), {each.window: each for each in current.thresholds}
@@ -144,9 +146,11 @@ def _decided(
             pods=len(ledger.instances),
             elapsed=now - since,
         )
+        move = control.move(situation)
+        if not due and move is None:
+            continue
         told = control.realised(situation)
         realised[name] = _status(told)
-        move = control.move(situation)
         if move is not None:
             said = _sentence(situation, told, move)
             moves[name] = ThresholdMove(

@@ -121,12 +121,20 @@ def realised(situation: Situation) -> Realised:
     variance exceeds a Poisson one (index of dispersion, Cox and Lewis 1966), and so many episodes count as one. Example: 40
     episodes in one hour of 100 and none in the others have an index of 39.6, and count as one.
     """
-    counts = situation.now
-    episodes = max(0, counts.episodes - situation.true_alarms)
-    periods = counts.entity_seconds * situation.per_second
-    burst = dispersion(counts, situation.pods)
-    interval = sequential.rate(episodes / burst, periods / burst, ALPHA, prior=float(situation.budget.episodes))
-    return Realised(episodes / periods if periods > 0 else 0.0, interval, episodes, counts.entity_seconds)
+    events, exposure = _weighed(situation)
+    interval = sequential.rate(events, exposure, ALPHA, prior=float(situation.budget.episodes))
+    seen = situation.now.entity_seconds
+    return Realised(events / exposure if exposure > 0 else 0.0, interval, _false(situation), seen)
+
+
+def _false(situation: Situation) -> int:
+    return max(0, situation.now.episodes - situation.true_alarms)
+
+
+def _weighed(situation: Situation) -> tuple[float, float]:
+    """False episodes and periods, a burst counting as one."""
+    burst = dispersion(situation.now, situation.pods)
+    return _false(situation) / burst, situation.now.entity_seconds * situation.per_second / burst
 
 
 def dispersion(counts: WindowExposure, pods: int) -> float:
@@ -144,15 +152,16 @@ def _expected_index(counts: WindowExposure) -> float:
 
 def move(situation: Situation) -> Move | None:
     """The move that is due; None: the threshold stays."""
-    budget, found = situation.budget, realised(situation)
-    if budget.max_factor <= 1:
-        return None
-    asked, low, high = float(budget.episodes), found.interval.low, found.interval.high
+    budget = situation.budget
     usual = min(seconds(budget.per), _DAY)
+    if budget.max_factor <= 1 or situation.elapsed < min(usual, _HOUR):
+        return None
+    asked, weighed = float(budget.episodes), _weighed(situation)
     exposure = situation.now.entity_seconds + situation.earlier.entity_seconds
-    if low > TOO_MANY * situation.allowed and situation.elapsed >= (_HOUR if low > _FLOOD * situation.allowed else usual):
+    much = TOO_MANY if situation.elapsed >= usual else _FLOOD
+    if sequential.side(*weighed, ALPHA, asked, much * situation.allowed) > 0:
         return _moved(situation, MoveReason.TOO_MANY_ALERTS, exposure)
-    if high < TOO_FEW * asked and situation.elapsed >= usual:
+    if situation.elapsed >= usual and sequential.side(*weighed, ALPHA, asked, TOO_FEW * asked) < 0:
         return _moved(situation, MoveReason.TOO_FEW_ALERTS, max(exposure, situation.stands_on))
     young = situation.allowed > asked * 1.1
     if young and exposure >= _GROWN * situation.stands_on and situation.elapsed >= _HOUR:
