@@ -1,7 +1,9 @@
 """What the operator tells the pods: `Runtime` (replaces the pods), `Assignment` (taken over while running), `TrainingOrder`."""
 
 import re
-from typing import Any, Final
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final, Self
 
 from anomaly_api.alerting import AlertPolicy, Suppression
 from anomaly_api.calibration import WindowThreshold
@@ -83,10 +85,16 @@ class Revision(Contract):
     fallback: Fallback
     alerts: AlertPolicy
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of the content without defaults, in hexadecimal; its first 8 characters name the revision."""
         return digest(self.essentials())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, whose digest is its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("digest", None)
+        return copied
 
     @property
     def name(self) -> str:

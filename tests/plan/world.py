@@ -1,8 +1,9 @@
 """A cluster as far as `plan` can tell: documents in dictionaries, changed by carrying plans out. It decides nothing."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from anomaly_api.calibration import Calibration, Quantile
@@ -249,14 +250,21 @@ class World:
     def step(self) -> Plan:
         """Carry out what is planned."""
         planned = self.plan
-        for action in planned.actions:
-            self._execute(action)
+        for write in self.writes(planned):
+            write()
         self.events += planned.events
         self.transitions += [planned.transition] if planned.transition else []
-        self.status = merged(self.status, planned.status)
         if "source" in planned.status:
             self.stats_written = self.now
         return planned
+
+    def writes(self, planned: Plan) -> list[Callable[[], Any]]:
+        """What the operator writes for a plan, in its order."""
+        status = [partial(self._patch_status, planned.status)] if planned.status else []
+        return [*status, *(partial(self._execute, action) for action in planned.actions)]
+
+    def _patch_status(self, patch: dict[str, Any]) -> None:
+        self.status = merged(self.status, patch)
 
     def settle(self) -> None:
         """Until nothing is left to do; fails when that takes long."""

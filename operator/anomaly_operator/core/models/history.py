@@ -15,6 +15,13 @@ from anomaly_operator.core.snapshot import Manifest, Snapshot
 
 def recorded(snapshot: Snapshot, name: str) -> Revision | None:
     """The revision of this name; None where there is no record of it, or one that is not what its name says."""
+    if name not in snapshot.parsed:
+        snapshot.parsed[name] = _read(snapshot, name)
+    found: Revision | None = snapshot.parsed[name]
+    return found
+
+
+def _read(snapshot: Snapshot, name: str) -> Revision | None:
     live: dict[str, Any] = snapshot.children.get((CONTROLLER_REVISIONS, revision_child(snapshot.detector.name, name)), {})
     try:
         revision = Revision.model_validate(live.get("data"))
