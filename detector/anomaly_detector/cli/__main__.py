@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "fit": "train a detector's model from files to a folder",
     "tune": "search kind of model and window, say why, and write a spec",
     "lint": "check a spec as the API server would, CEL rules included",
+    "init": "propose a spec by a look at a topic or a file",
     "model": "check or pack a model that you bring, as the cluster would",
 }
 

@@ -17,9 +17,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute, csv, parquet
 
-from anomaly_api.source import Entity, Pipeline, TimeFormat
+from anomaly_api.source import Entity, Pipeline
 from anomaly_detector.cli.errors import CommandError
 from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.core.decode.times import PER_MICROSECOND
 
 KEY_COLUMN: Final = "key"
 TIMESTAMP_COLUMN: Final = "timestamp"
@@ -55,7 +56,7 @@ class Table:
 
 def read_tables(paths: Sequence[str], pipeline: Pipeline, interval: float) -> list[Table]:
     """A table for each file; `interval` in seconds. Raises CommandError."""
-    return [_table(path, _arrow(path), pipeline, interval) for path in paths]
+    return [_table(path, read_arrow(path), pipeline, interval) for path in paths]
 
 
 def joined(tables: Sequence[Table]) -> Table:
@@ -79,7 +80,7 @@ def read_labels(path: str, rows: int) -> NDArray[np.bool_]:
 
     Raises CommandError.
     """
-    found = _arrow(path)
+    found = read_arrow(path)
     column = next((name for name in _LABELS if name in found.column_names), None)
     if column is None and found.num_columns == 1:
         column = found.column_names[0]
@@ -90,7 +91,7 @@ def read_labels(path: str, rows: int) -> NDArray[np.bool_]:
     return np.nan_to_num(_numbers(path, column, found.column(column))) > 0.5
 
 
-def _arrow(path: str) -> pa.Table:
+def read_arrow(path: str) -> pa.Table:
     try:
         with fsspec.open(path, "rb", compression="infer") as opened:
             content = opened.read()
@@ -161,7 +162,7 @@ def _times(path: str, found: pa.Table, pipeline: Pipeline, interval: float) -> t
         return _START + steps, np.ones(found.num_rows, bool)
     stamps, kind = found.column(column), found.schema.field(column).type
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    unix = {TimeFormat.UNIX_SECONDS: 1e6, TimeFormat.UNIX_MILLIS: 1e3}.get(pipeline.time.format)
+    unix = PER_MICROSECOND.get(pipeline.time.format)
     if numeric:
         factor = unix or 1e3
         numbers = stamps.to_numpy().astype(np.float64)
