@@ -32,11 +32,11 @@ def told(plant: Plant) -> Assignment:
 
 
 def rolling(plant: Plant) -> None:
-    """Settings are easy to roll out without a model: the fallback scorer of a statistical detector with another distance."""
+    """Settings are easy to roll out without a model: the fallback scorer, with alerts that open later."""
     plant.detector(model={"statistical": {}}, rollout={"settingsSteps": STEPS})
     plant.run_pods()
     plant.says("Ready", "Ready")
-    plant.edit("anomalydetector", "pumps", {"spec": {"fallback": {"standardDeviations": 6}}})
+    plant.edit("anomalydetector", "pumps", {"spec": {"alerts": {"open": {"windows": 6}}}})
     eventually(lambda: told(plant).candidate)
 
 
@@ -60,7 +60,7 @@ def test_a_candidate_goes_through_its_steps_and_becomes_stable(served: Plant) ->
     command = {"id": "1", "name": "Promote", "revision": status(served)["candidate"]["revision"]}
     served.edit("anomalydetector", "pumps", {"status": {"command": command}}, "--subresource=status")
     keep_obeying(served, lambda: told(served).candidate is None, **ALIKE)
-    assert told(served).stable.fallback.standard_deviations == 6
+    assert told(served).stable.alerts.open.windows == 6
     now = status(served)
     assert now["commandHandled"]["accepted"]
     assert now["history"][0]["outcome"] == "Promoted"
@@ -74,7 +74,7 @@ def test_a_worse_candidate_is_taken_away(served: Plant) -> None:
     keep_obeying(served, lambda: status(served).get("aborted"), **WORSE)
     assert served.says("Progressing", "AnalysisFailed")["status"] == "False"
     eventually(lambda: told(served).candidate is None)
-    assert told(served).stable.fallback.standard_deviations == 8
+    assert told(served).stable.alerts.open.windows == 2
 
 
 def test_an_operator_that_is_killed_at_each_step_comes_to_the_same_end(plant: Plant) -> None:
@@ -87,4 +87,4 @@ def test_an_operator_that_is_killed_at_each_step_comes_to_the_same_end(plant: Pl
     command = {"id": "1", "name": "Promote", "revision": status(plant)["candidate"]["revision"]}
     plant.edit("anomalydetector", "pumps", {"status": {"command": command}}, "--subresource=status")
     keep_obeying(plant, lambda: told(plant).candidate is None, **ALIKE)
-    assert told(plant).stable.fallback.standard_deviations == 6
+    assert told(plant).stable.alerts.open.windows == 6

@@ -211,3 +211,21 @@ def test_while_a_detector_is_paused_its_rollout_stands_still() -> None:
     world.settle()
     assert world.status["candidate"]["step"] == "1/5"
     assert world.children[CONFIG_MAPS, "pumps-detector"]
+
+
+def test_a_candidate_that_pods_refuse_is_taken_away() -> None:
+    world = rolling_world()
+    refused = {"loaded": False, "failure": RevisionFailure.INTAKE_DIFFERS, "message": "its time differs", "against": ""}
+    world.report("pumps-detector-0", candidate=refused)
+    world.step()
+    assert world.status["aborted"]["reason"] == "CandidateFailed"
+
+
+def test_a_running_baseline_of_another_kind_cannot_be_compared_and_decides_at_once() -> None:
+    world = World()
+    world.edit({"model": {"statistical": {}}, "rollout": {"settingsSteps": [{"shadow": {}}]}})
+    world.settle()
+    world.run_pods()
+    world.edit({"fallback": {"standardDeviations": 5.0}})
+    world.settle()
+    assert world.assignment.stable.fallback.standard_deviations == 5.0

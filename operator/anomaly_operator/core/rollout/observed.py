@@ -25,7 +25,8 @@ def candidates(snapshot: Snapshot, assignment: Assignment) -> dict[str, Revision
     found = {}
     for name, evidence in snapshot.evidence_by_pod.items():
         for row in evidence.revisions:
-            if row.role == "candidate" and (row.revision, row.against, row.rollout) == wanted:
+            told = (row.revision, row.against or assignment.stable.name, row.rollout)  # one that is refused is against nobody
+            if row.role == "candidate" and told == wanted:
                 found[evidence.instance or name] = row
     return found
 
@@ -75,7 +76,8 @@ def gated(stable: Revision, target: Revision, *, awaited: bool) -> str:
     """Why the target need not be compared with the revision that decides; empty when it must."""
     if stable.model is None and (awaited or target.model is not None):
         return "the first model has only the fallback scorer to replace" if target.model else "there is no model yet"
-    if stable.pipeline != target.pipeline:  # pods compare revisions on the windows of one intake
+    own_baseline = target.model is None and (stable.model is not None or stable.fallback != target.fallback)
+    if stable.pipeline != target.pipeline or own_baseline:  # pods compare revisions on the windows of one intake
         return "it reads the stream in another way, so that the two cannot be compared"
     return ""
 
