@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "backtest": "what a detector would have said of recorded readings",
     "fit": "train a detector's model from files to a folder",
     "tune": "search kind of model and window, say why, and write a spec",
+    "run": "watch the lines of files or of standard input, in one process without a cluster",
     "lint": "check a spec as the API server would, CEL rules included",
     "init": "propose a spec by a look at a topic or a file",
     "model": "check or pack a model that you bring, as the cluster would",
