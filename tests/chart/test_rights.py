@@ -41,9 +41,28 @@ def test_with_namespaces_nothing_is_granted_beyond_them(helm: Helm) -> None:
     objects = helm.rendered({"watchNamespaces": ["plant", "lab"]})
     assert of_kind(objects, "ClusterRoleBinding") == []
     unbound = {role["metadata"]["name"] for role in of_kind(objects, "ClusterRole")}
-    assert unbound == {"anomaly-operator-trainer", "anomaly-operator-view", "anomaly-operator-edit"}
+    assert unbound == {"anomaly-operator-trainer", "anomaly-operator-view", "anomaly-operator-edit", "anomaly-operator-promote"}
     bound = {(one["metadata"]["namespace"], one["roleRef"]["name"]) for one in of_kind(objects, "RoleBinding")}
     assert bound == {("plant", "anomaly-operator"), ("lab", "anomaly-operator"), ("watch", "anomaly-operator-lease")}
+
+
+def test_who_promotes_need_not_edit_and_who_edits_cannot_promote(helm: Helm) -> None:
+    roles = {role["metadata"]["name"]: role for role in _roles(helm.rendered())}
+    granted = {
+        name: {
+            (resource, verb)
+            for rule in roles[f"anomaly-operator-{name}"]["rules"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+        for name in ("view", "edit", "promote")
+    }
+    assert granted["promote"] == {("anomalydetectors", verb) for verb in ("get", "list", "watch")} | {
+        ("anomalydetectors/status", "patch")
+    }
+    assert not any(resource.endswith("/status") for resource, _ in granted["view"] | granted["edit"])
+    labels = roles["anomaly-operator-promote"]["metadata"]["labels"]
+    assert [name for name in labels if "aggregate-to" in name] == ["rbac.authorization.k8s.io/aggregate-to-admin"]
 
 
 def test_the_account_hands_its_token_to_the_operators_pod_only(helm: Helm) -> None:
