@@ -66,6 +66,9 @@ def health(detector: Document) -> Health:
         return Health("Waiting", "NotObserved", "the operator has not looked at this spec yet", Exit.UNDER_WAY)
     if stalled.status == "True":
         return Health("Stalled", stalled.reason, stalled.message, Exit.NOT_SO)
+    moving = condition(detector, "Reconciling")
+    if ready.status == "True" and moving.status == "True":
+        return Health("RollingOut", moving.reason, moving.message, Exit.UNDER_WAY)
     if ready.status == "True":
         return Health("Ready", ready.reason, ready.message, Exit.DONE)
     if ready.reason == PAUSED:

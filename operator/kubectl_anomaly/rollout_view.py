@@ -17,7 +17,8 @@ def summary(detector: Document, now: float) -> dict[str, str]:
     if candidate:
         began = age(candidate.get("stepSince") or candidate.get("since"), now)
         lines["Rollout"] = f"{phase(candidate)} · step {candidate.get('step', '-')}{_step(detector, candidate)} · for {began}"
-        lines[""] = candidate.get("reason", "")
+        if phase(candidate) == "Paused":
+            lines[""] = candidate.get("reason", "")  # else the message says so
     asked = at(detector, "status", "command")
     if asked and asked.get("id") != (handled or {}).get("id"):
         lines["Command"] = f"{asked['name']} by {asked.get('by') or 'somebody'}: the operator has not answered yet"

@@ -52,7 +52,7 @@ def _top(detector: Document, now: float, *, colour: bool) -> Iterator[str]:
     width = 2 + max(len(name) for name in told)
     for name, text in told.items():
         if text:
-            yield f"{name + ':':{width}}{text}"
+            yield f"{name + ':' if name else '':{width}}{text}"
 
 
 def _because(reason: str, word: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from anomaly_api.rollout_status import RolloutCommand
 from tests.kubectl.phases import STORIES, detector
 
 pytestmark = pytest.mark.integration
@@ -20,9 +21,19 @@ TRUTH = {
     "degraded": ("Failed", "Degraded"),
     "blocked": ("Failed", "Degraded"),
     "paused": ("InProgress", "Suspended"),
+    "shadowed": ("InProgress", "Progressing"),
+    "weighted": ("InProgress", "Progressing"),
+    "asking": ("Current", "Suspended"),
+    "aborted": ("Failed", "Degraded"),
 }
 """What Flux's kstatus and Argo CD are to say. Who pauses a detector has it not Ready."""
-ACTIONS: dict[str, list[str]] = {}
+_MOVING = ["abort", "pause", "promote", "promote-full", "train"]
+ACTIONS = {
+    "shadowed": _MOVING,
+    "weighted": _MOVING,
+    "asking": ["abort", "promote", "promote-full", "resume", "train"],
+    "aborted": ["retry", "train"],
+}
 """Those that Argo CD offers, where it is more than a training."""
 
 
@@ -71,5 +82,7 @@ def test_an_action_changes_what_it_is_about_and_nothing_else(answers: dict[str, 
             command = after["status"].pop("command")
             assert command["id"] == "argocd-7"
             assert command["by"] == "Argo CD"
+            RolloutCommand.model_validate(command)
+            assert command.get("revision") in (None, (before["status"].get("candidate") or {}).get("revision"))
         assert after["spec"] == before["spec"]
         assert after["metadata"] == before["metadata"]

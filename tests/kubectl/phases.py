@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from anomaly_api.crd import NOT_OBSERVED
 from anomaly_api.evidence import RevisionFailure, SourceState
+from tests.plan.rollouts import ALIKE, WORSE, act, rolling_world
 from tests.plan.situations import scoring_world
-from tests.plan.world import World, seen_time
+from tests.plan.world import START, World, seen_time
 
 Document = dict[str, Any]
 
@@ -60,6 +61,45 @@ def paused() -> World:
     return world
 
 
+def _candidate() -> World:
+    world = rolling_world()
+    act(world, **ALIKE)
+    return world
+
+
+def shadowed() -> World:
+    """A candidate scores beside stable and decides nothing."""
+    world = _candidate()
+    world.now += 60
+    act(world, **ALIKE)
+    return world
+
+
+def weighted() -> World:
+    """A candidate decides a share of the entities, in a pause without an end before it."""
+    world = rolling_world([{"shadow": {"for": "10m", "windows": 100}}, {"weight": 20}, {"pause": {"for": "1h"}}])
+    act(world, **ALIKE)
+    world.now += 700
+    act(world, **ALIKE)
+    return world
+
+
+def asking() -> World:
+    """The rollout waits until someone says go."""
+    world = _candidate()
+    world.now += 700
+    act(world, **ALIKE)
+    return world
+
+
+def aborted() -> World:
+    """The candidate was certainly worse."""
+    world = _candidate()
+    world.now += 60
+    act(world, **WORSE)
+    return world
+
+
 STORIES: Final[dict[str, Callable[[], World]]] = {
     "new": new,
     "waiting": waiting_for_data,
@@ -68,6 +108,10 @@ STORIES: Final[dict[str, Callable[[], World]]] = {
     "degraded": degraded,
     "blocked": blocked,
     "paused": paused,
+    "shadowed": shadowed,
+    "weighted": weighted,
+    "asking": asking,
+    "aborted": aborted,
 }
 
 
@@ -78,7 +122,7 @@ def detector(world: World) -> Document:
         "name": "pumps",
         "uid": "uid-1",
         "generation": world.generation,
-        "creationTimestamp": seen_time(world.now),
+        "creationTimestamp": seen_time(START),
     }
     document = {
         "apiVersion": "anomaly-operator.dev/v1alpha1",

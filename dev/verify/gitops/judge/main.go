@@ -81,10 +81,36 @@ func judge(question Question, object *unstructured.Unstructured) Answer {
 		answer.Actions = append(answer.Actions, name)
 		result := map[string]interface{}{}
 		must(run(question.Actions[name], object, &result))
-		answer.Results[name] = result
+		answer.Results[name] = restored(result, object.Object).(map[string]interface{})
 	}
 	sort.Strings(answer.Actions)
 	return answer
+}
+
+// restored puts back empty objects: Lua has one empty table for objects and lists, and Argo CD puts them right in the same way.
+func restored(after, before interface{}) interface{} {
+	switch known := after.(type) {
+	case map[string]interface{}:
+		if old, ok := before.(map[string]interface{}); ok {
+			for name, item := range known {
+				known[name] = restored(item, old[name])
+			}
+		}
+	case []interface{}:
+		switch old := before.(type) {
+		case map[string]interface{}:
+			if len(known) == 0 {
+				return old
+			}
+		case []interface{}:
+			for place := range known {
+				if place < len(old) {
+					known[place] = restored(known[place], old[place])
+				}
+			}
+		}
+	}
+	return after
 }
 
 func verdict(found *health.HealthStatus, err error) *Verdict {
