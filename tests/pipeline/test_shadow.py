@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.assignment import Revision
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
-from anomaly_api.source import Missing, Pipeline, Window
+from anomaly_api.source import Window
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
@@ -96,27 +95,6 @@ def test_scores_that_are_not_finite_fail_the_candidate_alone() -> None:
     ours, theirs = pipeline.evidence()
     assert (ours.failure, theirs.failure) == (None, RevisionFailure.SCORING_FAILED)
     assert theirs.message == "a score is not finite"
-
-
-def _other(**changes: object) -> Pipeline:
-    return PIPELINE.model_copy(update=changes)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "why"),
-    [
-        (_other(features=PIPELINE.features[:1]), "features"),
-        (_other(time=PIPELINE.time.model_copy(update={"lateness": "9s"})), "time"),
-        (_other(features=[each.model_copy(update={"missing": Missing.DROP}) for each in PIPELINE.features]), "features"),
-    ],
-    ids=["another feature", "another lateness", "missing otherwise"],
-)
-def test_a_candidate_whose_intake_differs_is_not_compared_and_the_evidence_says_why(wanted: Pipeline, why: str) -> None:
-    pipeline = DetectionPipeline(SOURCE, LoadedRevision(revision()))
-    pipeline.adopt(pipeline.stable.loaded, LoadedRevision(revision(wanted)))
-    _, theirs = pipeline.evidence()
-    assert (theirs.loaded, theirs.failure) == (False, RevisionFailure.INTAKE_DIFFERS)
-    assert why in theirs.message
 
 
 def test_what_is_counted_of_a_candidate_outlasts_an_edit_that_does_not_concern_it() -> None:

@@ -50,6 +50,8 @@ INTAKE = Intake.of(PIPELINE, Fallback(), bounds=Bounds(bytes=1_000_000, entity_b
 )
 ALONE = Configuration(intake=INTAKE.model_copy(update={"windows": [SMALL]}), deciders=Deciders(stable=STABLE))
 SHADOWED = Configuration(intake=INTAKE, deciders=Deciders(stable=STABLE, candidate=CANDIDATE))
+BESIDE = Intake.of(PIPELINE.model_copy(update={"features": PIPELINE.features[1:]}), Fallback())
+APART = Configuration(intake=INTAKE, beside=BESIDE, deciders=Deciders(stable=STABLE, candidate=CANDIDATE))
 SHARED = Configuration(intake=INTAKE, deciders=Deciders(stable=STABLE, candidate=CANDIDATE, weight=10, rollout="pumps-2"))
 
 
@@ -69,6 +71,7 @@ def written() -> list[Record]:
     writer.change(ALONE, 0, begin=True)
     writer.source(IDENTITY)
     writer.change(SHADOWED, 0, begin=False)
+    writer.change(APART, 0, begin=False)
     writer.change(SHARED, 0, begin=False)
     preprocessor, messages = Preprocessor(INTAKE), readings(50)
     episodes = RevisionEpisodes(preprocessor.entities, STABLE.name, POLICY, ["short"])
@@ -89,7 +92,10 @@ def written() -> list[Record]:
         writer.note_episodes(entity, episodes.of(partition, entity))
     writer.note_labels(0, 7)
     writer.refuse([40, 41])
-    writer.begin_checkpoint(preprocessor.snapshot(0), 50)
+    beside = Preprocessor(BESIDE)
+    for portion in beside.micro_batches(beside.decode(messages).batch):
+        beside.process(portion)
+    writer.begin_checkpoint(preprocessor.snapshot(0) | {"beside": beside.snapshot(0)}, 50)
     writer.pieces(None)
     return list(writer.drain())
 
@@ -121,7 +127,7 @@ def test_what_the_golden_file_holds_is_understood() -> None:
     assert (deciders.stable.revision, deciders.weight) == (STABLE.revision, 10)
     assert deciders.candidate is not None
     assert deciders.candidate.revision == CANDIDATE.revision
-    assert sorted(found.state["names"]) == ["pump-0", "pump-1"]
+    assert sorted(found.state["names"]) == sorted(found.state["beside"]["names"]) == ["pump-0", "pump-1"]
 
 
 def test_what_people_said_is_in_the_golden_file() -> None:

@@ -159,7 +159,7 @@ def _series(
                 }
             )
 
-    pipeline.observer = note
+    pipeline.observers = (note,)
     most = pipeline.most_messages
     for batch in (
         select(each, np.arange(row, min(row + most, len(each)))) for each in batches for row in range(0, len(each), most)

@@ -20,7 +20,10 @@ def composed(stable: RunningRevision, shadow: Shadow | None, quota: MemoryQuota 
     intake = Intake.of(pipeline, fallback, bounds=bounds, sparingly=sparingly)
     candidate = shadow.running if shadow is not None else None
     weight = shadow.weight if shadow is not None else 0
-    if candidate is not None:
+    beside = None
+    if shadow is not None and candidate is not None and shadow.apart:
+        beside = None if shadow.failed else _beside(candidate, quota)
+    elif candidate is not None:
         theirs = [window for window in candidate.revision.pipeline.windows if window not in pipeline.windows]
         intake = intake.model_copy(update={"windows": pipeline.windows + theirs})
     deciders = Deciders(
@@ -30,7 +33,14 @@ def composed(stable: RunningRevision, shadow: Shadow | None, quota: MemoryQuota 
         rollout=shadow.terms.rollout if shadow is not None and weight else "",
         partitions=quota.partitions if quota else 1,
     )
-    return Configuration(intake=intake, deciders=deciders)
+    return Configuration(intake=intake, beside=beside, deciders=deciders)
+
+
+def _beside(candidate: RunningRevision, quota: MemoryQuota | None) -> Intake:
+    """As it would be if the candidate decided: with as much memory, beside that of the stable revision."""
+    pipeline, fallback = candidate.revision.pipeline, candidate.revision.fallback
+    bounds = quota.bounds(_row_bytes(pipeline, fallback), pipeline.windows) if quota else None
+    return Intake.of(pipeline, fallback, bounds=bounds, sparingly=not candidate.wants_levels)
 
 
 def _row_bytes(pipeline: Pipeline, fallback: Fallback) -> int:

@@ -73,4 +73,6 @@ class Configuration(Contract):
     """All that alerts depend on besides the readings."""
 
     intake: Intake
+    beside: Intake | None = None
+    """A candidate's own, where it cannot share windows. If it is promoted and its readings are others, it becomes the intake."""
     deciders: Deciders

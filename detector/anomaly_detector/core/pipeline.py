@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from anomaly_api.evidence import RevisionEvidence, RevisionFailure
+from anomaly_api.evidence import RevisionEvidence
 from anomaly_api.schema import seconds
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.alerts.builder import ScoredWindows
+from anomaly_detector.core.apart import Apart
 from anomaly_detector.core.columns import MICROSECONDS, Messages
-from anomaly_detector.core.composition import composed
 from anomaly_detector.core.configuration import Configuration
 from anomaly_detector.core.deciding import Deciding, UnderWay
 from anomaly_detector.core.decode.json import Decoded
@@ -34,10 +34,11 @@ from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.feedback.endings import Endings
 from anomaly_detector.core.outcome import Outcome
+from anomaly_detector.core.preprocess.intakes import Intakes
 from anomaly_detector.core.preprocess.preprocessor import Preprocessed, Preprocessor
+from anomaly_detector.core.roles import Roles
 from anomaly_detector.core.scoring.executor import Executor, inline
 from anomaly_detector.core.scoring.revisions import Clock, LoadedRevision, RunningRevision, no_clock
-from anomaly_detector.core.scoring.sharing import why_apart
 from anomaly_detector.core.shadow import Shadow, Terms
 
 Observer = Callable[[Preprocessed, Mapping[str, ScoredWindows], Processed], None]
@@ -49,19 +50,13 @@ class DetectionPipeline:
 
     def __init__(self, source: str, loaded: LoadedRevision, quota: MemoryQuota | None = None, clock: Clock = no_clock) -> None:
         """Without a quota no entity is ever forgotten; `clock` tells how long models take."""
-        self._source, self._clock = source, clock
-        self._quota = quota
-        self.stable = RunningRevision(source, loaded, clock)
-        """The revision that decides."""
-        self.shadow: Shadow | None = None
-        """The candidate, if there is one that can be compared."""
-        self._rejected: RevisionEvidence | None = None
-        """A candidate that cannot."""
-        self._statistical = self.stable.wants_levels
-        """Whether the baseline learns from every reading: where no model decides, and from the first failure of one on."""
-        self.configuration = self._configured()
+        self._source = source
+        self._roles = Roles(source, loaded, quota, clock)
+        self.configuration = self._roles.configured()
         """What decides the readings of the next batch, and how they are taken in."""
-        self.preprocessor = Preprocessor(self.configuration.intake)
+        self.intakes = Intakes(self.configuration.intake)
+        self._apart: Apart | None = None
+        """The candidate's own way, if it cannot share the windows."""
         self._shares = 0
         """Partitions by which limits are shared."""
         self.episodes = self._new_episodes()
@@ -70,9 +65,24 @@ class DetectionPipeline:
         """A backtest wants every score; a pod counts what it decides."""
 
     @property
+    def stable(self) -> RunningRevision:
+        """The revision that decides, but for the entities that are the candidate's."""
+        return self._roles.stable
+
+    @property
+    def shadow(self) -> Shadow | None:
+        """The candidate, if there is one that can be compared."""
+        return self._roles.shadow
+
+    @property
     def most_messages(self) -> int:
         """Messages that a batch should have at most."""
-        return self.preprocessor.most_messages
+        return self.intakes.most_messages
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What makes the windows that are decided."""
+        return self.intakes.main
 
     @property
     def entities(self) -> int:
@@ -96,12 +106,15 @@ class DetectionPipeline:
 
     def evidence(self) -> list[RevisionEvidence]:
         """What the operator is told of each revision."""
-        candidate = self.shadow.evidence() if self.shadow is not None else self._rejected
+        candidate = self._roles.candidate
+        if candidate is not None and self._apart is not None:
+            more = candidate.memory + self._apart.preprocessor.entities.used
+            candidate = candidate.model_copy(update={"memory": more, "warming": self._apart.warming})
         return [self.stable.evidence(), *([candidate] if candidate else [])]
 
     def allow(self, quota: MemoryQuota) -> None:
         """Goes over to another quota, from the next reading on."""
-        self._quota = quota
+        self._roles.quota = quota
         self._reconfigure()
 
     def adopt(
@@ -112,14 +125,8 @@ class DetectionPipeline:
         Windows stay when entity, time and features do; so do open episodes. Returns what is to be told of those that end, with
         their partitions.
         """
-        before = self.stable
-        if before.loaded != loaded:
-            self.stable = RunningRevision(self._source, loaded, self._clock)
-            self._statistical = self.stable.wants_levels
-            if before.revision == loaded.revision:  # its model loaded meanwhile
-                self.stable.count_on(before)
-        self._adopt_candidate(candidate, terms or Terms())
-        return self._go_over(self._configured())
+        self._roles.adopt(loaded, candidate, terms or Terms())
+        return self._go_over(self._roles.configured())
 
     @property
     def endings(self) -> Endings:
@@ -132,15 +139,15 @@ class DetectionPipeline:
 
     def prepare(self) -> Configuration:
         """Before a batch: what the running baseline learns from may have changed with the one before, where a model failed."""
-        if self.stable.wants_levels and not self._statistical:
-            self._statistical = True
+        if self._roles.look() or (self._apart is not None and self._apart.shadow.failed):
             self._reconfigure()
         return self.configuration
 
     def decide_as(self, configuration: Configuration) -> None:
         """Goes by a configuration that was written down: to decide once more what another process has decided."""
         self.configuration = configuration
-        self.preprocessor.change(configuration.intake)
+        self.intakes.change(configuration.intake, configuration.beside)
+        self._set_apart()
 
     def process(self, messages: Messages) -> Outcome:
         """Takes in a batch, and decides it."""
@@ -170,61 +177,45 @@ class DetectionPipeline:
             left -= len(portion.batch)
             if left:
                 self._decide()  # who leaves with the next portion has a name until that is asked for
+        if self._apart is not None:
+            self._apart.begin(messages, decoded.rejects, executor)
 
     def finish(self) -> Outcome:
         """Decides what was begun."""
         outcome = self._decide()
+        if self._apart is not None:
+            self._apart.finish(self.stable.revision.alerts.open.above)
         outcome.alerts.sort(key=lambda alert: alert.row)
         return outcome
 
     def forget(self, partition: int) -> None:
         """Drops the state of a partition."""
-        self.preprocessor.forget(partition)
+        self.intakes.forget(partition)
         self.episodes.forget(partition)
 
     def snapshot(self, partition: int) -> dict[str, Any]:
         """State of a partition: names and plain arrays."""
-        return self.preprocessor.snapshot(partition) | self.episodes.snapshot(partition)
+        return self.intakes.snapshot(partition) | self.episodes.snapshot(partition)
 
     def restore(self, partition: int, state: Mapping[str, Any]) -> None:
         """Sets the state of a partition to a snapshot that was made under the same intake; what it lacks is as new."""
-        slots = self.preprocessor.restore(partition, state)
+        self.intakes.restore(partition, state)
         if "episodes" in state:
-            self.episodes.put(partition, slots, state)
+            slots = self.preprocessor.entities.known(partition)
+            self.episodes.put(partition, np.array([slots[name] for name in state["names"]], np.int64), state)
 
     @property
     def _entities(self) -> Entities:
         return self.preprocessor.entities
 
-    def _adopt_candidate(self, candidate: LoadedRevision | None, terms: Terms) -> None:
-        """A candidate that is compared already goes on, with what is counted of it."""
-        before, self.shadow, self._rejected = self.shadow, None, None
-        if candidate is not None and candidate.revision != self.stable.revision:
-            failure, message = candidate.failure, candidate.message
-            if candidate.complete and (
-                apart := why_apart(self.stable.revision, candidate.revision, every_reading=self._statistical)
-            ):
-                failure, message = RevisionFailure.INTAKE_DIFFERS, f"the candidate is not compared: {apart}"
-            if failure is not None:
-                name = candidate.revision.name
-                self._rejected = RevisionEvidence(
-                    revision=name, role="candidate", loaded=False, failure=failure, message=message, rollout=terms.rollout
-                )
-            elif before is not None and before.continues(candidate, self.stable.name, terms):
-                self.shadow, before.terms = before, terms
-            else:
-                self.shadow = Shadow(RunningRevision(self._source, candidate, self._clock), self.stable.name, terms)
-        if before is not None and before is not self.shadow:
-            before.detach()
-
     def _go_over(self, asked: Configuration) -> list[tuple[int, Alert]]:
         """To another configuration; returns what is to be told of episodes that end with it."""
         before, self.configuration = self.configuration, asked
-        ended = self._ended(self.closures(before, asked))
+        ended = self.episodes.ended(self.closures(before, asked))
         for partition in sorted(set(self._entities.partitions)):
             told = self.endings.renounced(partition, before.deciders, asked.deciders)
             ended += [(partition, alert) for alert in told]
-        if not self.preprocessor.change(asked.intake):
+        if not self.intakes.change(asked.intake, asked.beside):
             self.episodes = self._new_episodes()
         self._set_episodes()
         if len(before.deciders.deciding) + len(asked.deciders.deciding) > 2:
@@ -236,32 +227,32 @@ class DetectionPipeline:
         comparison = None
         if self.shadow is not None:
             self.shadow.attach(self._entities)
+        if self.shadow is not None and not self.shadow.apart:
             running, policy = self.shadow.running, self.shadow.policy(self.configuration.deciders.partitions)
             names = [window.name for window in running.revision.pipeline.windows]
             comparison = Comparison(running.name, policy, names, decides=self.configuration.deciders.weight > 0)
         self.episodes.adopt(self.stable.name, self._policy(), self._window_names, comparison)
+        self._set_apart()
+
+    def _set_apart(self) -> None:
+        """The candidate's own way follows the intake that was configured for it."""
+        beside, known = self.intakes.beside, self._apart
+        if self.shadow is None or beside is None:
+            self._apart = None
+        elif known is None or known.shadow is not self.shadow or known.preprocessor is not beside:
+            self._apart = Apart(self.shadow, beside, self.configuration.deciders.partitions)
+        else:
+            known.adopt(self.configuration.deciders.partitions)
 
     @property
     def _deciding(self) -> Deciding:
-        return Deciding(self._source, self.configuration, self.stable, self.shadow, self.episodes)
+        shadow = self.shadow if self._apart is None and not (self.shadow and self.shadow.apart) else None
+        return Deciding(self._source, self.configuration, self.stable, shadow, self.episodes)
 
     def _reconfigure(self) -> None:
-        self.configuration = self._configured()
-        self.preprocessor.change(self.configuration.intake)
-
-    def _configured(self) -> Configuration:
-        return composed(self.stable, self.shadow, self._quota, sparingly=not self._statistical)
-
-    def _ended(self, closures: Closures) -> list[tuple[int, Alert]]:
-        if not closures.any:
-            return []
-        names, partitions, episodes = self._entities.names, self._entities.partitions, self.episodes.told
-        found = []
-        for partition, name, slot in sorted((partitions[slot], names[slot], slot) for slot in episodes.remembered()):
-            found += [(partition, alert) for alert in closures.of_entity(name, episodes.state(slot))]
-        for partition in episodes.limited():
-            found += [(partition, alert) for alert in closures.of_partition(partition, episodes.state_of_partition(partition))]
-        return found
+        self.configuration = self._roles.configured()
+        self.intakes.change(self.configuration.intake, self.configuration.beside)
+        self._set_apart()
 
     @property
     def _window_names(self) -> list[str]:
@@ -291,10 +282,12 @@ class DetectionPipeline:
         if self.configuration.deciders.weight:  # else nothing waits for it
             theirs = self._deciding.by_candidate(under_way)
             if theirs is None:
-                under_way.outcome.ended += self._go_over(self._configured())
+                under_way.outcome.ended += self._go_over(self._roles.configured())
         deciding = self._deciding
         walked = deciding.decide(under_way, ours, theirs)
         for observer in self.observers:
             observer(under_way.taken, ours, walked)
+        if self._apart is not None:
+            self._apart.stable(ours, self._entities, walked)
         deciding.compare(under_way, ours, theirs or deciding.by_candidate(under_way), walked)
         return under_way.outcome

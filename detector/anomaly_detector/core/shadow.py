@@ -18,7 +18,7 @@ from anomaly_api.comparison import WouldBeAlert
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.schema import seconds
 from anomaly_detector.core.alerts.builder import ScoredWindows
-from anomaly_detector.core.columns import MICROSECONDS, Int64
+from anomaly_detector.core.columns import MICROSECONDS, Float32, Int64
 from anomaly_detector.core.entities.table import Entities
 from anomaly_detector.core.episodes.by_revision import RevisionEpisodes
 from anomaly_detector.core.episodes.episode import Transition
@@ -48,12 +48,15 @@ class Terms(Struct, frozen=True):
 class Shadow:
     """The candidate, and what is known of how it compares with one stable revision in one rollout."""
 
-    def __init__(self, running: RunningRevision, stable: str, terms: Terms) -> None:
+    def __init__(self, running: RunningRevision, stable: str, terms: Terms, apart: str = "") -> None:
         self.running, self.stable, self.terms = running, stable, terms
+        self.apart = apart
+        """Why it has an intake of its own, and can decide nothing beside the stable revision; empty: it shares the windows."""
         self.errors = 0
         self._recent: deque[WouldBeAlert] = deque(maxlen=_RECENT)
         windows = running.revision.pipeline.windows
         self._pairs = {each.name: Pairs(each.name, round(seconds(each.max_gap) * MICROSECONDS)) for each in windows}
+        self._above = EpisodePolicy(running.revision.alerts).above
         self._attached: Entities | None = None
 
     @property
@@ -64,11 +67,11 @@ class Shadow:
     @property
     def weight(self) -> int:
         """Percent of the entities that it decides now."""
-        return 0 if self.failed else self.terms.weight
+        return 0 if self.failed or self.apart else self.terms.weight
 
-    def continues(self, loaded: LoadedRevision, stable: str, terms: Terms) -> bool:
+    def continues(self, loaded: LoadedRevision, stable: str, terms: Terms, apart: str) -> bool:
         """Whether counts go on under another assignment: with the same two revisions, in the same rollout."""
-        return self.running.loaded == loaded and (self.stable, self.terms.rollout) == (stable, terms.rollout)
+        return self.running.loaded == loaded and (self.stable, self.terms.rollout, self.apart) == (stable, terms.rollout, apart)
 
     def policy(self, partitions: int) -> EpisodePolicy:
         """Its alert policy made ready; `partitions`: of the source topic."""
@@ -106,10 +109,10 @@ class Shadow:
                 for window, scores in zip(windows, scored, strict=True)
             ]
         except Exception as error:  # noqa: BLE001 - however it fails, the stable revision goes on
-            self._fail(f"{type(error).__name__}: {error}")
+            self.fail(f"{type(error).__name__}: {error}")
             return None
         if self.running.failure is not None or self.running.not_finite:
-            self._fail(self.running.message or "a score is not finite", self.running.failure)
+            self.fail(self.running.message or "a score is not finite", self.running.failure)
             return None
         return {window.name: ScoredWindows(window, scores) for window, scores in zip(windows, scored, strict=True)}
 
@@ -129,21 +132,26 @@ class Shadow:
         """
         assert episodes.candidate is not None, "there is a candidate"
         mine = episodes.candidate.observe([each.kind(messages) for each in theirs.values()], partitions)
-        self.running.episodes += mine.opened
         alone = told
         if episodes.alone is not None:
             alone = episodes.alone.observe([each.kind(messages) for each in ours.values()], partitions)
-        self._note(mine)
-        threshold = EpisodePolicy(self.running.revision.alerts).above
+        self.note(mine)
+        self.count_episodes(stable=alone.opened_in)
         for name, each in theirs.items():
-            stable, pairs = ours.get(name), self._pairs[name]
+            stable = ours.get(name)
             if stable is not None and stable.window is each.window:
                 window = each.window
-                pairs.add(window.slots, window.times, (stable.scores.values, above), (each.scores.values, threshold))
-        for name, pairs in self._pairs.items():
-            pairs.stable_episodes += alone.opened_in.get(name, 0)
-            pairs.candidate_episodes += mine.opened_in.get(name, 0)
+                self.pair(name, window.slots, window.times, (stable.scores.values, above), each.scores.values)
         return alone
+
+    def pair(self, name: str, slots: Int64, times: Int64, stable: tuple[Float32, float], candidate: Float32) -> None:
+        """Counts [n] windows that both scored; `slots` in the table of entities that it is attached to."""
+        self._pairs[name].add(slots, times, stable, (candidate, self._above))
+
+    def count_episodes(self, *, stable: Mapping[str, int]) -> None:
+        """By window, episodes that the stable revision alone would have opened."""
+        for name, pairs in self._pairs.items():
+            pairs.stable_episodes += stable.get(name, 0)
 
     def evidence(self) -> RevisionEvidence:
         """What the operator is told."""
@@ -157,13 +165,18 @@ class Shadow:
         }
         return self.running.evidence("candidate").model_copy(update=more)
 
-    def _note(self, found: Processed) -> None:
+    def note(self, found: Processed) -> None:
+        """What the candidate would have told."""
+        self.running.episodes += found.opened
+        for name, pairs in self._pairs.items():
+            pairs.candidate_episodes += found.opened_in.get(name, 0)
         for record in found.records:
             if isinstance(record, EpisodeTransition) and record.turn is Transition.OPENED:
                 time = record.time / MICROSECONDS
                 self._recent.append(WouldBeAlert(entity=record.entity, window=record.window, time=time, score=record.score))
 
-    def _fail(self, message: str, failure: RevisionFailure | None = None) -> None:
+    def fail(self, message: str, failure: RevisionFailure | None = None) -> None:
+        """It is not asked any more."""
         log.warning("candidate %s is not asked any more: %s", self.running.name, message)
         self.errors += 1
         self.running.failure, self.running.message = failure or RevisionFailure.SCORING_FAILED, message

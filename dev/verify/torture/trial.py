@@ -32,6 +32,8 @@ class Result:
     repeated: int
     """Alerts that came again, where they may."""
     seconds: float
+    shared: int
+    """Alerts by revisions that were candidates with a weight."""
     stuck: int
     """Messages that the recording's first producer did not send."""
     wrong: list[str] = field(default_factory=list)
@@ -43,7 +45,8 @@ class Result:
     @property
     def line(self) -> str:
         """For people."""
-        counts = f"{self.alerts} alerts, {self.changes} changes of revision, {len(self.plan.events)} events"
+        counts = f"{self.alerts} alerts, {self.shared} of them by candidates"
+        counts += f", {self.changes} changes of revision, {len(self.plan.events)} events"
         again = f", {self.repeated} alerts came again" if self.plan.delivery is Delivery.AT_LEAST_ONCE else ""
         how = f"{self.plan.delivery.value}, {self.plan.protocol.value}"
         stuck = f", {self.stuck} messages by another producer" if self.stuck else ""
@@ -90,7 +93,8 @@ class Trial:
         count = sum(len(alerts) for alerts in found.alerts.values()) if found else 0
         changes = sum(len(facts) - 1 for facts in found.facts.values()) if found else 0
         repeated = verdict.repeated(found.alerts) if found else 0
-        return Result(self._plan, count, changes, repeated, seconds, self._feed.stuck, wrong)
+        shared = verdict.by_candidates(found) if found else 0
+        return Result(self._plan, count, changes, repeated, seconds, shared, self._feed.stuck, wrong)
 
     def _play(self) -> None:
         """Produces, and does what the schedule says meanwhile."""

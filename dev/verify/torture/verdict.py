@@ -157,6 +157,15 @@ def repeated(alerts: Alerts) -> int:
     return sum(len(records) - len({_id(record) for record in records}) for records in alerts.values())
 
 
+def by_candidates(found: Found) -> int:
+    """Alerts by revisions that decided a share of the entities at some time, and were not stable."""
+    deciders = [fact.configuration.deciders for facts in found.facts.values() for fact in facts]
+    names = {each.candidate.name for each in deciders if each.candidate is not None and each.weight}
+    names -= {each.stable.name for each in deciders}
+    revisions = [json.loads(record.value)["data"].get("revision") for records in found.alerts.values() for record in records]
+    return sum(revision in names for revision in revisions)
+
+
 def _without_repeats(alerts: Alerts) -> Alerts:
     """Without the records that are equal to an earlier one: another one with the same id stays, and is a difference."""
     return {entity: list(dict.fromkeys(records)) for entity, records in alerts.items()}

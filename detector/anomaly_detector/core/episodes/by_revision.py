@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.columns import Int64
 from anomaly_detector.core.configuration import Deciders
 from anomaly_detector.core.entities.draws import Draws
 from anomaly_detector.core.entities.table import Entities
 from anomaly_detector.core.episodes.carrying import alone
+from anomaly_detector.core.episodes.closures import Closures
 from anomaly_detector.core.episodes.policy import EpisodePolicy
 from anomaly_detector.core.episodes.table import Episodes
 
@@ -105,6 +107,18 @@ class RevisionEpisodes:
         for name, table in self._tables().items():
             if name in state:
                 table.restore_partition(partition, state[name])
+
+    def ended(self, closures: Closures) -> list[tuple[int, Alert]]:
+        """What is to be told of what a change ends, with partitions."""
+        if not closures.any:
+            return []
+        names, partitions = self._entities.names, self._entities.partitions
+        found = []
+        for partition, name, slot in sorted((partitions[slot], names[slot], slot) for slot in self.told.remembered()):
+            found += [(partition, alert) for alert in closures.of_entity(name, self.told.state(slot))]
+        for partition in self.told.limited():
+            found += [(partition, alert) for alert in closures.of_partition(partition, self.told.state_of_partition(partition))]
+        return found
 
     def forget(self, partition: int) -> None:
         """Forgets a partition's limits; its entities are cleared by themselves."""

@@ -15,6 +15,9 @@ def why_apart(stable: Revision, candidate: Revision, *, every_reading: bool) -> 
     for name, differs in (
         ("entity", ours.entity != theirs.entity),
         ("time", ours.time != theirs.time),
+        ("filter", ours.filter != theirs.filter),
+        ("way to put readings together", (ours.pairs, ours.merge) != (theirs.pairs, theirs.merge)),
+        ("format", (ours.format, ours.envelope) != (theirs.format, theirs.envelope)),
         ("list of features", [each.reading for each in ours.features] != [each.reading for each in theirs.features]),
     ):
         if differs:

@@ -23,6 +23,10 @@ _NAME_BYTES: Final = 5
 _LENGTH_BYTES: Final = 8
 
 
+BESIDE: Final = "beside"
+"""Where the state of a candidate's own intake stands."""
+
+
 class CheckpointError(Exception):
     """Pieces that are not what was written."""
 
@@ -47,22 +51,32 @@ def pack(state: Mapping[str, Any], most: int = PIECE_BYTES) -> Iterator[bytes]:
 def unpack(pieces: Iterable[bytes]) -> dict[str, Any]:
     """The state. Raises CheckpointError."""
     try:
-        return _joined([_plain(msgspec.msgpack.decode(block)) for block in _whole_blocks(pieces)])
+        blocks = [_plain(msgspec.msgpack.decode(block)) for block in _whole_blocks(pieces)]
+        found, beside = _joined([each for each in blocks if BESIDE not in each]), [each for each in blocks if BESIDE in each]
+        return found | {BESIDE: _joined([each[BESIDE] for each in beside])} if beside else found
     except (msgspec.MsgspecError, KeyError, IndexError, TypeError, ValueError) as error:
         raise CheckpointError(f"a checkpoint cannot be read: {error}") from error
 
 
 def _blocks(state: Mapping[str, Any]) -> Iterator[bytes]:
+    """First those of the intake that decides; then, of a candidate's own, blocks that say so."""
+    for cut in _cuts({name: value for name, value in state.items() if name != BESIDE}):
+        yield msgspec.msgpack.encode(cut)
+    for cut in _cuts(state[BESIDE]) if BESIDE in state else ():
+        yield msgspec.msgpack.encode({BESIDE: cut})
+
+
+def _cuts(state: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     names: Sequence[str] = state[_NAMES]
     row = sum(int(array.nbytes) // len(array) for array in _arrays(state) if len(array) == len(names)) if names else 0
     start = weight = 0
     for place, name in enumerate(names):
         more = row + len(name.encode()) + _NAME_BYTES
         if place > start and weight + more > BLOCK_BYTES:
-            yield msgspec.msgpack.encode(_cut(state, start, place))
+            yield _cut(state, start, place)
             start, weight = place, 0
         weight += more
-    yield msgspec.msgpack.encode(_cut(state, start, max(len(names), 1)))  # an empty state is one block, too
+    yield _cut(state, start, max(len(names), 1))  # an empty state is one block, too
 
 
 def _whole_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from anomaly_detector.core.preprocess.preprocessor import Preprocessor
+from anomaly_detector.core.preprocess.intakes import Intakes
 from anomaly_detector.core.state.changelog_writer import ChangelogWriter
 
 
@@ -58,7 +58,7 @@ class CheckpointSchedule:
         self.policy = policy
         self._rest_until = -math.inf
 
-    def begin(self, tasks: Mapping[int, Task], preprocessor: Preprocessor, now: float, leaving: set[int]) -> None:
+    def begin(self, tasks: Mapping[int, Task], intakes: Intakes, now: float, leaving: set[int]) -> None:
         """One at a time: a checkpoint takes a copy of what is remembered of its partition. Then those of the last commit."""
         policy = self.policy
         seconds = policy.seconds if now >= self._rest_until else policy.longest
@@ -69,17 +69,17 @@ class CheckpointSchedule:
         ]
         if due and not any(task.log.checkpointing for task in tasks.values()):
             number = max(due, key=lambda partition: tasks[partition].since)
-            self._begin(number, tasks[number], preprocessor, now)
+            self._begin(number, tasks[number], intakes, now)
         left = policy.leaving_bytes
         for partition in sorted(leaving & tasks.keys()):
             task = tasks[partition]
-            weight = preprocessor.entities.weight(partition)
+            weight = intakes.weight(partition)
             if (task.log.checkpointing or task.since >= policy.leaving) and weight <= left:
                 left -= weight
                 if not task.log.checkpointing:
-                    self._begin(partition, task, preprocessor, now)
+                    self._begin(partition, task, intakes, now)
 
-    def _begin(self, partition: int, task: Task, preprocessor: Preprocessor, now: float) -> None:
-        task.log.begin_checkpoint(preprocessor.snapshot(partition), task.next)
-        self._rest_until = now + preprocessor.entities.weight(partition) / self.policy.bytes_per_second
+    def _begin(self, partition: int, task: Task, intakes: Intakes, now: float) -> None:
+        task.log.begin_checkpoint(intakes.snapshot(partition), task.next)
+        self._rest_until = now + intakes.weight(partition) / self.policy.bytes_per_second
         task.since, task.written = 0, now

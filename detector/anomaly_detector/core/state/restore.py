@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from anomaly_detector.core.preprocess.intake import Intake
-from anomaly_detector.core.preprocess.preprocessor import Preprocessor
+from anomaly_detector.core.configuration import Configuration
+from anomaly_detector.core.preprocess.intakes import Intakes
 from anomaly_detector.core.state.changelog import Change
 from anomaly_detector.core.state.records import Read
 
@@ -24,25 +24,25 @@ class Restore:
         self,
         partition: int,
         until: int,
-        intake: Intake,
+        configuration: Configuration,
         changes: Sequence[Change],
         state: Mapping[str, Any],
         refused: frozenset[int] = frozenset(),
     ) -> None:
-        """`state`: as `Preprocessor.snapshot` gave it under `intake`. Changes by rising offset; `refused`: offsets."""
+        """`state`: as `Intakes.snapshot` gave it under `configuration`. Changes by rising offset; `refused`: offsets."""
         self.partition = partition
         self.until = until
         """The first offset that has not been decided."""
-        self._preprocessor = Preprocessor(intake)
+        self._intakes = Intakes(configuration.intake, configuration.beside)
         self._changes = list(changes)
         self._refused = refused
         if state:
-            self._preprocessor.restore(partition, state)
+            self._intakes.restore(partition, state)
 
     @property
     def most_messages(self) -> int:
         """Messages that a batch should have at most."""
-        return self._preprocessor.most_messages
+        return self._intakes.most_messages
 
     def process(self, read: Read) -> None:
         """Takes in messages of the partition, all below `until`."""
@@ -51,18 +51,18 @@ class Restore:
         for change in [change for change in self._changes if len(read) and change.offset <= offsets[-1]]:
             place = int(np.searchsorted(offsets, change.offset))
             self._process(read, done, place)
-            self._preprocessor.change(change.configuration.intake)
+            self._intakes.change(change.configuration.intake, change.configuration.beside)
             self._changes.remove(change)
             done = place
         self._process(read, done, len(read))
 
-    def finish(self, intake: Intake) -> dict[str, Any]:
-        """What is remembered, as the intake that goes on wants it."""
+    def finish(self, configuration: Configuration) -> dict[str, Any]:
+        """What is remembered, as the configuration that goes on wants it."""
         for change in self._changes:
-            self._preprocessor.change(change.configuration.intake)
+            self._intakes.change(change.configuration.intake, change.configuration.beside)
         self._changes = []
-        self._preprocessor.change(intake)
-        return self._preprocessor.snapshot(self.partition)
+        self._intakes.change(configuration.intake, configuration.beside)
+        return self._intakes.snapshot(self.partition)
 
     def _process(self, read: Read, start: int, end: int) -> None:
         if end > start:
@@ -70,5 +70,4 @@ class Restore:
             part = read.select((places >= start) & (places < end))
             messages, offsets = part.messages, np.asarray(part.offsets[:], np.int64)
             refused = [row for row, offset in enumerate(offsets.tolist()) if offset in self._refused] if self._refused else []
-            for portion in self._preprocessor.micro_batches(self._preprocessor.decode(messages, refused).batch):
-                self._preprocessor.process(portion, messages.headers)
+            self._intakes.process(messages, refused)

@@ -170,14 +170,14 @@ class PartitionTasks:
             log.warning("partition %d: %s", partition, found.note)
         if found.configuration is not None and found.start < found.until:
             self._restoring[partition] = (
-                Restore(partition, found.until, found.configuration.intake, found.changes, found.state, found.refused),
+                Restore(partition, found.until, found.configuration, found.changes, found.state, found.refused),
                 replace(found, state={}),
             )
             return found.start
         if found.configuration is None:
             self._begin(partition, found, now)
         else:
-            replay = Restore(partition, found.until, found.configuration.intake, found.changes, found.state)
+            replay = Restore(partition, found.until, found.configuration, found.changes, found.state)
             self._go_on(replay, found, now)
         return found.start
 
@@ -221,7 +221,7 @@ class PartitionTasks:
         for partition in self.pipeline.episodes.dirty_limits():
             self._note_limit(partition)
         last = set(leaving)
-        self._schedule.begin(self._tasks, self.pipeline.preprocessor, now, last)
+        self._schedule.begin(self._tasks, self.pipeline.intakes, now, last)
         drained: Commit = {}
         for partition, task in self._tasks.items():
             task.log.pieces(None if partition in last else self._checkpoints.pieces)
@@ -279,7 +279,7 @@ class PartitionTasks:
         assert before is not None, "there was something to replay"
         after = self.pipeline.prepare()
         partition = restored.partition
-        self.pipeline.restore(partition, restored.finish(after.intake))
+        self.pipeline.restore(partition, restored.finish(after))
         task = self._start(partition, found, before, now)
         if found.source is not None:
             task.log.source(found.source)
