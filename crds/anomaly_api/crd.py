@@ -41,6 +41,8 @@ def detector_crd() -> dict[str, Any]:
         _column("Status", '.status.conditions[?(@.type=="Ready")].message', "What there is to say", priority=1),
         _column("Topic", ".spec.source.kafka.topic", "Topic that is read", priority=1),
         _column("Threshold", ".status.thresholds[0].value", "Threshold of the first window", "number", priority=1),
+        _column("Trained-For", ".status.training.reason", "What asked for the training", priority=1),
+        _column("Next-Training", ".status.training.next", "When the schedule trains next", priority=1),
         _column("Last-Alert", ".status.source.lastAlert", "When an alert was sent last", "date", priority=1),
         _column("Age", ".metadata.creationTimestamp", "Since when it is there", "date"),
     ]

@@ -6,8 +6,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from anomaly_api.evidence import RevisionFailure, SourceState
+from anomaly_api.meta import ANNOTATION_TRAIN
 from anomaly_operator.core.resources.diff import differs
 from anomaly_operator.core.resources.names import JOBS
+from anomaly_operator.core.snapshot import TrainingRoom
 from anomaly_operator.core.status.report import merge_patch
 from tests.effort import examples
 from tests.plan.world import World, merged, seen_time
@@ -25,6 +27,7 @@ EDITS: list[dict[str, Any]] = [
     {"model": {"statistical": None, "autoencoder": None, "modelRef": {"name": "pumps-22222222"}}},
     {"model": {"modelRef": None, "autoencoder": {}, "statistical": None}},
     {"scaling": {"minReplicas": 3}},
+    {"training": {"schedule": "*/2 * * * *"}},
 ]
 
 
@@ -73,11 +76,19 @@ def report(world: World, number: int) -> None:
         world.report(name, failure=failures[number % len(failures)], state=states[number % len(states)], lag=number)
 
 
+def ask(world: World, number: int) -> None:
+    world.annotations[ANNOTATION_TRAIN] = f"word-{number % 3}"
+
+
+def make_room(world: World, number: int) -> None:
+    world.room = TrainingRoom(limit=1, running=number % 2)
+
+
 def wait(world: World, number: int) -> None:
     world.now += number
 
 
-HAPPENINGS = [edit, edit, train, lose_model, lose_child, spoil_child, finish_job, run, report, wait]
+HAPPENINGS = [edit, edit, train, lose_model, lose_child, spoil_child, finish_job, run, report, wait, ask, make_room]
 stories = st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 200)), max_size=12)
 
 

@@ -65,6 +65,14 @@ def test_pods_that_cannot_say_are_waited_for_a_while_and_no_longer() -> None:
     assert world.job is not None
 
 
+def test_pods_that_are_replaced_during_the_wait_are_given_time_too() -> None:
+    world = waiting(stored=500)
+    world.now += 7200
+    world.run_pods()
+    world.settle()
+    assert world.job is None
+
+
 def test_files_have_their_data_at_once() -> None:
     world = World(patience=120.0)
     world.edit({"training": {"data": {"files": ["s3://history/pumps.parquet"]}}})

@@ -100,6 +100,7 @@ class Reconciler:
                 task.cancel()
             self._memories.clear()
             self._trainings.clear()
+            telemetry.trainings(0, 0)
 
     def _recall(self, key: Key) -> None:
         """Tell the queue of trainings what Jobs and status say of a detector, before the first one is decided."""

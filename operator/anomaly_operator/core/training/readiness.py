@@ -8,6 +8,7 @@ Where no pod can say it for a while, because none runs, or is of an older versio
 from dataclasses import dataclass
 
 from anomaly_api.assignment import TrainingOrder
+from anomaly_operator.core.resources.names import DETECTOR
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.text import lasting
 
@@ -32,7 +33,8 @@ def shortage(snapshot: Snapshot, order: TrainingOrder, asked: float, now: float)
     stored = [each.source.stored for each in evidence if each.source.stored is not None]
     needed = order.training.minimum.windows
     if not stored:
-        if now - asked >= snapshot.patience:
+        pods = [pod.created for pod in snapshot.pods if pod.component == DETECTOR and not pod.terminating]
+        if now - max(asked, min(pods, default=0.0)) >= snapshot.patience:  # when all pods are new, a wait begins anew
             return None
         return Shortage(needed, None, None, "the scoring pods are asked how much data there is")
     readings = max(max(stored), sum(each.readings for each in evidence))
