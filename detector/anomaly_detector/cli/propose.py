@@ -146,7 +146,7 @@ class Proposal:
             return {}, {place: stamp * 1000 for place, stamp in enumerate(self._stamps) if stamp >= 0}
         *_, chosen, written = min(candidates, key=lambda each: each[:3])
         self.why.append(f"{chosen.path} holds times ({', '.join(written.values())})")
-        reader = TimeReader(Time(field="t", **written))  # type: ignore[arg-type]
+        reader = TimeReader(Time(field="t", **written))
         read = {place: reader.read(value, self._stamps[place]) for place, value in zip(chosen.places, chosen.values, strict=True)}
         document = {"field": chosen.path, **({} if written == {"format": "Iso8601"} else written)}
         return document, {place: micros for place, micros in read.items() if micros is not None}
@@ -156,7 +156,7 @@ class Proposal:
         keys = self.sample.keys
         if sum(key is not None for key in keys) >= _ENOUGH * len(keys):
             for written in ("Text", "Integer", "Uuid", "Json"):
-                read = key_reader(Entity(key=Empty(), key_format=written))  # type: ignore[arg-type]
+                read = key_reader(Entity(key=Empty(), key_format=written))
                 names = [read(key) for key in keys]
                 if not all(name and name.isprintable() for name in names) or len(set(names)) > max(1, len(names) // 3):
                     continue
@@ -237,7 +237,7 @@ class Proposal:
                     each = found.setdefault(name, Found(name))
                     each.places.append(place)
                     each.values.append(item.get(pairs["value"]))
-        features = []
+        features: list[dict[str, Any]] = []
         for each in found.values():
             more = {} if each.numeric else each.text
             if more is not None:

@@ -112,7 +112,7 @@ def _written(value: Any) -> str:
 
 def _sample(name: str, found: list[tuple[bytes | None, bytes | None, int]]) -> Sample:
     values, keys, stamps = (list(column) for column in zip(*found, strict=True)) if found else ([], [], [])
-    return Sample(name, values, keys, np.array(stamps, np.int64), np.zeros(len(values), np.int64))  # type: ignore[arg-type]
+    return Sample(name, values, keys, np.array(stamps, np.int64), np.zeros(len(values), np.int64))
 
 
 def _topic(kafka: KafkaSource, most: int) -> Sample:
