@@ -12,7 +12,8 @@ class RealisedStatus(Contract):
     """What was realised of a budget under the revision in force."""
 
     rate: float
-    """Number of false episodes of an entity (of all, where the budget is the fleet's) in the budget's period."""
+    """Number of false episodes of an entity (of all, where the budget is the fleet's) in the budget's period, or in a week
+    where there is no budget."""
     low: float
     """Rate that the true one is not below; it holds at every look, with 98 % together with `high`."""
     high: float | None = None
@@ -69,6 +70,6 @@ class ThresholdStatus(Contract):
     factor: float | None = None
     """Factor by which labels have moved the threshold (see feedback.threshold). Unset: they have not."""
     realised: RealisedStatus | None = None
-    """Rate of false episodes under this threshold. Unset: nothing was counted, or there is no budget."""
+    """Rate of false episodes under this threshold. Unset: nothing was counted yet, or no model decides."""
     move: ThresholdMove | None = None
     """Move of the threshold by what was realised. Unset: it is where the held-out data and labels say."""

@@ -97,6 +97,17 @@ def test_what_is_told_of_another_revision_counts_nowhere() -> None:
     assert "move" not in threshold(world)
 
 
+def test_what_is_realised_is_told_of_every_kind_of_threshold_and_moves_budgets_only() -> None:
+    world = scoring_world()
+    world.edit({"threshold": {"budget": None, "quantile": 0.995}})
+    world.settle()
+    later(world, 8, exposure=counted(world, 60, 21))
+    told = threshold(world)
+    assert told["realised"]["rate"] == 20.0
+    assert told["expectedEpisodes"] > 0
+    assert "move" not in told
+
+
 @pytest.mark.parametrize(
     "edit",
     [

@@ -1,7 +1,7 @@
-"""`python -m dev.verify.bench.drift`: what counting for drift costs the default detector, beside the same without it. No broker.
+"""`python -m dev.verify.bench.drift`: what counting for drift and for thresholds costs the default detector. No broker.
 
-The same batches go through two pipelines in turns, so that whatever else the machine does falls on both; processor time of the
-thread is compared, for nothing else is added to a batch.
+The same batches go through pipelines with and without it in turns, so that whatever else the machine does falls on all; processor
+time of the thread is compared, for nothing else is added to a batch.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from anomaly_detector.core.scoring.artifact import artifact_digest, unpack
 from anomaly_detector.core.scoring.onnx import Model
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.drift_watch import DriftWatch
+from anomaly_detector.exposure_watch import ExposureWatch
 from dev.verify.bench.readings import PIPELINE, Readings
 
 _BATCH: Final = 6_000
@@ -42,23 +43,27 @@ def main(batches: int, entities: int) -> None:
             [sys.executable, "-m", "dev.verify.bench.learning", folder], check=True, capture_output=True, text=True
         )
         loaded = _loaded((Path(folder) / "model.tar").read_bytes(), json.loads(made.stdout.splitlines()[-1])["threshold"])
-    plain, watching = DetectionPipeline("bench", loaded), DetectionPipeline("bench", loaded)
-    watch = DriftWatch(watching, _DAY, CollectorRegistry())
-    watching.observers = (watch.observe,)
-    spent: dict[str, list[float]] = {"without": [], "with": []}
+    plain, watching, counting = (DetectionPipeline("bench", loaded) for _ in range(3))
+    watch, exposure = DriftWatch(watching, _DAY, CollectorRegistry()), ExposureWatch(counting)
+    watching.observers, counting.observers = (watch.observe,), (exposure.observe,)
+    spent: dict[str, list[float]] = {"without": [], "drift": [], "thresholds": []}
     for messages in _batches(batches + 2, entities):
-        for name, pipeline in (("without", plain), ("with", watching)):
+        for name, pipeline in (("without", plain), ("drift", watching), ("thresholds", counting)):
             begin = time.thread_time()
             pipeline.process(messages)
             spent[name].append(time.thread_time() - begin)
-    without, added = median(spent["without"][2:]), [b - a for a, b in zip(spent["without"][2:], spent["with"][2:], strict=True)]
     watch.tell(_DAY)
+    exposure.tell(_DAY)
     assert watch.evidence is not None, "the model has a reference"
-    print(
-        f"counting for drift: {1e9 * median(added) / _BATCH:+.0f} ns a reading beside {1e9 * without / _BATCH:.0f} ns "
-        f"({median(added) / without:+.1%}; median of {batches} batches of {_BATCH} readings, {entities} entities, "
-        f"{len(PIPELINE.features)} features); evidence {len(watch.evidence.model_dump_json()):,} bytes"
-    )
+    assert exposure.evidence is not None, "the model decides"
+    without = median(spent["without"][2:])
+    for name, evidence in (("drift", watch.evidence), ("thresholds", exposure.evidence)):
+        added = median(b - a for a, b in zip(spent["without"][2:], spent[name][2:], strict=True))
+        print(
+            f"counting for {name}: {1e9 * added / _BATCH:+.0f} ns a reading beside {1e9 * without / _BATCH:.0f} ns "
+            f"({added / without:+.1%}; median of {batches} batches of {_BATCH} readings, {entities} entities, "
+            f"{len(PIPELINE.features)} features); evidence {len(evidence.model_dump_json()):,} bytes"
+        )
 
 
 def _loaded(archive: bytes, threshold: float) -> LoadedRevision:

@@ -67,9 +67,10 @@ def overlap(revision: Revision) -> int:
     return max((-(-window.size // window.every) for window in revision.pipeline.windows), default=1)
 
 
-def accepted_rate(threshold: Threshold) -> float | None:
+def accepted_rate(threshold: Threshold, target: Revision) -> float | None:
     """Episodes for each entity and second that the alert budget allows; None where there is none."""
-    return threshold.budget.episodes / seconds(threshold.budget.per) if threshold.budget else None
+    entities = next((each.entities for each in target.thresholds if each.entities), 1)  # share a budget of the fleet
+    return threshold.budget.episodes / seconds(threshold.budget.per) / entities if threshold.budget else None
 
 
 def gated(stable: Revision, target: Revision, *, awaited: bool) -> str:

@@ -156,7 +156,7 @@ def _seen(
         failure=failure,
         counts=total(ledger),
         overlap=observed.overlap(target),
-        budget=observed.accepted_rate(snapshot.detector.spec.threshold),
+        budget=observed.accepted_rate(snapshot.detector.spec.threshold, target),
         settings=(stable.model, stable.pipeline) == (target.model, target.pipeline),
         origin=origin,
         by_itself=observed.by_itself(stable, target),

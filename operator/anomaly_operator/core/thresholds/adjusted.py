@@ -6,13 +6,14 @@ it is a revision like any other: it becomes stable, or is rolled out, as such.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from anomaly_api.assignment import Revision
 from anomaly_api.calibration import Calibration, WindowThreshold
 from anomaly_api.exposure import ExposureLedger, WindowExposure
 from anomaly_api.policy import Budget, BudgetScope
 from anomaly_api.threshold_status import RealisedStatus, ThresholdMove
-from anomaly_api.thresholds import scaled, window_threshold
+from anomaly_api.thresholds import PER, scaled, window_threshold
 from anomaly_operator.core.feedback import FeedbackView, moved
 from anomaly_operator.core.models.selection import RevisionSelection, current_revision
 from anomaly_operator.core.snapshot import Snapshot
@@ -20,6 +21,9 @@ from anomaly_operator.core.thresholds import control
 from anomaly_operator.core.thresholds.fleet import entities_in_use
 from anomaly_operator.core.thresholds.ledger import record, turned
 from anomaly_operator.core.timestamps import rfc3339, unix
+
+_NO_BUDGET: Final = Budget(per=PER, max_factor=1)
+"""Where the spec asks for something else: what is realised is told, and nothing moves."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ def adjusted(
         return selection, ThresholdsView(ledger=counted)
     found = [_kept(snapshot, revision.model, each) for each in revision.thresholds]
     view = ThresholdsView(moves={each.window: move for each, move in found if move is not None})
-    if budget is not None and counted is not None and current is not None and current.model == revision.model:
-        view = _decided(snapshot, selection, budget, current, counted, view, now, due=due)
+    if counted is not None and current is not None and current.model == revision.model:
+        view = _decided(snapshot, selection, budget or _NO_BUDGET, current, counted, view, now, due=due)
     thresholds = [_applied(each, view.moves.get(each.window), budget) for each in revision.thresholds]
     if thresholds != revision.thresholds:
         selection = replace(selection, revision=revision.model_copy(update={"thresholds": thresholds}))
@@ -123,7 +127,7 @@ def _decided(
     *,
     due: bool,
 ) -> ThresholdsView:
-    """What was realised under the revision in force, and the moves that are due."""
+    """What was realised under the revision in force, and the moves that are due: none while another one is on its way."""
     calibrations, in_force = _calibrations(selection), {each.window: each for each in current.thresholds}
     total, earlier = {each.window: each for each in ledger.total}, {each.window: each for each in ledger.earlier}
     stable = snapshot.detector.status.stable
@@ -132,8 +136,8 @@ def _decided(
     for threshold in selection.revision.thresholds:
         name, kept = threshold.window, view.moves.get(threshold.window)
         counts = total.get(name)
-        if counts is None or in_force.get(name) != _applied(threshold, kept, budget):
-            continue  # nothing is counted, or the revision in force is about to change
+        if counts is None or name not in in_force:
+            continue
         situation = control.Situation(
             budget=budget,
             threshold=in_force[name],
@@ -146,7 +150,8 @@ def _decided(
             pods=len(ledger.instances),
             elapsed=now - since,
         )
-        move = control.move(situation)
+        stays = in_force[name] == _applied(threshold, kept, budget)
+        move = control.move(situation) if stays else None
         if not due and move is None:
             continue
         told = control.realised(situation)
