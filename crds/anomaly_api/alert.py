@@ -58,6 +58,8 @@ class ScorerKind(StrEnum):
     ENSEMBLE = "Ensemble"
     STATISTICAL = "Statistical"
     IMPORTED = "Imported"
+    SILENCE = "Silence"
+    """None: the entity has sent nothing for longer than entity.silentAfter."""
 
 
 class Contributor(Contract):

@@ -200,6 +200,7 @@ class DetectorSpec(Contract):
             filter=source.filter,
             pairs=source.pairs,
             merge=source.merge,
+            silent_after=self.entity.silent_after,
             format=source.notation,
             envelope=source.envelope,
         )

@@ -65,6 +65,11 @@ class Entity(Contract):
 class WatchedEntity(Entity):
     """What a reading is of, and how long it is remembered. Memory is no part of a model: what is above is."""
 
+    silent_after: Duration | None = None
+    """Silence after which an entity is told of: an episode of its own kind (window `silence`, scorer Silence) opens when the
+    newest event time of its partition is so much beyond the entity's last reading, and closes when the entity sends again. Unset:
+    a silent entity is not told of. Choose several times the usual interval of its readings. Where nobody sends anything at all,
+    source.silentAfter is what tells."""
     expire_after: Duration = "7d"
     """Silence after which an entity is forgotten: its windows and baselines begin anew if it comes back, and an open episode
     closes with reason Idle. Default 7d, so that a machine that stands still at the weekend is known on Monday. Measured in

@@ -298,6 +298,8 @@ class Pipeline(Contract):
     filter: list[Condition] | None = None
     pairs: Pairs | None = None
     merge: Merge | None = None
+    silent_after: Duration | None = None
+    """Of `entity.silentAfter`: no part of what is learned."""
     format: Format | None = None
     """Without where its registry is. None: JSON."""
     envelope: Envelope | None = None
@@ -316,6 +318,7 @@ class Pipeline(Contract):
     def learned(self) -> dict[str, Any]:
         """What a model depends on, without defaults: all of it but how readings are written and waited for."""
         document = self.essentials()
+        document.pop("silentAfter", None)
         for arrival in ("lateness", "maxAhead", "maxWaiting"):
             document["time"].pop(arrival, None)
         for written in ("format", "envelope"):

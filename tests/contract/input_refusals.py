@@ -37,6 +37,7 @@ INPUT_ROWS = [
         "entity.keyFormat says how the message key is written: it has no use beside field, template or constant",
         entity={"field": "pump", "keyFormat": "Integer"},
     ),
+    _detector("spec.entity.silentAfter", DURATION, entity={"silentAfter": "soon"}),
     _detector(
         "spec.entity.template",
         "write fields in braces, such as {tags.host}/{tags.interface}",

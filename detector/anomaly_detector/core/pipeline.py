@@ -19,6 +19,7 @@ from anomaly_api.evidence import RevisionEvidence
 from anomaly_api.schema import seconds
 from anomaly_detector.core.alerts.alert import Alert
 from anomaly_detector.core.alerts.builder import ScoredWindows
+from anomaly_detector.core.alerts.silence import SilentEntities
 from anomaly_detector.core.apart import Apart
 from anomaly_detector.core.columns import MICROSECONDS, Messages
 from anomaly_detector.core.configuration import Configuration
@@ -171,6 +172,8 @@ class DetectionPipeline:
             if portion.leaving:
                 self._part(portion.leaving, messages, outcome)
             taken = self.preprocessor.process(portion, messages.headers)
+            if taken.silences:
+                outcome.alerts += self._silent.told(taken.silences)
             outcome.readings += len(taken.readings.rows)
             outcome.tally += taken.tally
             self._under_way = self._deciding.score(messages, taken, outcome, executor)
@@ -211,7 +214,7 @@ class DetectionPipeline:
     def _go_over(self, asked: Configuration) -> list[tuple[int, Alert]]:
         """To another configuration; returns what is to be told of episodes that end with it."""
         before, self.configuration = self.configuration, asked
-        ended = self.episodes.ended(self.closures(before, asked))
+        ended = self.episodes.ended(self.closures(before, asked)) + self._silent.ended(before.intake, asked.intake)
         for partition in sorted(set(self._entities.partitions)):
             told = self.endings.renounced(partition, before.deciders, asked.deciders)
             ended += [(partition, alert) for alert in told]
@@ -244,6 +247,14 @@ class DetectionPipeline:
         else:
             known.adopt(self.configuration.deciders.partitions)
 
+    def silent(self, preprocessor: Preprocessor) -> SilentEntities:
+        """Tells of entities that are silent, as far as somebody remembers."""
+        return SilentEntities(self._source, self.stable.revision.name, self._policy(), preprocessor)
+
+    @property
+    def _silent(self) -> SilentEntities:
+        return self.silent(self.preprocessor)
+
     @property
     def _deciding(self) -> Deciding:
         shadow = self.shadow if self._apart is None and not (self.shadow and self.shadow.apart) else None
@@ -269,6 +280,7 @@ class DetectionPipeline:
         """Entities are forgotten."""
         gap = max(seconds(window.max_gap) for window in self.stable.revision.pipeline.windows) * MICROSECONDS
         outcome.left += leaving
+        outcome.alerts += self._silent.left(leaving)
         outcome.cut_off += sum(left.reason is Reason.BUDGET and left.idle <= gap for left in leaving)
         times = self.preprocessor.windows.newest(np.array([left.slot for left in leaving], np.int64))
         self._deciding.part(leaving, times, messages, outcome)

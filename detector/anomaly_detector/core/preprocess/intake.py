@@ -28,6 +28,7 @@ class Intake(Pipeline):
             filter=pipeline.filter,
             pairs=pipeline.pairs,
             merge=pipeline.merge,
+            silent_after=pipeline.silent_after,
             entity=entity,
             time=time,
             features=features,

@@ -38,6 +38,8 @@ class Intakes:
         if self.beside is not None and intake.readings == self.beside.intake.readings != self.main.intake.readings:
             self.main, self.beside = self.beside, None
             self.main.change(intake)
+            if self.main.silence is not None:
+                self.main.silence.take_back()
             kept = False
         else:
             kept = self.main.change(intake)

@@ -31,6 +31,7 @@ from anomaly_detector.core.preprocess.merge import MergeBuffer
 from anomaly_detector.core.preprocess.pending import PendingReadings
 from anomaly_detector.core.preprocess.preparation import Preparation
 from anomaly_detector.core.preprocess.reorder import Ordered, ReorderBuffer
+from anomaly_detector.core.preprocess.silence import Silence, SilenceTurn
 from anomaly_detector.core.preprocess.ties import Ties
 from anomaly_detector.core.preprocess.windows import WindowBatch, Windows
 from anomaly_detector.core.scoring.statistical import RunningBaseline, Statistical
@@ -45,6 +46,8 @@ class Preprocessed(Struct, frozen=True):
     """One for each window of the pipeline, in its order."""
     levels: RunningBaseline
     tally: ReadingCounts
+    silences: Sequence[SilenceTurn] = ()
+    """Entities that have fallen silent, and those that speak again."""
     traces: PendingTraces | None = None
     """Those of readings that waited; None: none may wait, and each came in the message that it has."""
     scales: Scales | None = None
@@ -83,6 +86,7 @@ class Preprocessor:
                 self._preparation.adapt(intake)
             self._imputation.adapt(intake)
             self.windows.adapt(intake.windows)
+        self._adapt_silence(intake.silent_after)
         self.statistical.set(intake.baseline)
         if before.bounds is not None and intake.bounds is not None and before.bounds.partitions < intake.bounds.partitions:
             self.entities.expect(max(round(seconds(window.max_gap) * MICROSECONDS) for window in intake.windows))
@@ -117,6 +121,7 @@ class Preprocessor:
         """Forgets those who leave, and takes in a portion's readings; `headers` are those of their messages."""
         dropped_pending = self._waiting([left.slot for left in portion.leaving]) if portion.leaving else 0
         self.entities.dismiss(portion.leaving)
+        silences = () if self.silence is None else self.silence.observe(portion.batch, portion.slots)
         traces = self._traces if self._merge is not None or self._reorder.waits or self._imputation.waits else None
         if traces is not None:
             traces.note(portion.batch, headers)
@@ -131,12 +136,14 @@ class Preprocessor:
             windows = [replace(each, scales=scales) for each in windows]
         levels = self.statistical.observe(readings, sparingly=self.intake.sparingly)
         tally = self._tally(batch, ordered, readings, dropped_pending)
-        return Preprocessed(readings, windows, levels, tally, traces, scales)
+        return Preprocessed(readings, windows, levels, tally, silences, traces, scales)
 
     def forget(self, partition: int) -> None:
         """Drops what is remembered of a partition."""
         self.entities.drop(partition)
         self._future_guard.drop(partition)
+        if self.silence is not None:
+            self.silence.drop(partition)
         self._traces.drop(partition)
 
     def snapshot(self, partition: int) -> dict[str, Any]:
@@ -159,6 +166,8 @@ class Preprocessor:
         for name, stage in self._stages().items():
             if name in state:
                 stage.put(slots, state[name])
+        if self.silence is not None:
+            self.silence.restored(partition, slots)
         return slots
 
     def _begin(self, intake: Intake) -> None:
@@ -175,12 +184,23 @@ class Preprocessor:
         self._reorder = ReorderBuffer(intake.time, len(intake.read), self.entities, exact)
         self._preparation = Preparation(intake, self.entities) if intake.prepares else None
         """None: features are what stands in readings."""
+        self.silence = Silence(intake.silent_after, self.entities) if intake.silent_after is not None else None
+        """None: nobody is told of silent entities."""
         self.windows = Windows(intake, self.entities)
         self._imputation = Imputation(intake, self.entities, self.windows)
         columns = scaled_columns(intake)
         self._scale = RunningScale(columns, self.entities) if len(columns) else None
         """None: no feature has a scale of each entity's own."""
         self.statistical = Statistical(intake.baseline, len(intake.features), self.entities)
+
+    def _adapt_silence(self, after: str | None) -> None:
+        if self.silence is not None and after is not None:
+            self.silence.adapt(after)
+        elif self.silence is not None:
+            self.entities.detach(self.silence)
+            self.silence = None
+        elif after is not None:
+            self.silence = Silence(after, self.entities)
 
     def _waiting(self, slots: list[int]) -> int:
         """Readings of these entities that wait, for older ones or for what they lack."""
@@ -209,6 +229,8 @@ class Preprocessor:
             found["merge"] = self._merge
         if self._ties is not None:
             found["ties"] = self._ties
+        if self.silence is not None:
+            found["silence"] = self.silence
         if self._preparation is not None:
             found["preparation"] = self._preparation
         if self._scale is not None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from anomaly_detector.core.configuration import Configuration
 from anomaly_detector.core.preprocess.intakes import Intakes
+from anomaly_detector.core.preprocess.preprocessor import Preprocessor
 from anomaly_detector.core.state.changelog import Change
 from anomaly_detector.core.state.records import Read
 
@@ -56,11 +57,16 @@ class Restore:
             done = place
         self._process(read, done, len(read))
 
-    def finish(self, configuration: Configuration) -> dict[str, Any]:
-        """What is remembered, as the configuration that goes on wants it."""
+    def replayed(self) -> Preprocessor:
+        """What is remembered, under the last intake that was written down."""
         for change in self._changes:
             self._intakes.change(change.configuration.intake, change.configuration.beside)
         self._changes = []
+        return self._intakes.main
+
+    def finish(self, configuration: Configuration) -> dict[str, Any]:
+        """What is remembered, as the configuration that goes on wants it."""
+        self.replayed()
         self._intakes.change(configuration.intake, configuration.beside)
         return self._intakes.snapshot(self.partition)
 

@@ -279,8 +279,11 @@ class PartitionTasks:
         assert before is not None, "there was something to replay"
         after = self.pipeline.prepare()
         partition = restored.partition
+        ended = self.pipeline.silent(restored.replayed()).ended(before.intake, after.intake)
         self.pipeline.restore(partition, restored.finish(after))
         task = self._start(partition, found, before, now)
+        for _, alert in ended:
+            self._alert(partition, alert)
         if found.source is not None:
             task.log.source(found.source)
         task.since = found.until - found.start
