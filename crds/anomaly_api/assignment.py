@@ -1,9 +1,8 @@
 """What the operator tells the pods: `Runtime` (replaces the pods), `Assignment` (taken over while running), `TrainingOrder`."""
 
 import re
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from anomaly_api.alerting import AlertPolicy, Suppression
 from anomaly_api.calibration import WindowThreshold
@@ -53,7 +52,7 @@ class Runtime(Contract):
     schema_registry: SchemaRegistry | None = None
     """Where the schemas of messages are looked up. None: nowhere."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of the content without defaults, in hexadecimal."""
         return digest(self.essentials())
@@ -90,13 +89,7 @@ class Revision(Contract):
         """sha256 of the content without defaults, in hexadecimal; its first 8 characters name the revision."""
         return digest(self.essentials())
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, whose digest is its own."""
-        copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("digest", None)
-        return copied
-
-    @property
+    @cached_property
     def name(self) -> str:
         """Short name for people, statuses and alerts."""
         return revision_name(self.digest)
@@ -121,7 +114,7 @@ class Assignment(Contract):
     artifacts: dict[str, str] = {}
     """Where each model digest is found: a path in the pod or a URI."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of the content without defaults, in hexadecimal."""
         return digest(self.essentials())
@@ -164,7 +157,7 @@ class TrainingOrder(Contract):
     stable: StableModel | None = None
     """The model in use, which a new one is to be compared with. None: there is none."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Digest of what decides the outcome; 12 characters. Pods' resources and the like do not count, nor does how the outcome
         is judged.

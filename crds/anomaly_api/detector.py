@@ -1,5 +1,6 @@
 """The AnomalyDetector resource: what a user asks for."""
 
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -187,7 +188,7 @@ class DetectorSpec(Contract):
     """Whether scoring and training are stopped. The consumer group keeps its place, so that nothing is missed when it is
     false again. Default false."""
 
-    @property
+    @cached_property
     def pipeline(self) -> Pipeline:
         """What training and scoring must agree on."""
         known_by = Entity(**{name: getattr(self.entity, name) for name in Entity.model_fields})

@@ -1,6 +1,7 @@
 """The desired state of a detector, before it is compared with what there is: revision, runtime, training, replicas."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from anomaly_api.assignment import Identity, Runtime, TrainingOrder
 from anomaly_api.revision import runtime
@@ -8,9 +9,10 @@ from anomaly_operator.core import scaling
 from anomaly_operator.core.drift import DriftVerdict, drift_verdict
 from anomaly_operator.core.feedback import FeedbackView, feedback_view
 from anomaly_operator.core.group_conflict import group_conflict
+from anomaly_operator.core.memo import ByIdentity
 from anomaly_operator.core.models.selection import RevisionSelection, select
 from anomaly_operator.core.rollout.view import RolloutView, rollout_view
-from anomaly_operator.core.snapshot import Snapshot
+from anomaly_operator.core.snapshot import Detector, Snapshot
 from anomaly_operator.core.status.health import ConditionDraft, Progress
 from anomaly_operator.core.status.report import stats_due
 from anomaly_operator.core.thresholds.adjusted import ThresholdsView, adjusted
@@ -50,6 +52,13 @@ class DesiredState:
         return self.training_order if wanted else None
 
 
+def _of_spec(detector: Detector) -> Runtime:
+    return runtime(detector.spec, Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid))
+
+
+_runtime: Final = ByIdentity(lambda detector: detector.uid, _of_spec)
+
+
 def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
     """The desired state at `now` (Unix seconds)."""
     detector, blocked = snapshot.detector, _blocked(snapshot)
@@ -69,7 +78,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
         selection=selection,
         rollout=rollout,
         training_outcome=training_outcome(snapshot, why.order, why.last, now) if why and awaited else None,
-        runtime=runtime(detector.spec, Identity(namespace=detector.namespace, name=detector.name, uid=detector.uid)),
+        runtime=_runtime(detector),
         scale=scaling.scale(snapshot, now),
         drift=drift,
         feedback=feedback,

@@ -47,7 +47,10 @@ def plan(snapshot: Snapshot, installation: Installation, now: float) -> Plan:
         actions=(
             *children.actions(snapshot, installation, desired),
             *model_status.entries(snapshot, _in_use(desired), now),
-            *(Delete(MODELS, old.name, old.uid, old.resource_version) for old in retention.outdated(snapshot, desired.selection)),
+            *(
+                Delete(MODELS, old.name, old.uid, old.resource_version)
+                for old in retention.outdated(snapshot, desired.selection, desired.rollout.kept)
+            ),
         ),
         status=report.merge_patch({**before.document(), **snapshot.detector.unread_status}, status.document()),
         events=events(snapshot, desired, transitions),

@@ -152,8 +152,6 @@ class Snapshot:
     room: TrainingRoom = TrainingRoom()
     patience: float = 0.0
     """Seconds that scoring pods are given to say how much data there is, before a training is begun without knowing."""
-    parsed: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
-    """Records that have been read, by revision, so that each is read once."""
 
     @cached_property
     def evidence_by_pod(self) -> dict[str, DetectorEvidence]:

@@ -4,30 +4,31 @@ The status names the stable revision, and its record has the content: the Config
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Final
 
 from pydantic import ValidationError
 
 from anomaly_api.assignment import Revision
+from anomaly_operator.core.memo import ByIdentity
 from anomaly_operator.core.resources.names import CONTROLLER_REVISIONS, revision_child
 from anomaly_operator.core.snapshot import Manifest, Snapshot
 
 
 def recorded(snapshot: Snapshot, name: str) -> Revision | None:
     """The revision of this name; None where there is no record of it, or one that is not what its name says."""
-    if name not in snapshot.parsed:
-        snapshot.parsed[name] = _read(snapshot, name)
-    found: Revision | None = snapshot.parsed[name]
-    return found
+    live = snapshot.children.get((CONTROLLER_REVISIONS, revision_child(snapshot.detector.name, name)))
+    revision = _content(live) if live is not None else None
+    return revision if revision is not None and revision.name == name else None
 
 
-def _read(snapshot: Snapshot, name: str) -> Revision | None:
-    live: dict[str, Any] = snapshot.children.get((CONTROLLER_REVISIONS, revision_child(snapshot.detector.name, name)), {})
+def _read(record: Manifest) -> Revision | None:
     try:
-        revision = Revision.model_validate(live.get("data"))
+        return Revision.model_validate(record.get("data"))
     except ValidationError:
         return None
-    return revision if revision.name == name else None
+
+
+_content: Final = ByIdentity(lambda record: record["metadata"].get("uid"), _read)
 
 
 def numbered(snapshot: Snapshot, revisions: Sequence[Revision]) -> Iterable[tuple[Revision, int]]:

@@ -6,20 +6,18 @@
 Models that the gate rejected count like others. What belongs to a model, its archive and its card, goes by owner reference.
 """
 
-from collections.abc import Collection, Iterable
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
 
+from anomaly_api.assignment import Revision
 from anomaly_operator.core.models.selection import RevisionSelection
 from anomaly_operator.core.resources.names import CONTROLLER_REVISIONS
 from anomaly_operator.core.snapshot import Model, Snapshot
 
-HISTORY: Final = 10
-"""Models of a detector that are kept."""
 
-
-def outdated(snapshot: Snapshot, selection: RevisionSelection, history: int = HISTORY) -> list[Model]:
-    """Models that are to be deleted, the oldest first."""
-    return beyond(snapshot.models.values(), snapshot.detector.uid, _needed(snapshot, selection), history)
+def outdated(snapshot: Snapshot, selection: RevisionSelection, needed: Sequence[Revision]) -> list[Model]:
+    """Models beyond `rollout.history` that are to be deleted, the oldest first; none of a revision that is `needed`."""
+    kept = _named(snapshot, selection) | {revision.model_name or "" for revision in needed}
+    return beyond(snapshot.models.values(), snapshot.detector.uid, kept, snapshot.detector.spec.rollout.history)
 
 
 def beyond(models: Iterable[Model], owner: str, needed: Collection[str], history: int) -> list[Model]:
@@ -31,7 +29,7 @@ def beyond(models: Iterable[Model], owner: str, needed: Collection[str], history
     return [model for model in old if not (model.pinned or model.status.used_by or model.name in needed or model.deleting)]
 
 
-def _needed(snapshot: Snapshot, selection: RevisionSelection) -> set[str]:
+def _named(snapshot: Snapshot, selection: RevisionSelection) -> set[str]:
     """Names of models that the detector itself, a revision on record, or another detector refers to."""
     chosen = {model.name for model in (selection.model, selection.rejected) if model is not None}
     status, reference = snapshot.detector.status, snapshot.detector.spec.model.model_ref

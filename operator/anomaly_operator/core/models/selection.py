@@ -14,10 +14,11 @@ from anomaly_api import revision
 from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.meta import ASSIGNMENT_FILE
 from anomaly_api.source import Pipeline
+from anomaly_operator.core.memo import ByIdentity
 from anomaly_operator.core.models import gate
 from anomaly_operator.core.models.history import recorded
 from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
-from anomaly_operator.core.snapshot import Detector, Model, Snapshot
+from anomaly_operator.core.snapshot import Detector, Manifest, Model, Snapshot
 
 REFUSED: Final = "ModelRefused"
 UNVERIFIED: Final = "ModelUnverified"
@@ -70,13 +71,20 @@ def _trained_for(model: Model, detector: Detector) -> bool:
 
 def current_assignment(snapshot: Snapshot) -> Assignment | None:
     """What the pods have been told; None when they were told nothing, or when someone edited it."""
-    live = snapshot.children.get((CONFIG_MAPS, detector_child(snapshot.detector.name)), {})
+    live = snapshot.children.get((CONFIG_MAPS, detector_child(snapshot.detector.name)))
+    return _told(live) if live is not None else None
+
+
+def _read(live: Manifest) -> Assignment | None:
     try:
         assignment = Assignment.model_validate(json.loads(live.get("data", {}).get(ASSIGNMENT_FILE, "null")))
     except (ValueError, ValidationError):
         return None
     written = live["metadata"].get("annotations", {}).get(ANNOTATION_CONTENT)
     return assignment if assignment.digest == written else None
+
+
+_told: Final = ByIdentity(lambda live: live["metadata"].get("uid"), _read)
 
 
 def current_revision(snapshot: Snapshot) -> Revision | None:
@@ -146,8 +154,11 @@ def _kept(
     return RevisionSelection(kept, reason=reason, message=message, awaited=awaited)
 
 
-def _with_model(detector: Detector, model: Model, pipeline: Pipeline) -> RevisionSelection:
+def _computed(detector: Detector, model: Model, pipeline: Pipeline) -> RevisionSelection:
     try:
         return RevisionSelection(revision.with_model(detector.spec, pipeline, model.name, model.spec), model)
     except revision.NotCalibratedError as error:
         return RevisionSelection(revision.without_model(detector.spec), reason="ModelNotCalibrated", message=str(error))
+
+
+_with_model: Final = ByIdentity(lambda detector, model, _: (detector.uid, model.name), _computed)

@@ -1,9 +1,12 @@
 """The children: which differ from what they should be, which must go, which pods are to be told. Pure."""
 
+from typing import Final
+
 from anomaly_api.meta import ANNOTATION_RUNTIME
 from anomaly_api.schema import digest
 from anomaly_operator.core.actions import Action, Apply, Delete, FillSlot, RefreshMounts
 from anomaly_operator.core.desired_state import DesiredState
+from anomaly_operator.core.memo import ByIdentity
 from anomaly_operator.core.models import history
 from anomaly_operator.core.resources import manifests
 from anomaly_operator.core.resources.diff import differs
@@ -18,7 +21,7 @@ from anomaly_operator.core.resources.names import (
     kind_of,
     trainer_child,
 )
-from anomaly_operator.core.snapshot import Manifest, Snapshot
+from anomaly_operator.core.snapshot import Detector, Manifest, Snapshot
 from anomaly_operator.core.status import health
 from anomaly_operator.core.training.outcome import ended, stale_jobs
 
@@ -31,14 +34,14 @@ def actions(snapshot: Snapshot, installation: Installation, desired: DesiredStat
         FillSlot(manifests.slot(detector, copy.slot, copy.digest), copy.source, copy.digest)
         for copy in desired.rollout.slots.copies
     ]
-    wanted = manifests.always(detector)
-    if desired.training_order:
-        wanted += manifests.for_training(detector, installation)
-    records = desired.rollout.kept
-    wanted += [manifests.record(detector, each, number) for each, number in history.numbered(snapshot, records)]
-    wanted.append(manifests.settings(detector, desired.runtime, desired.rollout.assignment))
-    wanted.append(manifests.deployment(detector, installation, desired.runtime, 0 if desired.blocked else desired.scale.replicas))
-    found += [Apply(manifest) for manifest in map(with_manifest_hash, wanted) if _needs_apply(snapshot, manifest)]
+    replicas = 0 if desired.blocked else desired.scale.replicas
+    wanted = [
+        *_besides(detector, installation, desired.training_order is not None),
+        *(_recorded(detector, each, number) for each, number in history.numbered(snapshot, desired.rollout.kept)),
+        _settings(detector, desired.runtime, desired.rollout.assignment),
+        _deployment(detector, installation, desired.runtime, replicas),
+    ]
+    found += [Apply(manifest) for manifest in wanted if _needs_apply(snapshot, manifest)]
     if desired.starts is not None:
         found.append(Apply(with_manifest_hash(manifests.job(detector, installation, desired.starts))))
     return [*found, *_refreshes(snapshot, desired)]
@@ -57,11 +60,31 @@ def with_manifest_hash(manifest: Manifest) -> Manifest:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
+def _all(detector: Detector, installation: Installation, training: bool) -> list[Manifest]:  # noqa: FBT001 - by place
+    made = manifests.always(detector) + (manifests.for_training(detector, installation) if training else [])
+    return [*map(with_manifest_hash, made)]
+
+
+_besides: Final = ByIdentity(lambda detector, *_: detector.uid, _all)
+_recorded: Final = ByIdentity(
+    lambda detector, revision, _: (detector.uid, revision.name), lambda *values: with_manifest_hash(manifests.record(*values))
+)
+_settings: Final = ByIdentity(lambda detector, *_: detector.uid, lambda *values: with_manifest_hash(manifests.settings(*values)))
+_deployment: Final = ByIdentity(
+    lambda detector, *_: detector.uid, lambda *values: with_manifest_hash(manifests.deployment(*values))
+)
+_differs: Final = ByIdentity(lambda wanted, _: (wanted["kind"], *_place(wanted)), differs)
+
+
+def _place(manifest: Manifest) -> tuple[str, str]:
+    return manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+
+
 def _needs_apply(snapshot: Snapshot, manifest: Manifest) -> bool:
     live = snapshot.children.get((kind_of(manifest), manifest["metadata"]["name"]))
     if live is None:
         return True
-    return "deletionTimestamp" not in live["metadata"] and differs(manifest, live)
+    return "deletionTimestamp" not in live["metadata"] and _differs(manifest, live)
 
 
 def _unwanted(snapshot: Snapshot, installation: Installation, desired: DesiredState) -> list[tuple[Kind, Manifest]]:

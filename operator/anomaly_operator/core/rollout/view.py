@@ -12,7 +12,7 @@ from typing import Final
 from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.rollout_status import EvidenceLedger, HandledCommand, MeasureStatus
 from anomaly_operator.core.models.history import recorded
-from anomaly_operator.core.models.selection import RevisionSelection, current_revision
+from anomaly_operator.core.models.selection import RevisionSelection, current_assignment, current_revision
 from anomaly_operator.core.models.slots import SlotPlan, plan_slots
 from anomaly_operator.core.rollout import commands, observed, state
 from anomaly_operator.core.rollout.analysis import judge
@@ -72,7 +72,7 @@ def rollout_view(
     if candidate is not None and candidate.model:
         needed[candidate.model] = _model(snapshot, selection, candidate)
     slots = plan_slots(snapshot, needed)
-    assignment = _assignment(stable, candidate, was, slots)
+    assignment = _as_told(snapshot, _assignment(stable, candidate, was, slots))
     ledger = before.candidate.evidence if before.candidate and was.candidate else EvidenceLedger()
     counted = observed.counted(snapshot, assignment, ledger) if was.candidate else ledger
     seen = _seen(snapshot, selection, stable, assignment, counted, origin, blocked=blocked)
@@ -132,6 +132,12 @@ def _assignment(stable: Revision, candidate: Revision | None, was: State, slots:
         return Assignment(stable=stable, artifacts=slots.artifacts)
     name = f"{candidate.name}-{was.since:.0f}"
     return Assignment(stable=stable, candidate=candidate, weight=was.weight, rollout=name, artifacts=slots.artifacts)
+
+
+def _as_told(snapshot: Snapshot, assignment: Assignment) -> Assignment:
+    """What the pods have been told, where that is the same: its digest, and what else is made of it, is known."""
+    told = current_assignment(snapshot)
+    return told if told == assignment else assignment
 
 
 def _seen(

@@ -1,13 +1,21 @@
 """The training that a spec asks for. What became of it is `outcome`; the training itself is the trainer's."""
 
+from typing import Final
+
 from anomaly_api.assignment import Identity, StableModel, TrainingOrder
 from anomaly_api.source import Pipeline
+from anomaly_operator.core.memo import ByIdentity
 from anomaly_operator.core.resources.names import job_name
 from anomaly_operator.core.snapshot import Detector, Model
 
 
 def training_order(detector: Detector, request: str = "") -> TrainingOrder | None:
     """The order; None where the spec has nothing trained. The Job's name is part of it, so it is made in two steps."""
+    order = _unasked(detector)
+    return requested(order, request) if order is not None else None
+
+
+def _order(detector: Detector) -> TrainingOrder | None:
     spec = detector.spec
     if not spec.model.trained:
         return None
@@ -25,7 +33,10 @@ def training_order(detector: Detector, request: str = "") -> TrainingOrder | Non
         threshold=spec.threshold,
         schema_registry=spec.source.schema_registry,
     )
-    return requested(order, request)
+    return requested(order, "")
+
+
+_unasked: Final = ByIdentity(lambda detector: detector.uid, _order)
 
 
 def requested(order: TrainingOrder, request: str) -> TrainingOrder:
