@@ -82,8 +82,10 @@ def _api_server(programs: Binaries, keys: Credentials, at: Addresses, etcd_url: 
 
 
 @contextmanager
-def alone(name: str, tell: Tell = silent) -> Iterator[Cluster]:
-    """A control plane on this machine's loopback, without nodes, for as long as the context and this process live."""
+def alone(name: str, tell: Tell = silent, *, controllers: bool = True) -> Iterator[Cluster]:
+    """A control plane on this machine's loopback, without nodes, for as long as the context and this process live. Without
+    `controllers` nothing reacts to what is written.
+    """
     programs = binaries.built(tell)
     state = State.of(name)
     keys = Credentials(state.folder / "keys")
@@ -93,15 +95,17 @@ def alone(name: str, tell: Tell = silent) -> Iterator[Cluster]:
         keys.make([LOOPBACK, FIRST_SERVICE])
         keys.kubeconfig("admin", f"https://{LOOPBACK}:{port}", "admin", "system:masters")
         at = Addresses(bind=LOOPBACK, advertised=LOOPBACK, api=port, etcd=etcd, etcd_peers=etcd_peers)
-        return Plan(tuple(components(programs, keys, state.folder, at, nodes=False)))
+        parts = components(programs, keys, state.folder, at, nodes=False)
+        return Plan(tuple(parts if controllers else [part for part in parts if part.name != "kube-controller-manager"]))
 
     if not group.start(state, plan, leashed=True):
         raise RuntimeError(f"a control plane named {name!r} is running already")
     try:
         cluster = Cluster(keys.path("admin.kubeconfig"), programs["kubectl"], programs["helm"])
         group.wait_ready(state, tell)
-        with telling(tell, "waiting for the controllers"):
-            cluster.wait_for_controllers()
+        if controllers:
+            with telling(tell, "waiting for the controllers"):
+                cluster.wait_for_controllers()
         yield cluster
     finally:
         group.down(state)
