@@ -42,7 +42,14 @@ class MeasureName(StrEnum):
 
     ALERT_RATIO = "AlertRatio"
     AGREEMENT = "Agreement"
+    ONLY_CANDIDATE = "OnlyCandidate"
+    ONLY_STABLE = "OnlyStable"
     FALSE_ALERTS = "FalseAlerts"
+    SCORE_SHIFT = "ScoreShift"
+    PRECISION = "Precision"
+    SLOWDOWN = "Slowdown"
+    ADDED_MEMORY = "AddedMemory"
+    ERRORS = "Errors"
 
 
 class Measure(Contract):
@@ -50,8 +57,12 @@ class Measure(Contract):
 
     name: MeasureName
     """Name of what is measured. AlertRatio: episodes of the candidate for each of stable's. Agreement: share of windows that both
-    call alike. FalseAlerts: episodes of the candidate for each that the alert budget allows; only with threshold.budget."""
-    max: Annotated[float, Field(gt=0)] | None = None
+    call alike; OnlyCandidate and OnlyStable: share that only one of them calls unusual. FalseAlerts: episodes of the candidate
+    for each that the alert budget allows; only with threshold.budget. ScoreShift: greatest difference between the distributions
+    of both scores, 0 to 1. Precision: share of the candidate's labelled alerts that were right; only with feedback. Slowdown:
+    time that the candidate takes for a window, as a multiple of stable's. AddedMemory: bytes that it adds to a pod. Errors:
+    batches that it failed to score."""
+    max: Annotated[float, Field(ge=0)] | None = None
     """Greatest value that is acceptable. Unset: any."""
     min: Annotated[float, Field(ge=0)] | None = None
     """Smallest value that is acceptable. Unset: any."""
@@ -64,11 +75,13 @@ def _measures() -> list[Measure]:
 class Analysis(Contract):
     """When a candidate is worse than stable."""
 
-    measures: Annotated[list[Measure], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))] = Field(
+    measures: Annotated[list[Measure], Field(min_length=1, max_length=10, json_schema_extra=list_map("name"))] = Field(
         default_factory=_measures
     )
     """Bounds that the candidate must keep, all the time. Unset: an AlertRatio of at most 1.5 and an Agreement
     of at least 0.95."""
+    minimum_windows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 100
+    """Number of windows that both must have scored before a verdict is drawn, default 100."""
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     """Share of good candidates that may be aborted by chance, however often the operator looks, default 0.01."""
 

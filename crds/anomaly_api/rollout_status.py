@@ -100,6 +100,8 @@ class CandidateStatus(Contract):
     """Time at which the revision became a candidate."""
     phase: Literal["Loading", "Progressing", "Paused"] = "Loading"
     """Phase of the rollout. Loading: pods take the candidate over. Paused: someone has to say go."""
+    held: bool = False
+    """Whether the rollout stands still, since no scoring pod is to run (spec.paused). Its step begins anew afterwards."""
     step: str = "0/0"
     """Number of the step, of how many: 2/5. 0 while it is loaded."""
     weight: int = 0

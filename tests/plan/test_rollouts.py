@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from anomaly_api.evidence import RevisionFailure
+from anomaly_api.meta import ANNOTATION_TRAIN
 from anomaly_operator.core.resources.names import CONFIG_MAPS, CONTROLLER_REVISIONS
 from tests.plan.rollouts import ALIKE, WORSE, act, ask, reasons, rolling_world
 from tests.plan.situations import scoring_world
@@ -229,3 +230,16 @@ def test_a_running_baseline_of_another_kind_cannot_be_compared_and_decides_at_on
     world.edit({"fallback": {"standardDeviations": 5.0}})
     world.settle()
     assert world.assignment.stable.fallback.standard_deviations == 5.0
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_training_of_later_data_does_not_end_a_rollout_and_one_of_another_model_does(same: bool) -> None:
+    world = rolling_world()
+    act(world, **ALIKE)
+    if same:
+        world.annotations[ANNOTATION_TRAIN] = "now"
+    else:
+        world.edit({"training": {"epochs": 7}})
+    act(world, **ALIKE)
+    assert world.status["training"]["reason"] == ("Request" if same else "Spec")
+    assert names(world) == ("pumps-11111111", "pumps-22222222" if same else None)

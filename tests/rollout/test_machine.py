@@ -196,3 +196,21 @@ def test_evidence_is_neither_lost_nor_doubled_by_restarts_of_pods_and_operator(s
     ledger = record(ledger, {name: PairedCounts(neither=windows) for name, windows in true.items()}, true)
     assert total(ledger).windows == sum(true.values())
     assert total(record(ledger, {}, [])) == total(ledger), "what pods that are gone reported stays"
+
+
+def test_two_programs_that_disagree_are_damped_and_a_person_who_edits_is_not() -> None:
+    state = State(stable=OLD, phase=Phase.PROGRESSING, candidate=NEW, since=100.0)
+    edited = replace(SEEN, desired=NEWER, replaced=2)
+    assert advance(state, SPEC, edited, 100.5)[0].candidate == NEWER
+    flapping = replace(edited, replaced=5)
+    assert advance(state, SPEC, flapping, 110.0) == (state, None)
+    assert advance(state, SPEC, flapping, 120.0)[0].candidate == NEWER
+
+
+def test_time_in_which_no_pod_runs_is_no_time_of_a_step() -> None:
+    state = replace(shadowing(), step=4, weight=50)
+    held, change = advance(state, SPEC, replace(SEEN, blocked=True), 10.0)
+    assert (held.held, change and change.reason) == (True, "RolloutHeld")
+    assert advance(held, SPEC, replace(SEEN, blocked=True), 1e5) == (held, None)
+    resumed, _ = advance(held, SPEC, SEEN, 1e5)
+    assert (resumed.step, resumed.step_since, resumed.held) == (4, 1e5, False)

@@ -66,7 +66,7 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
     spec_order = training_order(detector)
     why = trigger(snapshot, spec_order, drift, feedback, now, blocked=blocked is not None) if spec_order else None
     order = why.order if why else None
-    asked = select(snapshot, order.key if order else None)
+    asked = select(snapshot, order)
     due = stats_due(snapshot, now)
     selection, thresholds = adjusted(snapshot, asked, feedback, now, due=due)
     rollout = rollout_view(snapshot, selection, asked.revision.digest, now, blocked=blocked is not None, due=due)

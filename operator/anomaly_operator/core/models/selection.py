@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from anomaly_api import revision
-from anomaly_api.assignment import Assignment, Revision
+from anomaly_api.assignment import Assignment, Revision, TrainingOrder
 from anomaly_api.meta import ASSIGNMENT_FILE
 from anomaly_api.source import Pipeline
 from anomaly_operator.core.memo import ByIdentity
@@ -19,6 +19,7 @@ from anomaly_operator.core.models import gate
 from anomaly_operator.core.models.history import recorded
 from anomaly_operator.core.resources.names import ANNOTATION_CONTENT, CONFIG_MAPS, detector_child
 from anomaly_operator.core.snapshot import Detector, Manifest, Model, Snapshot
+from anomaly_operator.core.training.order import made_by
 
 REFUSED: Final = "ModelRefused"
 UNVERIFIED: Final = "ModelUnverified"
@@ -40,19 +41,27 @@ class RevisionSelection:
     """The model that was trained for the spec, where the gate rejected it."""
 
 
-def select(snapshot: Snapshot, key: str | None) -> RevisionSelection:
-    """The stable revision. `key` is the training order's; None where nothing is trained."""
+def select(snapshot: Snapshot, order: TrainingOrder | None) -> RevisionSelection:
+    """The stable revision. `order` is the training in force; None where nothing is trained."""
     detector, current = snapshot.detector, current_revision(snapshot)
     if detector.spec.model.model_ref is not None:
         return _referenced(snapshot, detector.spec.model.model_ref.name, current)
-    if key is None:
+    if order is None:
         return RevisionSelection(revision.without_model(detector.spec))
-    model = newest(snapshot, key)
+    model = newest(snapshot, order.key)
     if model is None:
-        return _kept(snapshot, current, awaited=True)
+        return _kept(snapshot, _compared(snapshot, order) or current, awaited=True)
     if gate.rejected(detector, model):
         return _after_rejection(snapshot, current, model)
     return _with_model(detector, model, detector.spec.pipeline)
+
+
+def _compared(snapshot: Snapshot, order: TrainingOrder) -> Revision | None:
+    """The candidate, where its model is what the spec still asks for: a training of later data does not end its rollout."""
+    candidate = snapshot.detector.status.candidate
+    found = recorded(snapshot, candidate.revision) if candidate else None
+    model = snapshot.models.get(found.model_name or "") if found else None
+    return found if model is not None and made_by(order, model) else None
 
 
 def newest(snapshot: Snapshot, key: str) -> Model | None:

@@ -14,13 +14,13 @@ does not score is not held up by comparisons that cannot be made. docs/rollouts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from anomaly_api.rollout import NoDataPolicy, PairedCounts, Rollout, Step
 from anomaly_api.rollout_status import CommandName as Command
 from anomaly_api.schema import seconds
-from anomaly_operator.core.rollout.analysis import Verdict, judge
+from anomaly_operator.core.rollout.analysis import Besides, Verdict, judge
 
 
 class Phase(StrEnum):
@@ -54,6 +54,8 @@ class State:
     """Digest that was taken away last: it is not tried again by itself."""
     origin: str = ""
     """What spec and model asked for then."""
+    held: bool = False
+    """Whether the candidate stands still, since no pod is to run: the step begins anew afterwards."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Inputs:
     counts: PairedCounts
     overlap: int = 1
     budget: float | None = None
+    besides: Besides = field(default_factory=Besides)
     command: Command | None = None
     settings: bool = False
     """Whether model and pipeline stay as they are."""
@@ -84,6 +87,8 @@ class Inputs:
     """Whether the desired revision's content is kept where nobody edits it: only then the status may name it."""
     blocked: bool = False
     """Whether no pod is to run."""
+    replaced: int = 0
+    """How many candidates have been replaced by others lately."""
     undo_to: str = ""
     """Digest that Command.UNDO goes back to; empty: to stable."""
 
@@ -115,10 +120,32 @@ def advance(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[Stat
     if state.phase is Phase.ABORTED and not retried and (seen.desired == state.aborted or _same_origin(state, seen)):
         return state, None
     if state.candidate != seen.desired:
-        return _begun(state, spec, seen, now) if seen.recorded else (state, None)
-    if seen.blocked:
-        return state, None
+        waits = not seen.recorded or (bool(state.candidate) and 0 <= now - state.since < _pause(seen.replaced))
+        return (state, None) if waits else _begun(state, spec, seen, now)
+    if seen.blocked or state.held:
+        return _held(state, seen, now)
     return _judged(state, spec, seen, now)
+
+
+def _pause(replaced: int) -> float:
+    """Seconds that a candidate lasts at least: someone who edits three times is not kept waiting, two programs that disagree are.
+
+    >>> [_pause(replaced) for replaced in (0, 2, 3, 4, 100)]
+    [0.0, 0.0, 5.0, 10.0, 60.0]
+    """
+    return min(5.0 * 2 ** min(replaced - 3, 10), 60.0) if replaced >= 3 else 0.0
+
+
+def _held(state: State, seen: Inputs, now: float) -> tuple[State, Change | None]:
+    """Time in which nothing runs is no time of a step."""
+    if seen.blocked and seen.command is Command.ABORT:
+        return _aborted(state, seen, "RolloutAborted", "someone asked for it")
+    if seen.blocked == state.held:
+        return state, None
+    if seen.blocked:
+        return replace(state, held=True), Change("RolloutHeld", "no scoring pod is to run: the step begins anew afterwards")
+    after = replace(state, held=False, step_since=now, step_windows=seen.counts.windows)
+    return after, Change("RolloutResumed", f"step {state.step + 1} begins anew: scoring pods are to run again")
 
 
 def _same_origin(state: State, seen: Inputs) -> bool:
@@ -164,7 +191,9 @@ def _judged(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[Stat
         return _entered(replace(state, phase=Phase.PROGRESSING), spec, 0, seen, now)
     if seen.stable_scores:
         violated = [
-            each for each in judge(spec.analysis, seen.counts, seen.overlap, seen.budget) if each.verdict is Verdict.VIOLATED
+            each
+            for each in judge(spec.analysis, seen.counts, seen.overlap, seen.budget, seen.besides)
+            if each.verdict is Verdict.VIOLATED
         ]
         if violated:
             return _aborted(state, seen, "AnalysisFailed", "; ".join(each.message for each in violated))

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from anomaly_api.assignment import Assignment, Revision
+from anomaly_api.comparison import PairedEvidence, added
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.policy import Threshold
 from anomaly_api.rollout import PairedCounts
 from anomaly_api.rollout_status import EvidenceLedger
 from anomaly_api.schema import seconds
+from anomaly_operator.core.rollout.analysis import Besides
 from anomaly_operator.core.rollout.evidence import record
 from anomaly_operator.core.snapshot import Snapshot
 from anomaly_operator.core.status import health
 
+_PACE: Final = 1000
+"""Windows before which it is not said how long one takes."""
 _ON_ITS_WAY: Final = (RevisionFailure.ARTIFACT_MISSING, RevisionFailure.MODEL_STORE_UNREACHABLE)
 """A mounted ConfigMap arrives a little later than the assignment, and a store that does not answer says nothing of the model."""
 
@@ -55,6 +59,45 @@ def counted(snapshot: Snapshot, assignment: Assignment, ledger: EvidenceLedger) 
     silent = {pod.name for pod in health.scoring_pods(snapshot)} - set(snapshot.evidence_by_pod)
     live = set(ledger.instances) if silent else known  # one that does not answer may be any of them
     return record(ledger, reports, live)
+
+
+def besides(snapshot: Snapshot, assignment: Assignment) -> Besides:
+    """What pods and labels say of the candidate besides the paired counts; of the pods that there are now."""
+    rows = list(candidates(snapshot, assignment).values())
+    if assignment.candidate is None or not rows:
+        return Besides()
+    status, name = snapshot.detector.status.feedback, assignment.candidate.name
+    label = next((each for each in status.revisions if each.revision == name), None) if status else None
+    stable = [row for evidence in snapshot.evidence_by_pod.values() for row in evidence.revisions if row.role == "stable"]
+    paces = [_pace(rows), _pace(stable)]
+    return Besides(
+        shift=_shift([pair for row in rows for pair in row.paired]),
+        labelled=label.true_alarms + label.false_alarms if label else 0,
+        right=label.true_alarms if label else 0,
+        slowdown=paces[0] / paces[1] if paces[0] and paces[1] else None,
+        memory=max(row.memory for row in rows),
+    )
+
+
+def _pace(rows: Sequence[RevisionEvidence]) -> float:
+    """Seconds a window; 0 where it is not known."""
+    windows = sum(row.windows for row in rows)
+    return sum(row.seconds for row in rows) / windows if windows >= _PACE else 0.0
+
+
+def _shift(pairs: Sequence[PairedEvidence]) -> float | None:
+    """The greatest difference between the two distribution functions; None where no scores were counted."""
+    stable, candidate = dict[int, int](), dict[int, int]()
+    for pair in pairs:
+        stable, candidate = added(stable, pair.stable_scores), added(candidate, pair.candidate_scores)
+    sums = sum(stable.values()), sum(candidate.values())
+    if not all(sums):
+        return None
+    greatest = below = above = 0.0
+    for place in sorted({*stable, *candidate}):
+        below, above = below + stable.get(place, 0) / sums[0], above + candidate.get(place, 0) / sums[1]
+        greatest = max(greatest, abs(below - above))
+    return greatest
 
 
 def stable_scores(snapshot: Snapshot, stable: Revision) -> bool:

@@ -8,7 +8,7 @@ true value's likelihood with probability at most alpha, ever. A value stays in t
 """
 
 from collections.abc import Callable
-from math import inf, lgamma, log
+from math import e, inf, lgamma, log, sqrt
 from typing import Final, NamedTuple
 
 _STEPS: Final = 60
@@ -104,6 +104,22 @@ def ratio(numerator: float, denominator: float, alpha: float) -> Interval:
     """
     share = proportion(numerator, numerator + denominator, alpha)
     return Interval(share.low / (1 - share.low), inf if share.high >= 1 else share.high / (1 - share.high))
+
+
+def distance(found: float | None, pairs: float, alpha: float) -> Interval:
+    """Confidence sequence of the greatest difference between two distribution functions, from `pairs` draws of each.
+
+    Each empirical distribution function stays within 0.85 sqrt((log log(e n) + 0.8 log(1612 / a)) / n) of the true one at all n
+    with probability 1 - a (Howard, Ramdas: Sequential estimation of quantiles, Bernoulli 2022); the two share alpha.
+
+    >>> low, high = distance(0.5, 10_000, 0.05)
+    >>> round(low, 2), round(high, 2)
+    (0.44, 0.56)
+    """
+    if found is None or pairs < 1:
+        return Interval(0.0, 1.0)
+    margin = 2 * 0.85 * sqrt((log(log(e * pairs)) + 0.8 * log(1612 / (alpha / 2))) / pairs)
+    return Interval(max(0.0, found - margin), min(1.0, found + margin))
 
 
 def _log_power(base: float, exponent: float) -> float:

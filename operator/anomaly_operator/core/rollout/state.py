@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from anomaly_api.assignment import Revision
 from anomaly_api.rollout import PairedCounts
@@ -20,6 +20,8 @@ from anomaly_operator.core.rollout.evidence import total
 from anomaly_operator.core.rollout.machine import Change, Phase, State
 from anomaly_operator.core.text import bounded
 from anomaly_operator.core.timestamps import rfc3339, unix
+
+_LATELY: Final = 600.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def read(status: DetectorStatus, stable: str) -> State:
             step_since=unix(candidate.step_since),
             step_windows=candidate.step_windows,
             weight=candidate.weight,
+            held=candidate.held,
         )
     if aborted is not None:
         return State(stable=stable, phase=Phase.ABORTED, aborted=aborted.digest, origin=aborted.origin)
@@ -98,6 +101,7 @@ def _candidate(state: State, revisions: Mapping[str, Revision], figures: Figures
         model=revision.model_name,
         since=rfc3339(state.since),
         phase=state.phase.value,
+        held=state.held,
         step=f"{number}/{figures.steps}",
         weight=state.weight,
         step_since=rfc3339(state.step_since),
@@ -140,6 +144,11 @@ def first(stable: StableStatus) -> list[HistoryStatus]:
         message=said,
     )
     return [row]
+
+
+def replaced(rows: Sequence[HistoryStatus], now: float) -> int:
+    """How many candidates have been replaced by others within the last ten minutes."""
+    return sum(row.outcome == "Replaced" and 0 <= now - unix(row.changed) < _LATELY for row in rows)
 
 
 def history(

@@ -75,7 +75,7 @@ def rollout_view(
     assignment = _as_told(snapshot, _assignment(stable, candidate, was, slots))
     ledger = before.candidate.evidence if before.candidate and was.candidate else EvidenceLedger()
     counted = observed.counted(snapshot, assignment, ledger) if was.candidate else ledger
-    seen = _seen(snapshot, selection, stable, assignment, counted, origin, blocked=blocked)
+    seen = _seen(snapshot, selection, stable, assignment, counted, origin, now, blocked=blocked)
     after, change, handled = _advanced(snapshot, was, seen, now)
     revisions = observed.names([each for each in (stable, candidate, target, _undone(snapshot, after)) if each])
     figures = _figures(snapshot, after, seen, counted if after.candidate == was.candidate else EvidenceLedger())
@@ -147,6 +147,7 @@ def _seen(
     assignment: Assignment,
     ledger: EvidenceLedger,
     origin: str,
+    now: float,
     *,
     blocked: bool,
 ) -> Inputs:
@@ -163,11 +164,13 @@ def _seen(
         counts=total(ledger),
         overlap=observed.overlap(target),
         budget=observed.accepted_rate(snapshot.detector.spec.threshold, target),
+        besides=observed.besides(snapshot, assignment),
         settings=(stable.model, stable.pipeline) == (target.model, target.pipeline),
         origin=origin,
         by_itself=observed.by_itself(stable, target),
         recorded=recorded(snapshot, target.name) is not None,
         blocked=blocked,
+        replaced=state.replaced(snapshot.detector.status.history or [], now),
     )
 
 
@@ -196,7 +199,7 @@ def _figures(snapshot: Snapshot, after: State, seen: Inputs, ledger: EvidenceLed
         return Figures(len(steps), "")
     if after.phase is Phase.LOADING:
         return Figures(len(steps), "the scoring pods take it over", ledger)
-    judged = judge(spec.analysis, total(ledger), seen.overlap, seen.budget)
+    judged = judge(spec.analysis, total(ledger), seen.overlap, seen.budget, seen.besides)
     measures = [MeasureStatus(name=each.name.value, value=each.estimate, message=each.message) for each in judged]
     return Figures(len(steps), _reason(after, seen, snapshot), ledger, measures)
 
