@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 from pydantic import Field
 from pydantic.alias_generators import to_snake
 
+from anomaly_api.alerting import TimeZone
 from anomaly_api.preparation import FeatureName
 from anomaly_api.schema import Contract, Duration, exactly_one, list_map, rule
 
@@ -50,6 +51,19 @@ class FeatureErrors(Contract):
     """Number of scores that the score is the mean of, default 1. The window is cut into so many parts, each one reading on, that
     are scored by themselves: with a window of 53 and smoothing 30, parts have 24 readings. Raise it, and widen the window, when
     single odd readings give alerts that nobody needs: a deviation must then last to count."""
+
+
+@rule("!has(self.hour) || self.hour || has(self.weekday) && self.weekday", "set hour or weekday, or leave time out")
+class TimeInputs(Contract):
+    """Hour and weekday, as cyclic inputs of the model: what is usual by day is unusual at night. Computed from event time."""
+
+    hour: bool = True
+    """Whether the model sees the hour of the day, default true. It needs a history of two days."""
+    weekday: bool = False
+    """Whether the model sees the day of the week, default false. It needs a history of two weeks: set training.data.topic.last to
+    14d or more."""
+    time_zone: TimeZone | None = None
+    """Time zone in which hours and days are counted, with its summer time, such as Europe/Berlin. Unset: UTC."""
 
 
 class Autoencoder(Contract):

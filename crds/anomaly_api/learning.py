@@ -15,6 +15,7 @@ from anomaly_api.kinds import (
     LocalOutlierFactor,
     Pca,
     Seasonal,
+    TimeInputs,
     TrainedKind,
 )
 from anomaly_api.pods import Resources, TrainingPod
@@ -44,6 +45,11 @@ class Quantization(StrEnum):
     "!has(self.quantization) || has(self.autoencoder) || has(self.pca) || has(self.ensemble)",
     "model.quantization is for models with a network or components: autoencoder, pca, or an ensemble of them",
 )
+@rule(
+    "!has(self.time) || has(self.autoencoder) || has(self.pca) || has(self.ensemble) && self.ensemble.members.exists(member, "
+    "has(member.autoencoder) || has(member.pca))",
+    "model.time is for models that reproduce windows: autoencoder, pca, or an ensemble with one of them; seasonal knows the time",
+)
 @exactly_one(
     *("autoencoder", "pca", "isolationForest", "localOutlierFactor", "seasonal", "bounds", "ensemble", "statistical", "modelRef")
 )
@@ -70,6 +76,9 @@ class ModelKind(TrainedKind):
     model_ref: LocalReference | None = None
     """AnomalyModel of this namespace that exists already, such as one that you imported. Nothing is trained."""
 
+    time: TimeInputs | None = None
+    """Hour and weekday as inputs of the model, so that it knows what is usual at that time: a level that is sound by day is
+    found at night. `{}` is the hour. Unset: the model does not know the time."""
     quantization: Quantization | None = None
     """Numbers that the trained network computes with. Int8: a third of the size where networks are large, at about the same
     speed; scores change by some percent, and thresholds are computed from the changed ones. Unset: 32-bit floating point."""

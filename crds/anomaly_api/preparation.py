@@ -17,6 +17,10 @@ FeatureName = Annotated[
 """A field's name as producers write them, or a path into nested objects."""
 
 
+Other = Annotated[str, Field(min_length=1, max_length=63)]
+"""The name of another feature of the list, which a rule of the spec looks for."""
+
+
 class FeatureKind(StrEnum):
     """What kind of number a feature is."""
 
@@ -62,9 +66,9 @@ class Direction(StrEnum):
 class Difference(Contract):
     """One feature minus another one, such as what flows in minus what flows out."""
 
-    of: FeatureName
+    of: Other
     """Name of the feature that is subtracted from."""
-    minus: FeatureName
+    minus: Other
     """Name of the feature that is subtracted."""
 
 
@@ -72,16 +76,16 @@ class Difference(Contract):
 class RatioOfTwo(Contract):
     """One feature over another one, such as errors to requests. Where the other one is 0 there is no value."""
 
-    of: FeatureName
+    of: Other
     """Name of the feature that is divided."""
-    to: FeatureName
+    to: Other
     """Name of the feature that it is divided by."""
 
 
 class RollingMean(Contract):
     """The mean of the newest readings of a feature, this one included; it begins anew after a gap longer than maxGap."""
 
-    of: FeatureName
+    of: Other
     """Name of the feature that the mean is of."""
     readings: Annotated[int, Field(ge=2, le=256)] = 12
     """Number of readings that the mean is of, default 12. Raise it for what is noisy and drifts slowly."""
@@ -90,7 +94,7 @@ class RollingMean(Contract):
 class RateOfChange(Contract):
     """By how much a feature changes in a second, up or down."""
 
-    of: FeatureName
+    of: Other
     """Name of the feature whose change is taken."""
 
 

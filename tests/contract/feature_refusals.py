@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.contract.refusals import FEATURE, Wrong, _detector
+from tests.contract.refusals import _ZONE, Wrong, _detector
 
 _EXACTLY_ONE = "set exactly one of: difference, ratio, rollingMean, rateOfChange"
 _FIELD = "a derived feature is computed from others: set field or derived, not both"
@@ -31,6 +31,9 @@ _SPREADS = (
     "Log1p and ArcSine"
 )
 _BOUNDS = "model.bounds are in the features' own units: leave out scale PerEntity"
+_TIMED = (
+    "model.time is for models that reproduce windows: autoencoder, pca, or an ensemble with one of them; seasonal knows the time"
+)
 _MIXED = {"ensemble": {"members": [{"pca": {}}, {"isolationForest": {}}]}}
 _AT = ".features[1]"
 FEATURE_ROWS = [
@@ -50,12 +53,6 @@ FEATURE_ROWS = [
     _derived(
         f"{_AT}.derived.ratio", "a feature over itself is always 1: name two features", {"ratio": {"of": "flow", "to": "flow"}}
     ),
-    _derived(f"{_AT}.derived.difference.of", FEATURE, {"difference": {"of": "oil flow", "minus": "flow"}}),
-    _derived(f"{_AT}.derived.difference.minus", FEATURE, {"difference": {"of": "flow", "minus": "oil flow"}}),
-    _derived(f"{_AT}.derived.ratio.of", FEATURE, {"ratio": {"of": "oil flow", "to": "flow"}}),
-    _derived(f"{_AT}.derived.ratio.to", FEATURE, {"ratio": {"of": "flow", "to": "oil flow"}}),
-    _derived(f"{_AT}.derived.rollingMean.of", FEATURE, {"rollingMean": {"of": "oil flow"}}),
-    _derived(f"{_AT}.derived.rateOfChange.of", FEATURE, {"rateOfChange": {"of": "oil flow"}}),
     _detector("spec", _CONTEXT, features=[{"name": "speed", "role": "Context"}]),
     _detector("spec.features[0]", _WHOLE, features=[{"name": "cpu", "whole": 100}]),
     _detector("spec", _EXPECTS, features=[{"name": "cpu", "leastDeviation": 3}], model={"isolationForest": {}}),
@@ -69,4 +66,8 @@ FEATURE_ROWS = [
         features=[{"name": "power", "scale": "PerEntity"}],
         model={"bounds": {"features": [{"name": "power", "max": 3}]}},
     ),
+    _detector("spec.model", _TIMED, model={"isolationForest": {}, "time": {}}),
+    _detector("spec.model", _TIMED, model={"seasonal": {}, "time": {"weekday": True}}),
+    _detector("spec.model.time", "set hour or weekday, or leave time out", model={"pca": {}, "time": {"hour": False}}),
+    _detector("spec.model.time.timeZone", _ZONE, model={"pca": {}, "time": {"timeZone": "Berlin time"}}),
 ]

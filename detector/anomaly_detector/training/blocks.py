@@ -51,7 +51,7 @@ def fit_by_blocks(
         held_out = np.flatnonzero((sample.times >= first) & (sample.times < last))
         away = np.flatnonzero((sample.times < first - overlap) | (sample.times >= last + overlap))
         if len(held_out) and len(away) > 1:
-            part = Data(sample.values, away, away, sample.times, names, features)
+            part = Data(sample.values, away, away, sample.times, names, features, model.time)
             scores[held_out] = part.outputs(fit_model(model, part, effort).scorer, held_out, 0)
     every = np.arange(len(sample))
-    return fit_model(model, Data(sample.values, every, every, sample.times, names, features), effort), scores
+    return fit_model(model, Data(sample.values, every, every, sample.times, names, features, model.time), effort), scores

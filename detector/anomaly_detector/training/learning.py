@@ -72,7 +72,9 @@ def learn(
     model, training = settings
     parts = split(sample, window, interval, training.holdout_percent, sooner)
     names = tuple(feature.name for feature in pipeline.features)
-    data = Data(sample.values, parts.train(sample), parts.validation(sample), sample.times, names, tuple(pipeline.features))
+    data = Data(
+        sample.values, parts.train(sample), parts.validation(sample), sample.times, names, tuple(pipeline.features), model.time
+    )
     if min(len(data.train), len(data.validation)) < 2:
         raise TrainingError(
             f"window {window.name}: {len(sample)} windows cannot be divided by time: too many have the same time; "
@@ -105,7 +107,7 @@ def _exported(fitted: Fitted, model: ModelKind, sample: Sample, learned: NDArray
     """The graph, quantized where the spec asks for it, and then the one in 32-bit floating point too."""
     newest = learned[-_CHECKED:]
     graph = export(fitted.scorer, sample.values[newest], sample.times[newest])
-    return (graph, None) if model.quantization is None else (quantized(graph, sample.values[newest]), graph)
+    return (graph, None) if model.quantization is None else (quantized(graph, sample.values[newest], sample.times[newest]), graph)
 
 
 def _fitted(window: Window, model: ModelKind, data: Data, effort: Effort) -> Fitted:

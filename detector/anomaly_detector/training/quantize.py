@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from anomaly_detector.core.scoring.graphs import GRAPH_INPUT
+from anomaly_detector.core.scoring.graphs import GRAPH_INPUT, GRAPH_TIMES
 from anomaly_detector.training.export import Graph
 from anomaly_detector.training.failures import TrainingError
 
@@ -30,29 +30,31 @@ _AT_ONCE: Final = 256
 class _Windows(CalibrationDataReader):  # type: ignore[misc] # onnxruntime has no types
     """Healthy windows, some at a time."""
 
-    def __init__(self, windows: NDArray[np.float32]) -> None:
-        self._parts: Iterator[NDArray[np.float32]] = (
-            windows[start : start + _AT_ONCE] for start in range(0, len(windows), _AT_ONCE)
+    def __init__(self, windows: NDArray[np.float32], times: NDArray[np.int64] | None) -> None:
+        """`times` of graphs that want them."""
+        parts = [slice(start, start + _AT_ONCE) for start in range(0, len(windows), _AT_ONCE)]
+        self._parts: Iterator[dict[str, Any]] = (
+            {GRAPH_INPUT: windows[part]} | ({} if times is None else {GRAPH_TIMES: times[part]}) for part in parts
         )
 
     def get_next(self) -> dict[str, Any] | None:
-        part = next(self._parts, None)
-        return None if part is None else {GRAPH_INPUT: part}
+        return next(self._parts, None)
 
 
-def quantized(graph: Graph, healthy: NDArray[np.float32]) -> Graph:
-    """The int8 graph, ranges from `healthy` [n, size, features].
+def quantized(graph: Graph, healthy: NDArray[np.float32], times: NDArray[np.int64] | None = None) -> Graph:
+    """The int8 graph, ranges from `healthy` [n, size, features], whose newest readings are of `times` [n].
 
     Raises TrainingError where there is no network in it, or where scores would change by more than `TOLERANCE`.
     """
     model = onnx.load_from_string(graph.content)
     nodes = [node.name for node in model.graph.node if node.op_type in _OPERATORS and _learned(node)]
-    if not nodes or graph.timed:
+    if not nodes:
         raise TrainingError(
             "model.quantization Int8 is for networks and components, and this kind has neither: leave it out, or choose "
             "autoencoder, pca, or an ensemble of them"
         )
-    healthy = healthy[:: max(1, len(healthy) // _MOST_WINDOWS)]
+    some = slice(None, None, max(1, len(healthy) // _MOST_WINDOWS))
+    healthy, times = healthy[some], np.zeros(len(healthy), np.int64)[some] if times is None else times[some]
     logging.getLogger("root").setLevel(logging.WARNING)  # onnxruntime recommends a pre-processing that the exporter has done
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
@@ -60,7 +62,7 @@ def quantized(graph: Graph, healthy: NDArray[np.float32]) -> Graph:
         quantize_static(
             str(source),
             str(target),
-            _Windows(healthy),
+            _Windows(healthy, times if graph.timed else None),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -69,7 +71,6 @@ def quantized(graph: Graph, healthy: NDArray[np.float32]) -> Graph:
             reduce_range=True,
         )
         found = Graph(onnx.load(str(target)).SerializeToString(deterministic=True))
-    times = np.zeros(len(healthy), np.int64)
     before, after = graph.scores(healthy, times), found.scores(healthy, times)
     change = float(np.abs(after - before).max() / max(before.max(), 1e-12))
     if not change <= TOLERANCE:

@@ -20,10 +20,10 @@ class EnsembleScorer(Scorer):
         self.members = nn.ModuleList(members)
         self.shares = list(shares)
         self.expecting = [place for place, member in enumerate(members) if member.expects]
-        self.expects = bool(self.expecting)
+        self.expects, self.timed = bool(self.expecting), any(member.timed for member in members)
 
-    def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        found = [member(windows) for member in self.members]
+    def forward(self, windows: torch.Tensor, times: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+        found = [member(windows, times) if member.timed else member(windows) for member in self.members]
         score, errors = (sum(share * each[place] for share, each in zip(self.shares, found, strict=True)) for place in (0, 1))
         if not self.expects:
             return score, errors

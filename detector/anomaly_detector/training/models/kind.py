@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from anomaly_api.kinds import TimeInputs
 from anomaly_api.schema import Contract
 from anomaly_api.source import Feature
 from anomaly_detector.training.models.judging import Judging
@@ -49,6 +50,8 @@ class Data:
     """Their names."""
     asked: tuple[Feature, ...] = ()
     """What the spec says of them; empty: nothing."""
+    clock: TimeInputs | None = None
+    """The inputs that say what time it is; None: there are none."""
 
     @property
     def size(self) -> int:
@@ -69,6 +72,11 @@ class Data:
         for start in range(0, len(places), CHUNK):
             yield torch.from_numpy(self.values[places[start : start + CHUNK]])
 
+    def _times(self, places: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+        """Their times, some at a time."""
+        for start in range(0, len(places), CHUNK):
+            yield torch.from_numpy(self.times[places[start : start + CHUNK]])
+
     def shown(self, scorer: "Scorer", places: NDArray[np.int64]) -> torch.Tensor:
         """[n, size * features] These windows as a model is shown them: scaled, flat, cut back."""
         found = torch.empty((len(places), self.size * self.width))
@@ -82,7 +90,10 @@ class Data:
     def outputs(self, scorer: "Scorer", places: NDArray[np.int64], place: int) -> NDArray[np.float32]:
         """One of the scorer's outputs for these windows."""
         with torch.no_grad():
-            parts = [scorer(chunk)[place].numpy() for chunk in self.chunks(places)]
+            parts = [
+                (scorer(chunk, times) if scorer.timed else scorer(chunk))[place].numpy()
+                for chunk, times in zip(self.chunks(places), self._times(places), strict=True)
+            ]
         return np.concatenate(parts)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from anomaly_api.kinds import Combination, FeatureErrors
+from anomaly_detector.training.models.by_time import ByTime
 from anomaly_detector.training.models.kind import INPUT_LIMIT, Data, Scorer
 from anomaly_detector.training.models.scaling import Scaling
 
@@ -31,6 +32,7 @@ class WindowScorer(Scorer):
     def __init__(self, size: int, scaling: Scaling, network: nn.Module, errors: FeatureErrors) -> None:
         super().__init__(size, scaling)
         self.network, self.errors = network, errors
+        self.by_time: ByTime | None = None
         self.register_buffer("usual", torch.ones(self.features))
 
     def reconstruct(self, scaled: torch.Tensor) -> torch.Tensor:
@@ -38,13 +40,19 @@ class WindowScorer(Scorer):
         rebuilt: torch.Tensor = self.network(scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT))
         return rebuilt
 
-    def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(
+        self, windows: torch.Tensor, times: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         scaled = self.scaled(windows)
         rebuilt = self.reconstruct(scaled)
         error = self.counted(scaled, rebuilt)
         # means by MatMul: in ONNX Runtime ReduceMean's last bit would depend on the window's place in its batch
         feature_errors = (error * error) @ (self.pick / (self.usual * self.size))
         expected = self.own(rebuilt[:, -self.features :])
+        if self.by_time is not None and times is not None:
+            of_time, level = self.by_time(self, scaled, times)
+            expected = torch.where(of_time > feature_errors, self.own(level), expected)
+            feature_errors = torch.maximum(feature_errors, of_time)
         counted = saturated(feature_errors, self.errors.saturation)
         return (combined(counted, self.errors.combine) @ self.share).squeeze(1), feature_errors, expected
 
@@ -56,6 +64,8 @@ class WindowScorer(Scorer):
             errors = data.outputs(self, data.train, 1)
             ordinary = torch.from_numpy(np.quantile(errors, _USUAL, axis=0).astype(np.float32))  # torch's refuses large tensors
             self.usual.copy_(ordinary.clamp_min(self.errors.floor))
+        if data.clock is not None:
+            self.by_time, self.timed = ByTime(self, data, data.clock, self.errors.floor), True
         return self
 
 

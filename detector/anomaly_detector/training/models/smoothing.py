@@ -48,14 +48,15 @@ class SmoothedScorer(Scorer):
         )
         super().__init__(size, scaling)
         self.inner, self.smoothing, self.part = inner, smoothing, size - smoothing + 1
-        self.expects = inner.expects
+        self.expects, self.timed = inner.expects, inner.timed
         starts, steps = torch.arange(smoothing)[:, None], torch.arange(self.part)[None, :]
         self.register_buffer("places", (starts + steps).flatten())
         self.register_buffer("mean", torch.full((smoothing, 1), 1 / smoothing))
 
-    def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(self, windows: torch.Tensor, times: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
         parts = windows[:, self.places].reshape(-1, self.part, self.features)
-        score, errors, *expected = self.inner(parts)
+        given = (parts,) if times is None else (parts, times.repeat_interleave(self.smoothing))
+        score, errors, *expected = self.inner(*given)
         by_part = errors.reshape(-1, self.smoothing, self.features).transpose(1, 2)
         newest = [each.reshape(-1, self.smoothing, self.features)[:, -1] for each in expected]
         # means by MatMul: in ONNX Runtime ReduceMean's last bit would depend on the window's place in its batch
