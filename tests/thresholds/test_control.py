@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anomaly_api.calibration import Calibration
 from anomaly_api.exposure import PER_DOUBLING, PeakCounts, WindowExposure, bucket
@@ -12,6 +14,7 @@ from anomaly_api.thresholds import scaled, window_threshold
 from anomaly_detector.training.calibrate import calibrate
 from anomaly_operator.core.thresholds import control
 from anomaly_operator.core.thresholds.control import MoveReason, Situation
+from tests.effort import examples
 
 DAY = 86400.0
 PER_DAY = 24.0
@@ -72,6 +75,7 @@ class Plant:
                 now=self.now,
                 earlier=self.earlier,
                 true_alarms=0,
+                true_alarms_of_model=0,
                 pods=1,
                 elapsed=self.time - self.since,
             )
@@ -149,6 +153,7 @@ def situation(**changes: object) -> Situation:
         "now": WindowExposure(window="short"),
         "earlier": WindowExposure(window="short"),
         "true_alarms": 0,
+        "true_alarms_of_model": 0,
         "pods": 1,
         "elapsed": 10 * DAY,
     }
@@ -208,3 +213,32 @@ def test_counts_of_peaks_add_up_and_give_back_heights_within_a_bucket():
     back = PeakCounts.of(counts).heights(500)
     assert np.allclose(back, drawn, rtol=2 ** (1 / PER_DOUBLING) - 1)
     assert PeakCounts.of(counts).above(1.5) == pytest.approx(sum(each > 1.5 for each in drawn), abs=10)
+
+
+@given(
+    st.integers(0, 5000),
+    st.floats(0.0, 400.0),
+    st.integers(1, 400),
+    st.floats(0.25, 4.0),
+    st.floats(60.0, 1e8),
+    st.integers(0, 50),
+)
+@examples(40)
+def test_whatever_was_counted_a_move_is_a_bounded_step(episodes, days, hours, factor, stands_on, true_alarms):
+    found = control.move(
+        situation(
+            now=counted(episodes, days, hours=hours),
+            factor=factor,
+            stands_on=stands_on,
+            true_alarms=true_alarms,
+            true_alarms_of_model=2 * true_alarms,
+        )
+    )
+    if found is None:
+        return
+    assert 0.25 <= found.factor <= 4.0
+    assert 1 / control.STEP - 0.001 <= found.factor / factor <= control.STEP + 0.001
+    if found.reason is MoveReason.TOO_MANY_ALERTS:
+        assert found.factor > factor
+    elif found.reason is MoveReason.TOO_FEW_ALERTS:
+        assert found.factor < factor

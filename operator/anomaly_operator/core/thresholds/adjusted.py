@@ -130,7 +130,8 @@ def _decided(
     """What was realised under the revision in force, and the moves that are due: none while another one is on its way."""
     calibrations, in_force = _calibrations(selection), {each.window: each for each in current.thresholds}
     total, earlier = {each.window: each for each in ledger.total}, {each.window: each for each in ledger.earlier}
-    stable = snapshot.detector.status.stable
+    stable, feedback = snapshot.detector.status.stable, snapshot.detector.status.feedback
+    labelled = feedback.revisions if feedback else []
     since = unix(stable.since) if stable is not None and stable.revision == current.name else now
     realised, moves, new = dict[str, RealisedStatus](), dict(view.moves), list[ThresholdMove]()
     for threshold in selection.revision.thresholds:
@@ -146,7 +147,8 @@ def _decided(
             calibration=calibrations.get(name),
             now=counts,
             earlier=earlier.get(name) or WindowExposure(window=name),
-            true_alarms=_true_alarms(snapshot, current),
+            true_alarms=sum(row.true_alarms for row in labelled if row.revision == current.name),
+            true_alarms_of_model=sum(row.true_alarms for row in labelled if row.model == current.model),
             pods=len(ledger.instances),
             elapsed=now - since,
         )
@@ -170,11 +172,6 @@ def _decided(
             )
             new.append(moves[name])
     return replace(view, realised=realised, moves=moves, new=tuple(new))
-
-
-def _true_alarms(snapshot: Snapshot, revision: Revision) -> int:
-    feedback = snapshot.detector.status.feedback
-    return sum(row.true_alarms for row in feedback.revisions if row.revision == revision.name) if feedback else 0
 
 
 def _status(found: control.Realised) -> RealisedStatus:

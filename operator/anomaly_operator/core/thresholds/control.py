@@ -86,6 +86,8 @@ class Situation:
     """Counts of earlier revisions of the same model."""
     true_alarms: int
     """Episodes of the revision that were labelled as such."""
+    true_alarms_of_model: int
+    """The same of all revisions of its model."""
     pods: int
     elapsed: float
     """Seconds since the revision decides."""
@@ -203,7 +205,7 @@ def live_peaks(situation: Situation, *, held_out: bool) -> Calibration | None:
     """Live peaks in the form of held-out ones, and with those on demand, but for as many of the highest as were true alarms."""
     counts = situation.now.peaks + situation.earlier.peaks
     exposure = situation.now.entity_seconds + situation.earlier.entity_seconds
-    heights = counts.heights(_MOST + situation.true_alarms)[situation.true_alarms :]
+    heights = counts.heights(_MOST + situation.true_alarms_of_model)[situation.true_alarms_of_model :]
     before = situation.calibration
     if held_out and before is not None:
         heights, exposure = sorted([*heights, *before.peaks], reverse=True), exposure + before.entity_seconds
