@@ -30,6 +30,7 @@ def test_a_dead_letter_is_the_message_as_it_came_and_says_where_it_came_from() -
     assert dict(found.headers[3:]) == {
         "reason": b"NotJson",
         "message": b"cut off",
+        "stage": b"Parse",
         "topic": b"readings",
         "partition": b"3",
         "offset": b"9",

@@ -32,7 +32,7 @@ def test_headers_and_time_of_the_message_are_kept(topics: Topics, tmp_path: Path
         ours = dict(headers[len(theirs) :])
         assert ours.pop("message").startswith(b"the message is not JSON")
         where = {"topic": topics.name.encode(), "partition": b"0", "offset": b"0"}
-        assert ours == {"reason": b"NotJson", "time": b"2026-01-01T10:00:05.250Z", **where}
+        assert ours == {"reason": b"NotJson", "stage": b"Parse", "time": b"2026-01-01T10:00:05.250Z", **where}
         assert running.terminate() == 0
 
 

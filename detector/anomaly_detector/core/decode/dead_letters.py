@@ -1,7 +1,7 @@
 """What cannot be read, as a record for the dead-letter topic: the message as it came, and what is wrong with it.
 
     key, value   the message's own bytes
-    headers      the message's own, then ours: reason, message, topic, partition, offset, time
+    headers      the message's own, then ours: reason, message, stage, topic, partition, offset, time
 
 Ours come last, so that of a name that is there twice the last one is ours. Only what the topic will not take is cut: then
 `original-size`, `original-key-size` and `original-headers` say how much there was.
@@ -13,11 +13,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from anomaly_api.alert import DeadLetterReason
 from anomaly_detector.core.columns import Header, Int64
 from anomaly_detector.core.decode.json import Reject
 from anomaly_detector.core.state.records import Read, Record
 
 REASON, MESSAGE, TOPIC, PARTITION, OFFSET, TIME = "reason", "message", "topic", "partition", "offset", "time"
+STAGE: Final = "stage"
+"""Header: how far the message came, `Parse`, `Entity`, `Time` or `Feature`."""
 SIZE, KEY_SIZE, HEADERS = "original-size", "original-key-size", "original-headers"
 PUT_BACK: Final = "PutBack"
 """In place of a reason: the message has been put back into its topic."""
@@ -39,7 +42,7 @@ def dead_letters(read: Read, rejects: Sequence[Reject], source: str, topic: str)
     rows = np.array([reject.row for reject in rejects], np.int64)
     times = _written(np.asarray(messages.timestamps_ms[rows], np.int64))
     name = (TOPIC, source.encode())
-    said: dict[tuple[str, str], tuple[Header, Header, Header]] = {}
+    said: dict[tuple[str, str], tuple[Header, ...]] = {}
     """What is the same in many: a producer that errs errs all the time, and this is done for each message."""
     where: dict[int, Header] = {}
     letters = []
@@ -47,7 +50,8 @@ def dead_letters(read: Read, rejects: Sequence[Reject], source: str, topic: str)
     for (row, reason, message), partition, offset, time in places:
         what = said.get((reason, message))
         if what is None:
-            what = ((REASON, reason.encode()), (MESSAGE, message.encode(errors="replace")), name)
+            stage = (STAGE, stage_of(reason).encode())
+            what = ((REASON, reason.encode()), (MESSAGE, message.encode(errors="replace")), stage, name)
             said[reason, message] = what
         place = where.get(partition)
         if place is None:
@@ -62,6 +66,15 @@ def dead_letters(read: Read, rejects: Sequence[Reject], source: str, topic: str)
             )
         )
     return letters
+
+
+def stage_of(reason: DeadLetterReason) -> str:
+    """How far a message came that is refused for this reason.
+
+    >>> stage_of(DeadLetterReason.TIME_INVALID), stage_of(DeadLetterReason.FUTURE_TIME), stage_of(DeadLetterReason.NOT_JSON)
+    ('Time', 'Time', 'Parse')
+    """
+    return next((stage for stage in ("Entity", "Time", "Feature") if stage in reason.value), "Parse")
 
 
 class Origin(NamedTuple):

@@ -5,7 +5,9 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import fsspec
 import numpy as np
@@ -13,6 +15,10 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from anomaly_api.source import Pipeline, TimeFormat
+from anomaly_detector.core.columns import MICROSECONDS
+from anomaly_detector.core.decode.names import Template
+from anomaly_detector.core.decode.paths import path
+from anomaly_detector.core.decode.times import PER_MICROSECOND
 from anomaly_detector.training.data.messages import Messages
 from anomaly_detector.training.failures import TrainingError
 from anomaly_detector.training.store import reachable
@@ -31,8 +37,12 @@ class Files:
         self._uris, self._pipeline = uris, pipeline
         self.name = uris[0] if len(uris) == 1 else f"{len(uris)} files"
         self.share_read = 0.0
-        fields = [pipeline.entity.field, pipeline.time.field, *(feature.path for feature in pipeline.read)]
+        template = Template(pipeline.entity.template).fields if pipeline.entity.template else []
+        filtered = [condition.field for condition in pipeline.filter or ()]
+        fields = [pipeline.entity.field, *template, pipeline.time.field, *filtered, *(feature.path for feature in pipeline.read)]
         self._fields = [field for field in dict.fromkeys(fields) if field is not None]
+        self._names = {field for field in (pipeline.entity.field, *template, *filtered) if field is not None}
+        """Columns with text."""
         self._key = KEY_COLUMN if pipeline.entity.key is not None else None
         self._stamp = None if pipeline.time.field else TIMESTAMP_COLUMN
 
@@ -46,6 +56,10 @@ class Files:
             yield from self._file(uri)
 
     def _file(self, uri: str) -> Iterator[Messages]:
+        if self._pipeline.pairs is not None or self._pipeline.merge is not None:
+            raise TrainingError(
+                f"{uri} has a column for each feature, which source.pairs and source.merge do not know: train on the topic"
+            )
         try:
             with fsspec.open(reachable(uri), "rb", compression="infer") as opened:
                 for batch in self._batches(uri, opened):
@@ -61,9 +75,11 @@ class Files:
             self._check(uri, wanted, file.schema_arrow.names)
             yield from file.iter_batches(batch_size=_ROWS, columns=wanted)
             return
-        texts = {column: pa.string() for column in (self._key, self._pipeline.entity.field, self._stamp) if column}
-        if self._pipeline.time.field and self._pipeline.time.format is TimeFormat.ISO8601:
+        texts = {column: pa.string() for column in (self._key, *self._names, self._stamp) if column}
+        if self._pipeline.time.field and self._pipeline.time.format not in PER_MICROSECOND:
             texts[self._pipeline.time.field] = pa.string()
+        written = (feature for feature in self._pipeline.read if feature.text is not None or feature.values is not None)
+        texts |= {feature.path: pa.string() for feature in written}
         convert = csv.ConvertOptions(column_types=texts)
         reader = csv.open_csv(opened, convert_options=convert)
         self._check(uri, wanted, reader.schema.names)
@@ -83,7 +99,7 @@ class Files:
     def _messages(self, batch: pa.RecordBatch) -> Messages:
         columns = {name: self._plain(name, batch.column(name).to_pylist()) for name in self._fields}
         rows = zip(*columns.values(), strict=True)
-        paths = [name.split(".") for name in columns]
+        paths = [list(path(name).steps) for name in columns]
         try:
             values: list[bytes | None] = [_reading(paths, row) for row in rows]
         except TypeError as error:
@@ -102,7 +118,7 @@ class Files:
         """As JSON would have it."""
         if name == self._pipeline.time.field:
             return [self._time(at) for at in column]
-        if name == self._pipeline.entity.field:
+        if name in self._names:
             return [_text(value) for value in column]
         return [_number(value) for value in column]
 
@@ -110,20 +126,25 @@ class Files:
         if not isinstance(at, datetime):
             return at.isoformat() if isinstance(at, date) else _number(at)
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        factor = {TimeFormat.UNIX_SECONDS: 1.0, TimeFormat.UNIX_MILLIS: 1000.0}.get(self._pipeline.time.format)
-        return at.isoformat() if factor is None else at.timestamp() * factor
+        time = self._pipeline.time
+        factor = PER_MICROSECOND.get(time.format)
+        if factor is not None:
+            return at.timestamp() * MICROSECONDS / factor
+        if time.format is TimeFormat.PATTERN and time.pattern is not None:
+            return at.astimezone(ZoneInfo(time.zone) if time.zone else UTC).strftime(time.pattern)
+        return format_datetime(at) if time.format is TimeFormat.RFC2822 else at.isoformat()
 
 
 def _reading(paths: list[list[str]], row: tuple[Any, ...]) -> bytes:
     """One row as a reading. A value that is not there is left out, as a producer would."""
     reading: dict[str, Any] = {}
-    for path, value in zip(paths, row, strict=True):
+    for steps, value in zip(paths, row, strict=True):
         if value is None:
             continue
         inner = reading
-        for step in path[:-1]:
+        for step in steps[:-1]:
             inner = inner.setdefault(step, {})
-        inner[path[-1]] = value
+        inner[steps[-1]] = value
     return json.dumps(reading).encode()
 
 
