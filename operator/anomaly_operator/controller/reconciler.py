@@ -7,6 +7,7 @@ are derived from what happened, so that a repetition is none.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,8 +18,10 @@ from anomaly_operator.controller.workqueue import Queue
 from anomaly_operator.core.actions import Plan
 from anomaly_operator.core.models import model_status
 from anomaly_operator.core.plan import plan
+from anomaly_operator.core.requeue import REST
 from anomaly_operator.core.resources.manifests import Installation
 from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot
+from anomaly_operator.core.steady import ASK_AGAIN, REPLAN, steady
 from anomaly_operator.core.timestamps import rfc3339
 from anomaly_operator.core.training.outcome import ended
 from anomaly_operator.core.training.queue import Rank, Standing, TrainingQueue, rank
@@ -50,6 +53,8 @@ class _Memory:
     asked: bool = False
     """Whether the pods have been asked since this process began to act."""
     asking: bool = False
+    at_rest: float = -math.inf
+    """When a plan found last that nothing is to be done."""
 
     def added_to(self, cached: Snapshot) -> Snapshot:
         """The whole snapshot."""
@@ -137,7 +142,7 @@ class Reconciler:
     async def _act_on(self, key: Key, memory: _Memory, snapshot: Snapshot) -> None:
         try:
             with telemetry.RECONCILE_SECONDS.time():
-                planned = self._planned(snapshot)
+                memory.at_rest, planned = -math.inf, self._planned(snapshot)
                 self._queue.add_after(key, planned.requeue_after, self._ask)  # whatever becomes of it
                 _measure(key, snapshot, planned)
                 await self._write(key, snapshot, planned)
@@ -159,6 +164,8 @@ class Reconciler:
             self._queue.add(key)
         if apply_error:
             raise ApplyFailedError(apply_error.message)
+        if planned.empty and planned.ready and planned.requeue_after >= REST:
+            memory.at_rest = self._clock()
 
     async def _write(self, key: Key, snapshot: Snapshot, planned: Plan) -> None:
         """Events and status. Raises ApiError (409 when the detector has changed since it was decided)."""
@@ -196,14 +203,18 @@ class Reconciler:
         task.add_done_callback(self._asking.discard)
 
     async def _refresh(self, key: Key, memory: _Memory) -> None:
+        before = memory.evidence
         try:
-            memory.evidence = await self._reader.ask(self._cache.pods(key), memory.evidence, self._clock())
+            memory.evidence = await self._reader.ask(self._cache.pods(key), before, self._clock())
             memory.pod_refusals = await self._cluster.pod_refusals(key)
         except ApiError as error:
             logger.warning("%s/%s: it is not known whether pods are refused: %s", *key, error)
         finally:
             memory.asked, memory.asking = True, False
-        self._queue.add(key)
+        if self._clock() - memory.at_rest < REPLAN and steady(before, memory.evidence):
+            self._queue.add_after(key, ASK_AGAIN, self._ask)  # any change that is watched is looked at as ever
+        else:
+            self._queue.add(key)
 
     async def _report_invalid(self, key: Key, memory: _Memory, error: InvalidSpecError) -> None:
         """The status of a spec that makes no sense, when this process has not known a better one."""
