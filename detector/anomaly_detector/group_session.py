@@ -24,7 +24,8 @@ from anomaly_detector.adapters.kafka.produce.exactly_once import ExactlyOnce
 from anomaly_detector.adapters.kafka.state.recovery import Recovery, Wanted
 from anomaly_detector.adapters.schema_registry import Registry
 from anomaly_detector.core.health.lag import Lag
-from anomaly_detector.core.state.tasks import Decided, PartitionTasks
+from anomaly_detector.core.state.next_commit import Decided
+from anomaly_detector.core.state.tasks import PartitionTasks
 
 log: Final = logging.getLogger(__name__)
 # What waits for a commit, at most: beyond it, reading waits. Without these two, a slow broker would fill the pod's memory.

@@ -23,7 +23,8 @@ from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.health.stall_watchdog import StallWatchdog
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy
-from anomaly_detector.core.state.tasks import Decided, PartitionTasks, Topics
+from anomaly_detector.core.state.next_commit import Decided, Topics
+from anomaly_detector.core.state.tasks import PartitionTasks
 from anomaly_detector.group_session import GroupSession
 from anomaly_detector.settings import Settings
 from anomaly_detector.status_reporter import StatusReporter

@@ -20,7 +20,7 @@ from anomaly_detector.core.health.lag import Lag
 from anomaly_detector.core.health.losses import LASTING_SECONDS, RECENT_SECONDS
 from anomaly_detector.core.health.progress import ProgressTracker
 from anomaly_detector.core.pipeline import DetectionPipeline
-from anomaly_detector.core.state.tasks import Decided
+from anomaly_detector.core.state.next_commit import Decided
 from anomaly_detector.drift_watch import DriftWatch
 from anomaly_detector.exposure_watch import ExposureWatch
 from anomaly_detector.feedback_metrics import FeedbackMetrics

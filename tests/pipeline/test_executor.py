@@ -18,9 +18,10 @@ from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.executor import Executor, Work, inline
 from anomaly_detector.core.scoring.graphs import ScoringError
 from anomaly_detector.core.scoring.revisions import LoadedRevision
+from anomaly_detector.core.state.next_commit import Decided, Topics
 from anomaly_detector.core.state.records import Read, Record
 from anomaly_detector.core.state.recovery import Recovered
-from anomaly_detector.core.state.tasks import Decided, PartitionTasks, Topics
+from anomaly_detector.core.state.tasks import PartitionTasks
 from tests.effort import examples
 from tests.pipeline.test_stream import SOURCE, by_model, messages, story
 from tests.scoring.graphs import distance_graph

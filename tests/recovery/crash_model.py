@@ -23,9 +23,10 @@ from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.shadow import Terms
 from anomaly_detector.core.state.changelog import CHANGES, Change
 from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy
+from anomaly_detector.core.state.next_commit import Topics
 from anomaly_detector.core.state.records import Commit, Read, Record
 from anomaly_detector.core.state.recovery import Changelog
-from anomaly_detector.core.state.tasks import PartitionTasks, Topics
+from anomaly_detector.core.state.tasks import PartitionTasks
 from tests.stream.pods import PIPELINE, revision
 
 SOURCE = "/namespaces/plant/anomalydetectors/pumps"

@@ -21,8 +21,8 @@ from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
+from anomaly_detector.core.state.next_commit import Decided
 from anomaly_detector.core.state.records import Read
-from anomaly_detector.core.state.tasks import Decided
 from anomaly_detector.settings import Settings
 from anomaly_detector.status_reporter import StatusReporter
 from tests.stream.pods import Topics, revision, runtime

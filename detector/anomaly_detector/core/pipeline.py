@@ -173,7 +173,7 @@ class DetectionPipeline:
                 self._part(portion.leaving, messages, outcome)
             taken = self.preprocessor.process(portion, messages.headers)
             if taken.silences:
-                outcome.alerts += self._silent.told(taken.silences)
+                outcome.alerts += self.silent(self.preprocessor).told(taken.silences)
             outcome.readings += len(taken.readings.rows)
             outcome.tally += taken.tally
             self._under_way = self._deciding.score(messages, taken, outcome, executor)
@@ -214,7 +214,9 @@ class DetectionPipeline:
     def _go_over(self, asked: Configuration) -> list[tuple[int, Alert]]:
         """To another configuration; returns what is to be told of episodes that end with it."""
         before, self.configuration = self.configuration, asked
-        ended = self.episodes.ended(self.closures(before, asked)) + self._silent.ended(before.intake, asked.intake)
+        ended = self.episodes.ended(self.closures(before, asked)) + self.silent(self.preprocessor).ended(
+            before.intake, asked.intake
+        )
         for partition in sorted(set(self._entities.partitions)):
             told = self.endings.renounced(partition, before.deciders, asked.deciders)
             ended += [(partition, alert) for alert in told]
@@ -252,10 +254,6 @@ class DetectionPipeline:
         return SilentEntities(self._source, self.stable.revision.name, self._policy(), preprocessor)
 
     @property
-    def _silent(self) -> SilentEntities:
-        return self.silent(self.preprocessor)
-
-    @property
     def _deciding(self) -> Deciding:
         shadow = self.shadow if self._apart is None and not (self.shadow and self.shadow.apart) else None
         return Deciding(self._source, self.configuration, self.stable, shadow, self.episodes)
@@ -280,7 +278,7 @@ class DetectionPipeline:
         """Entities are forgotten."""
         gap = max(seconds(window.max_gap) for window in self.stable.revision.pipeline.windows) * MICROSECONDS
         outcome.left += leaving
-        outcome.alerts += self._silent.left(leaving)
+        outcome.alerts += self.silent(self.preprocessor).left(leaving)
         outcome.cut_off += sum(left.reason is Reason.BUDGET and left.idle <= gap for left in leaving)
         times = self.preprocessor.windows.newest(np.array([left.slot for left in leaving], np.int64))
         self._deciding.part(leaving, times, messages, outcome)

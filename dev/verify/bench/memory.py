@@ -33,9 +33,10 @@ from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.estimators import BLOCK, ROWS
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy
+from anomaly_detector.core.state.next_commit import Topics
 from anomaly_detector.core.state.records import Read
 from anomaly_detector.core.state.recovery import Changelog
-from anomaly_detector.core.state.tasks import PartitionTasks, Topics
+from anomaly_detector.core.state.tasks import PartitionTasks
 from dev.environment.supervision.leash import LEASHED
 from dev.verify.bench.readings import PARTITIONS, PIPELINE, SIZE, WINDOW_BYTES, Readings
 

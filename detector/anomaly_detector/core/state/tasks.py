@@ -14,52 +14,28 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
-from msgspec import Struct
 from msgspec.structs import replace
 
-from anomaly_api.alert import DeadLetterReason
-from anomaly_detector.core.alerts.alert import Alert
-from anomaly_detector.core.columns import numbers_in
 from anomaly_detector.core.configuration import Configuration
-from anomaly_detector.core.decode.dead_letters import dead_letters
 from anomaly_detector.core.entities.quota import MemoryQuota
 from anomaly_detector.core.episodes.carrying import carried, carried_limit
 from anomaly_detector.core.episodes.closures import Closures
 from anomaly_detector.core.feedback.acceptance import Acceptance, Acceptances
 from anomaly_detector.core.feedback.rejected import RejectedLabel
-from anomaly_detector.core.outcome import Outcome
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.scoring.executor import Executor, inline
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.shadow import Terms
 from anomaly_detector.core.state import changelog
-from anomaly_detector.core.state.changelog_writer import ChangelogWriter
-from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy, CheckpointSchedule, Task
-from anomaly_detector.core.state.records import Commit, PartitionCommit, Read, Record
+from anomaly_detector.core.state.checkpoint_schedule import CheckpointPolicy, CheckpointSchedule
+from anomaly_detector.core.state.next_commit import Decided, NextCommit, Topics
+from anomaly_detector.core.state.records import Commit, PartitionCommit, Read
 from anomaly_detector.core.state.recovery import Recovered
 from anomaly_detector.core.state.restore import Restore
 
 log: Final = logging.getLogger(__name__)
 _MOST_SAID: Final = 10_000
 """Labels that are kept for partitions that come later."""
-
-
-class Topics(Struct, frozen=True):
-    """By name."""
-
-    source: str
-    alerts: str
-    dead_letters: str
-    state: str
-
-
-class Decided(Struct, frozen=True):
-    """A batch without what had been decided before, and what it led to."""
-
-    read: Read
-    outcome: Outcome
-    begun: float
-    """When it was taken in."""
 
 
 class PartitionTasks:
@@ -81,7 +57,7 @@ class PartitionTasks:
         """The batch that is under way, and when it was taken in."""
         self._decided: list[Decided] = []
         """That nobody was told of yet."""
-        self._tasks: dict[int, Task] = {}
+        self._next = NextCommit(pipeline, topics)
         self._restoring: dict[int, tuple[Restore, Recovered]] = {}
         self._said: list[Acceptance] = []
         """What people called normal, the last of it."""
@@ -101,17 +77,17 @@ class PartitionTasks:
     @property
     def waiting(self) -> bool:
         """Whether there is anything to commit."""
-        return any(task.changed for task in self._tasks.values())
+        return any(task.changed for task in self._next.tasks.values())
 
     @property
     def buffered(self) -> int:
         """Records that wait for the next commit."""
-        return sum(len(task.log.records) for task in self._tasks.values())
+        return sum(len(task.log.records) for task in self._next.tasks.values())
 
     @property
     def weight(self) -> int:
         """Bytes of the dead letters that wait for the next commit: they are as large as what was sent."""
-        return sum(task.weight for task in self._tasks.values())
+        return sum(task.weight for task in self._next.tasks.values())
 
     @property
     def most_messages(self) -> int:
@@ -120,21 +96,21 @@ class PartitionTasks:
 
     def position(self, partition: int) -> int | None:
         """The first offset that was not read."""
-        task = self._tasks.get(partition)
+        task = self._next.tasks.get(partition)
         return task.next if task else None
 
     def adopt(self, loaded: LoadedRevision, candidate: LoadedRevision | None = None, terms: Terms | None = None) -> None:
         """From the next reading of every partition on, this revision decides, but what the terms let the candidate decide."""
         self._finish()
         for partition, alert in self.pipeline.adopt(loaded, candidate, terms):
-            self._alert(partition, alert)
-        self._note_configuration()
+            self._next.alert(partition, alert)
+        self._next.note_configuration()
 
     def allow(self, quota: MemoryQuota) -> None:
         """From the next reading of every partition on, so much may be remembered."""
         self._finish()
         self.pipeline.allow(quota)
-        self._note_configuration()
+        self._next.note_configuration()
 
     def accept(self, said: Sequence[Acceptance]) -> None:
         """Ends open episodes of which somebody said that this is normal now, here and in partitions that come.
@@ -143,13 +119,13 @@ class PartitionTasks:
         """
         self._finish()
         self._said = [*self._said, *said][-_MOST_SAID:]
-        for partition in self._tasks:
+        for partition in self._next.tasks:
             self._accept(partition, Acceptances.of(list(said)))
 
     def reject(self, labels: Sequence[RejectedLabel], topic: str) -> None:
         """Makes dead letters of records of the labels topic, each once: with whoever has the first partition."""
         self._not_told = [*self._not_told, *labels][-_MOST_SAID:]
-        task = self._tasks.get(0)
+        task = self._next.tasks.get(0)
         if task is None:
             return
         labels, self._not_told = self._not_told, []
@@ -159,7 +135,7 @@ class PartitionTasks:
 
     def write_again(self) -> None:
         """The state topic was deleted and made anew: all that stood in it is written with the next commits."""
-        for task in self._tasks.values():
+        for task in self._next.tasks.values():
             task.log.write_again()
             task.since, task.moved = max(task.since, self._checkpoints.readings), True
 
@@ -185,7 +161,7 @@ class PartitionTasks:
         """Drops partitions with all that they have not committed."""
         self._finish()
         for partition in partitions:
-            self._tasks.pop(partition, None)
+            self._next.tasks.pop(partition, None)
             self._restoring.pop(partition, None)
             self.pipeline.forget(partition)
 
@@ -201,7 +177,7 @@ class PartitionTasks:
             parsed = self.pipeline.parse(read.messages)  # while the batch before is being scored
             self._finish()
             self.pipeline.prepare()
-            self._note_configuration()
+            self._next.note_configuration()
             self.pipeline.begin(read.messages, parsed, self._executor if more else inline)
             self._begun = read, now
         if more:
@@ -216,14 +192,11 @@ class PartitionTasks:
     def drain(self, now: float, leaving: Iterable[int] = ()) -> Commit:
         """What is to be committed, once; `leaving` are partitions of which it is the last."""
         self._finish()
-        for partition, entity in self.pipeline.episodes.dirty():
-            self._note_episodes(partition, entity)
-        for partition in self.pipeline.episodes.dirty_limits():
-            self._note_limit(partition)
+        self._next.note_changes()
         last = set(leaving)
-        self._schedule.begin(self._tasks, self.pipeline.intakes, now, last)
+        self._schedule.begin(self._next.tasks, self.pipeline.intakes, now, last)
         drained: Commit = {}
-        for partition, task in self._tasks.items():
+        for partition, task in self._next.tasks.items():
             task.log.pieces(None if partition in last else self._checkpoints.pieces)
             if task.changed:
                 drained[partition] = PartitionCommit(task.next, task.log.drain())
@@ -236,9 +209,9 @@ class PartitionTasks:
         (read, begun), self._begun = self._begun, None
         outcome = self.pipeline.finish()
         for partition, alert in outcome.ended:
-            self._alert(partition, alert)
-        self._note_configuration()  # a candidate that fails decides nothing of this batch: the change is at its beginning
-        self._collect(read, outcome)
+            self._next.alert(partition, alert)
+        self._next.note_configuration()  # a candidate that fails decides nothing of this batch: the change is at its beginning
+        self._next.collect(read, outcome)
         self._decided.append(Decided(read, outcome, begun))
 
     def _told(self) -> list[Decided]:
@@ -263,15 +236,15 @@ class PartitionTasks:
     def _begin(self, partition: int, found: Recovered, now: float) -> None:
         """A partition of which nothing is known."""
         configuration = self.pipeline.prepare()
-        task = self._start(partition, found, configuration, now)
+        task = self._next.start(partition, found, configuration, now)
         task.log.change(configuration, task.next, begin=True)
         if found.source is not None:
             task.log.source(found.source)
         before = found.last or configuration
         self._close(partition, found, before, self.pipeline.closures(before, None))
         for entity in found.episodes:
-            self._note_episodes(partition, entity)
-        self._note_limit(partition)
+            self._next.note_episodes(partition, entity)
+        self._next.note_limit(partition)
 
     def _go_on(self, restored: Restore, found: Recovered, now: float) -> None:
         """A partition that is where the group has committed."""
@@ -281,27 +254,26 @@ class PartitionTasks:
         partition = restored.partition
         ended = self.pipeline.silent(restored.replayed()).ended(before.intake, after.intake)
         self.pipeline.restore(partition, restored.finish(after))
-        task = self._start(partition, found, before, now)
+        task = self._next.start(partition, found, before, now)
         for _, alert in ended:
-            self._alert(partition, alert)
+            self._next.alert(partition, alert)
         if found.source is not None:
             task.log.source(found.source)
         task.since = found.until - found.start
         if task.since >= self._checkpoints.leaving:  # a pod that is killed again and again must not have more to replay each time
             task.written = now - self._checkpoints.seconds
-        closures = self.pipeline.closures(before, after)
-        self._close(partition, found, before, closures)
+        self._close(partition, found, before, closures := self.pipeline.closures(before, after))
         if not closures.anew:
             for entity, value in found.episodes.items():
                 state = carried(changelog.decode_episodes(value), before.deciders, after.deciders, entity)
                 self.pipeline.episodes.restore(partition, entity, state)
             for alert in self.pipeline.endings.renounced(partition, before.deciders, after.deciders):
-                self._alert(partition, alert)
+                self._next.alert(partition, alert)
             self._accept(partition, Acceptances.of(self._said))
             if found.limit is not None:
                 limit = carried_limit(changelog.decode_limit(found.limit), before.deciders, after.deciders)
                 self.pipeline.episodes.restore_limit(partition, limit)
-        self._note_configuration()
+        self._next.note_configuration()
         log.info("partition %d goes on at offset %d; %d readings replayed", partition, found.until, task.since)
 
     def _close(self, partition: int, found: Recovered, before: Configuration, closures: Closures) -> None:
@@ -311,68 +283,11 @@ class PartitionTasks:
         stable = before.deciders.stable.name
         for entity, value in found.episodes.items():
             for alert in closures.of_entity(entity, changelog.decode_episodes(value).get(stable, {})):
-                self._alert(partition, alert)
+                self._next.alert(partition, alert)
         limit = changelog.decode_limit(found.limit).get(stable) if found.limit else None
         for alert in closures.of_partition(partition, limit):
-            self._alert(partition, alert)
+            self._next.alert(partition, alert)
 
     def _accept(self, partition: int, said: Acceptances) -> None:
         for alert in self.pipeline.endings.accepted(partition, said, self.pipeline.configuration.deciders):
-            self._alert(partition, alert)
-
-    def _alert(self, partition: int, alert: Alert) -> None:
-        record = Record(self._topics.alerts, alert.entity.encode(), alert.value, alert.headers)
-        self._tasks[partition].log.records.append(record)
-
-    def _start(self, partition: int, found: Recovered, configuration: Configuration, now: float) -> Task:
-        writer = ChangelogWriter(self._topics.state, partition, found, configuration)
-        task = self._tasks[partition] = Task(found.until, writer, now)
-        return task
-
-    def _collect(self, read: Read, outcome: Outcome) -> None:
-        partitions = read.messages.partitions
-        if outcome.rejects:
-            letters = dead_letters(read, outcome.rejects, self._topics.source, self._topics.dead_letters)
-            for partition, letter in zip(partitions[[reject.row for reject in outcome.rejects]].tolist(), letters, strict=True):
-                task = self._tasks[partition]
-                task.log.records.append(letter)
-                task.weight += len(letter.key or b"") + len(letter.value or b"")
-            self._note_refused(read, outcome)
-        for alert in outcome.alerts:
-            self._alert(int(partitions[alert.row]), alert)
-        for left in outcome.left:
-            if left.name in self._tasks[left.partition].log.episodes:
-                self._note_episodes(left.partition, left.name)
-        for partition in numbers_in(partitions):
-            task = self._tasks[partition]
-            mine = np.flatnonzero(partitions == partition)
-            task.next, task.moved = int(read.offsets[int(mine[-1])]) + 1, True
-            task.since += len(mine)
-
-    def _note_refused(self, read: Read, outcome: Outcome) -> None:
-        """Writes down what a clock refused: a process that decides it again has a later one."""
-        rows = [reject.row for reject in outcome.rejects if reject.reason is DeadLetterReason.FUTURE_TIME]
-        for partition in sorted(set(read.messages.partitions[rows].tolist())):
-            mine = [row for row in rows if read.messages.partitions[row] == partition]
-            self._tasks[partition].log.refuse([int(read.offsets[row]) for row in mine])
-
-    def _note_configuration(self) -> None:
-        """Writes down which configuration decides, where that has changed; and with it all state, under the names it has now."""
-        configuration = self.pipeline.configuration
-        for partition, task in self._tasks.items():
-            if task.log.configuration is not configuration and task.log.configuration != configuration:
-                task.log.change(configuration, task.next, begin=False)
-                for entity in list(task.log.episodes):
-                    self._note_episodes(partition, entity)
-                self._note_limit(partition)
-            task.log.configuration = configuration
-
-    def _note_episodes(self, partition: int, entity: str) -> None:
-        task = self._tasks.get(partition)
-        if task is not None:
-            task.log.note_episodes(entity, self.pipeline.episodes.of(partition, entity))
-
-    def _note_limit(self, partition: int) -> None:
-        task = self._tasks.get(partition)
-        if task is not None:
-            task.log.note_limit(self.pipeline.episodes.limit_of(partition))
+            self._next.alert(partition, alert)
