@@ -10,6 +10,7 @@ import pytest
 from anomaly_api.feedback import FeedbackEvidence
 from anomaly_api.meta import ANNOTATION_TRAIN
 from anomaly_operator.core.resources.names import JOBS
+from tests.plan.rollouts import ALIKE, WORSE, act, reasons, rolling_world
 from tests.plan.situations import scoring_world
 from tests.plan.test_drift import OTHER, drift
 from tests.plan.test_gate import REJECTED
@@ -116,7 +117,55 @@ def test_a_training_that_runs_is_not_overtaken_by_the_schedule() -> None:
     begun = training(world)["request"]
     pass_time(world, 1300)
     assert training(world)["request"] == begun
-    train(world, "2")
+    world.add_model("pumps-22222222", digit="2")
+    world.step()
+    assert training(world)["request"] == begun, "the new model is tried first"
+    for _ in range(4):
+        if world.status["stable"]["model"] != "pumps-22222222":
+            world.run_pods()
+            world.step()
+    assert world.status["stable"]["model"] == "pumps-22222222"
+    world.settle()
+    assert training(world)["request"] != begun
+
+
+def often() -> World:
+    """A candidate in its rollout, of a detector that is to be trained every five minutes and on drift."""
+    world = rolling_world()
+    world.edit({"training": {"schedule": "*/5 * * * *"}, "drift": {"action": "Retrain"}})
+    act(world, **ALIKE)
+    assert world.status["candidate"]["model"] == "pumps-22222222"
+    return world
+
+
+def test_a_rollout_is_not_cut_short_by_the_schedule_which_makes_up_for_it_afterwards() -> None:
+    world = often()
+    world.now += 650
+    act(world, **ALIKE)
+    assert world.status["candidate"]["step"] == "3/5"
+    assert training(world)["reason"] == "Spec"
+    act(world, **WORSE)
+    assert "AnalysisFailed" in reasons(world)
+    assert training(world)["reason"] == "Schedule"
+    assert world.assignment.stable.model_name == "pumps-11111111"
+
+
+def test_drift_that_an_aborted_model_did_not_end_trains_again_after_the_interval() -> None:
+    world = rolling_world()
+    world.edit({"drift": {"action": "Retrain"}})
+    act(world, **WORSE)
+    assert world.status["aborted"]["model"] == "pumps-22222222"
+    world.now += 2 * DAY
+    world.run_pods(drift=drift(OTHER), entities=10)
+    world.settle_quietly()
+    assert training(world)["reason"] == "Drift"
+    begun = training(world)["request"]
+    world.add_model("pumps-33333333", digit="3", gate=REJECTED)
+    act(world)
+    assert training(world)["state"] == "Rejected"
+    world.now += DAY
+    world.run_pods(drift=drift(OTHER), entities=10)
+    world.settle_quietly()
     assert training(world)["request"] != begun
 
 

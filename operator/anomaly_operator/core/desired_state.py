@@ -63,7 +63,8 @@ def desired_state(snapshot: Snapshot, now: float) -> DesiredState:
     """The desired state at `now` (Unix seconds)."""
     detector, blocked = snapshot.detector, _blocked(snapshot)
     drift, feedback = drift_verdict(snapshot, now), feedback_view(snapshot)
-    spec_order = training_order(detector)
+    last = detector.status.training
+    spec_order = training_order(detector, (last.request or "") if last else "")
     why = trigger(snapshot, spec_order, drift, feedback, now, blocked=blocked is not None) if spec_order else None
     order = why.order if why else None
     asked = select(snapshot, order)

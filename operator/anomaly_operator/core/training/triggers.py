@@ -3,17 +3,18 @@
     cause                                                  request                       waits
     Spec      the order has another key than the status    (that of before)              for nothing
     Request   another word in the annotation               Request:<word>                for nothing
-    Schedule  `status.training.next` has passed            Schedule:<the last due time>  for the training before
-    Drift     drift, with `drift.action: Retrain`          Drift:<since when>            for that, and training.minInterval
-    Feedback  a label Normal                               Feedback:<when it was given>  for that, and training.minInterval
+    Schedule  `status.training.next` has passed            Schedule:<the last due time>  for the training before, its rollout
+    Drift     drift, with `drift.action: Retrain`          Drift:<since when>            for those, and training.minInterval
+    Feedback  a label Normal                               Feedback:<when it was given>  for those, and training.minInterval
 
 The request is part of the order's key, so whatever asks again for what was asked for finds its Job, or its model. Times before
 `status.training.last` are answered by the training in force. Drift and labels that it did not answer, because its model was
-rejected or the training failed, ask again after training.minInterval.
+rejected or aborted, or the training failed, ask again after training.minInterval.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from anomaly_api.assignment import TrainingOrder
 from anomaly_api.schedule import following, latest
@@ -23,11 +24,11 @@ from anomaly_operator.core.drift import DriftVerdict
 from anomaly_operator.core.feedback import FeedbackView
 from anomaly_operator.core.models import gate
 from anomaly_operator.core.models.selection import newest
-from anomaly_operator.core.resources.names import JOBS
 from anomaly_operator.core.snapshot import Model, Snapshot
 from anomaly_operator.core.timestamps import rfc3339, unix
 from anomaly_operator.core.training.order import made_by, requested
-from anomaly_operator.core.training.outcome import ended
+
+_ENDS: Final = ("Complete", "Rejected", "Failed")
 
 
 @dataclass(frozen=True)
@@ -115,24 +116,33 @@ def _scheduled(snapshot: Snapshot, present: Trigger, now: float) -> Trigger:
 
 
 def _over(snapshot: Snapshot, order: TrainingOrder) -> tuple[bool, Model | None]:
-    """Whether a training is done or given up, and its model, if there is one."""
-    model = newest(snapshot, order.key)
-    if model is not None:
-        return True, model
-    job = snapshot.children.get((JOBS, order.job))
-    return job is not None and ended(job, "Failed"), None
+    """Whether a training is done or given up, as the status tells, and its model, if there is one.
+
+    A model that the gate let in is done with once it decides, its rollout was aborted, or it cannot be used. Were another
+    training asked for before that, it would be taken away untried, and with a short schedule each of them would.
+    """
+    status, model = snapshot.detector.status, newest(snapshot, order.key)
+    before = status.training
+    if before is None or before.job != order.job or before.state not in _ENDS:
+        return False, model
+    if model is None or gate.rejected(snapshot.detector, model):
+        return before.state != "Complete", model  # a model that was deleted is trained again
+    decides = status.stable is not None and status.stable.model == model.name
+    aborted = status.aborted is not None and status.aborted.model == model.name
+    unusable = any(each.type == "ModelAvailable" and each.status == "False" for each in status.conditions or [])
+    return decides or aborted or unusable, model
 
 
 def _causes(
     snapshot: Snapshot, present: Trigger, drift: DriftVerdict, feedback: FeedbackView, made: Model | None
 ) -> Iterator[tuple[TrainingReason, float]]:
     """What the training in force, which made `made`, has not answered, and since when."""
-    in_vain = made is None or gate.rejected(snapshot.detector, made)
+    stable = snapshot.detector.status.stable
+    decides = snapshot.models.get(stable.model) if stable and stable.model else None
+    in_vain = made is None or decides is None or made.name != decides.name
     since, normal = drift.retrain_since, feedback.normal_since
     if since is not None and (in_vain or since > present.last):
         yield "Drift", since
-    stable = snapshot.detector.status.stable
-    decides = snapshot.models.get(stable.model) if stable and stable.model else None
     if normal is not None and (normal > present.last or (in_vain and decides is not None and normal > decides.created)):
         yield "Feedback", normal
 
