@@ -22,6 +22,8 @@ class RealisedStatus(Contract):
     """Number of episodes that count: announced ones, without those that were labelled true alarms."""
     entity_seconds: float
     """Event time that was scored, in seconds, added up over entities."""
+    missed: str | None = None
+    """Sentence for people: the budget is certainly missed, and the threshold moves no further. Unset: neither is the case."""
 
 
 class ThresholdMove(Contract):

@@ -127,6 +127,15 @@ def test_a_spec_that_asks_for_something_else_undoes_the_move(flooded: World, edi
     assert (moved is not None) == (edit["threshold"].get("budget") == {"episodes": 2, "per": "1w"})
 
 
+def test_a_budget_that_is_missed_where_the_threshold_may_not_move_is_told() -> None:
+    world = scoring_world()
+    world.edit({"threshold": {"budget": {"maxFactor": 1}}})
+    world.settle()
+    later(world, 8, exposure=counted(world, 60, 21))
+    assert "maxFactor lets the threshold go no further" in threshold(world)["realised"]["missed"]
+    assert "move" not in threshold(world)
+
+
 def test_another_model_begins_where_its_own_held_out_part_says(flooded: World) -> None:
     digest = flooded.add_model("pumps-22222222", digit="2")
     flooded.now += 1

@@ -196,6 +196,7 @@ def test_it_waits_for_a_day_unless_alerts_pour_in():
 def test_moves_are_bounded_in_all_and_a_maxfactor_of_1_allows_none():
     often = counted(900, 20, squares=2700)
     assert control.move(situation(now=often, factor=4.0)) is None
+    assert control.due(situation(now=often, factor=4.0)) is MoveReason.TOO_MANY_ALERTS
     last = control.move(situation(now=often, factor=3.9))
     assert last is not None
     assert last.factor == 4.0

@@ -157,7 +157,8 @@ def _decided(
         if not due and move is None:
             continue
         told = control.realised(situation)
-        realised[name] = _status(told)
+        missed = control.due(situation) if stays and move is None and budget is not _NO_BUDGET else None
+        realised[name] = _status(told, _missed(missed))
         if move is not None:
             said = _sentence(situation, told, move)
             moves[name] = ThresholdMove(
@@ -174,7 +175,18 @@ def _decided(
     return replace(view, realised=realised, moves=moves, new=tuple(new))
 
 
-def _status(found: control.Realised) -> RealisedStatus:
+def _missed(reason: control.MoveReason | None) -> str | None:
+    """What to do about a budget that is missed, where `maxFactor` allows for no further move."""
+    if reason in (None, control.MoveReason.MORE_EXPOSURE):
+        return None
+    more = reason is control.MoveReason.TOO_MANY_ALERTS
+    return (
+        f"{'more' if more else 'fewer'} than were asked for, and budget.maxFactor lets the threshold go no further: "
+        f"{'train again, look at what alerts, or raise maxFactor or the budget' if more else 'train again, or raise maxFactor'}"
+    )
+
+
+def _status(found: control.Realised, missed: str | None) -> RealisedStatus:
     low, high = found.interval
     return RealisedStatus(
         rate=_rounded(found.rate),
@@ -182,6 +194,7 @@ def _status(found: control.Realised) -> RealisedStatus:
         high=None if high == float("inf") else _rounded(high),
         episodes=found.counted,
         entity_seconds=round(found.entity_seconds),
+        missed=missed,
     )
 
 

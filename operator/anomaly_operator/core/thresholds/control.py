@@ -35,6 +35,8 @@ _HOUR: Final = 3600.0
 _GROWN: Final = 4.0
 """Times the entity-time that a threshold stands on, at which it is tightened."""
 _FEW: Final = 10
+_ROUNDED: Final = 0.001
+"""Of a factor."""
 _MOST: Final = 4096
 """Peaks that are looked at, the highest ones."""
 
@@ -98,6 +100,11 @@ class Situation:
         return _per_second(self.budget, self.threshold.entities)
 
     @property
+    def exposure(self) -> float:
+        """Entity-time, seconds, that was seen of the model."""
+        return self.now.entity_seconds + self.earlier.entity_seconds
+
+    @property
     def allowed(self) -> float:
         """Episodes in a period: the budget, or what so short a history supports."""
         return allowed(self.budget, self.threshold.entities, self.stands_on)
@@ -154,24 +161,35 @@ def _expected_index(counts: WindowExposure) -> float:
 
 def move(situation: Situation) -> Move | None:
     """The move that is due; None: the threshold stays."""
-    budget = situation.budget
-    usual = min(seconds(budget.per), _DAY)
-    if budget.max_factor <= 1 or situation.elapsed < min(usual, _HOUR):
+    reason = due(situation)
+    return _moved(situation, reason) if reason is not None and not bound(situation, reason) else None
+
+
+def due(situation: Situation) -> MoveReason | None:
+    """Why the threshold is to move, whether it may or not; None: it is not."""
+    asked, weighed = float(situation.budget.episodes), _weighed(situation)
+    usual = min(seconds(situation.budget.per), _DAY)
+    if situation.elapsed < min(usual, _HOUR):
         return None
-    asked, weighed = float(budget.episodes), _weighed(situation)
-    exposure = situation.now.entity_seconds + situation.earlier.entity_seconds
     much = TOO_MANY if situation.elapsed >= usual else _FLOOD
     if sequential.side(*weighed, ALPHA, asked, much * situation.allowed) > 0:
-        return _moved(situation, MoveReason.TOO_MANY_ALERTS, exposure)
+        return MoveReason.TOO_MANY_ALERTS
     if situation.elapsed >= usual and sequential.side(*weighed, ALPHA, asked, TOO_FEW * asked) < 0:
-        return _moved(situation, MoveReason.TOO_FEW_ALERTS, max(exposure, situation.stands_on))
+        return MoveReason.TOO_FEW_ALERTS
     young = situation.allowed > asked * 1.1
-    if young and exposure >= _GROWN * situation.stands_on and situation.elapsed >= _HOUR:
-        return _moved(situation, MoveReason.MORE_EXPOSURE, exposure)
+    if young and situation.exposure >= _GROWN * situation.stands_on and situation.elapsed >= _HOUR:
+        return MoveReason.MORE_EXPOSURE
     return None
 
 
-def _moved(situation: Situation, reason: MoveReason, exposure: float) -> Move | None:
+def bound(situation: Situation, reason: MoveReason) -> bool:
+    """Whether `budget.maxFactor` allows for no such move any more."""
+    factor, most = situation.factor, situation.budget.max_factor
+    up, down = factor >= most * (1 - _ROUNDED), factor <= (1 + _ROUNDED) / most
+    return {MoveReason.TOO_MANY_ALERTS: up, MoveReason.TOO_FEW_ALERTS: down, MoveReason.MORE_EXPOSURE: up and down}[reason]
+
+
+def _moved(situation: Situation, reason: MoveReason) -> Move:
     value, most = situation.threshold.value, situation.budget.max_factor
     level, _ = target(situation, held_out=reason is MoveReason.MORE_EXPOSURE)
     unseen = 1 / STEP if reason is MoveReason.TOO_FEW_ALERTS else 1.0
@@ -181,9 +199,8 @@ def _moved(situation: Situation, reason: MoveReason, exposure: float) -> Move | 
     elif reason is MoveReason.TOO_FEW_ALERTS:
         step = min(step, 1 / _LEAST_STEP)
     factor = float(f"{min(max(situation.factor * step, 1 / most), most):.4g}")
-    if factor == situation.factor and reason is not MoveReason.MORE_EXPOSURE:
-        return None
-    return Move(factor, reason, exposure)
+    lasting = situation.stands_on if reason is MoveReason.TOO_FEW_ALERTS else 0.0
+    return Move(factor, reason, max(situation.exposure, lasting))
 
 
 def target(situation: Situation, *, held_out: bool) -> tuple[float, Calibration | None]:
@@ -204,7 +221,7 @@ def target(situation: Situation, *, held_out: bool) -> tuple[float, Calibration 
 def live_peaks(situation: Situation, *, held_out: bool) -> Calibration | None:
     """Live peaks in the form of held-out ones, and with those on demand, but for as many of the highest as were true alarms."""
     counts = situation.now.peaks + situation.earlier.peaks
-    exposure = situation.now.entity_seconds + situation.earlier.entity_seconds
+    exposure = situation.exposure
     heights = counts.heights(_MOST + situation.true_alarms_of_model)[situation.true_alarms_of_model :]
     before = situation.calibration
     if held_out and before is not None:
