@@ -170,4 +170,4 @@ def _computed(detector: Detector, model: Model, pipeline: Pipeline) -> RevisionS
         return RevisionSelection(revision.without_model(detector.spec), reason="ModelNotCalibrated", message=str(error))
 
 
-_with_model: Final = ByIdentity(lambda detector, model, _: (detector.uid, model.name), _computed)
+_with_model: Final = ByIdentity(lambda detector, model, pipeline: (detector.uid, model.name), _computed)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from anomaly_api.assignment import Assignment, Revision, Runtime
 from anomaly_api.meta import ANNOTATION_RUNTIME
 from anomaly_api.schema import digest
 from anomaly_operator.core.actions import Action, Apply, Delete, FillSlot, RefreshMounts
@@ -65,15 +66,23 @@ def _all(detector: Detector, installation: Installation, training: bool) -> list
     return [*map(with_manifest_hash, made)]
 
 
-_besides: Final = ByIdentity(lambda detector, *_: detector.uid, _all)
-_recorded: Final = ByIdentity(
-    lambda detector, revision, _: (detector.uid, revision.name), lambda *values: with_manifest_hash(manifests.record(*values))
-)
-_settings: Final = ByIdentity(lambda detector, *_: detector.uid, lambda *values: with_manifest_hash(manifests.settings(*values)))
-_deployment: Final = ByIdentity(
-    lambda detector, *_: detector.uid, lambda *values: with_manifest_hash(manifests.deployment(*values))
-)
-_differs: Final = ByIdentity(lambda wanted, _: (wanted["kind"], *_place(wanted)), differs)
+def _record(detector: Detector, revision: Revision, number: int) -> Manifest:
+    return with_manifest_hash(manifests.record(detector, revision, number))
+
+
+def _config(detector: Detector, runtime: Runtime, assignment: Assignment) -> Manifest:
+    return with_manifest_hash(manifests.settings(detector, runtime, assignment))
+
+
+def _pods(detector: Detector, installation: Installation, runtime: Runtime, replicas: int | None) -> Manifest:
+    return with_manifest_hash(manifests.deployment(detector, installation, runtime, replicas))
+
+
+_besides: Final = ByIdentity(lambda detector, installation, training: detector.uid, _all)
+_recorded: Final = ByIdentity(lambda detector, revision, number: (detector.uid, revision.name), _record)
+_settings: Final = ByIdentity(lambda detector, runtime, assignment: detector.uid, _config)
+_deployment: Final = ByIdentity(lambda detector, installation, runtime, replicas: detector.uid, _pods)
+_differs: Final = ByIdentity(lambda wanted, live: (wanted["kind"], *_place(wanted)), differs)
 
 
 def _place(manifest: Manifest) -> tuple[str, str]:
