@@ -135,6 +135,8 @@ class AlertData(Contract):
     """That decided; of an episode that a change of the revision ended, the one before."""
     contributors: list[Contributor]
     """Of this window, by falling share; at most five. None where no window led to the record."""
+    labels: dict[str, str] = {}
+    """Of the entity (`entity.labels`), as the reading has them that led to the record; none where no reading of its own did."""
     imputed: int = 0
     """Values of the window that were filled in, because they were missing."""
 

@@ -202,6 +202,7 @@ class DetectorSpec(Contract):
             pairs=source.pairs,
             merge=source.merge,
             silent_after=self.entity.silent_after,
+            labels=self.entity.labels,
             format=source.notation,
             envelope=source.envelope,
         )

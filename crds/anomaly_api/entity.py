@@ -65,6 +65,9 @@ class Entity(Contract):
 class WatchedEntity(Entity):
     """What a reading is of, and how long it is remembered. Memory is no part of a model: what is above is."""
 
+    labels: Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=16)] | None = None
+    """Labels that the entity's alerts carry, and the fields with their values, such as `{site: meta.site}`: as the reading has
+    them that led to the record. Unset: none. They are no part of the entity's name, and a change trains nothing."""
     silent_after: Duration | None = None
     """Silence after which an entity is told of: an episode of its own kind (window `silence`, scorer Silence) opens when the
     newest event time of its partition is so much beyond the entity's last reading, and closes when the entity sends again. Unset:

@@ -300,6 +300,8 @@ class Pipeline(Contract):
     merge: Merge | None = None
     silent_after: Duration | None = None
     """Of `entity.silentAfter`: no part of what is learned."""
+    labels: dict[str, str] | None = None
+    """Of `entity.labels`: no part of what is learned, either."""
     format: Format | None = None
     """Without where its registry is. None: JSON."""
     envelope: Envelope | None = None
@@ -319,6 +321,7 @@ class Pipeline(Contract):
         """What a model depends on, without defaults: all of it but how readings are written and waited for."""
         document = self.essentials()
         document.pop("silentAfter", None)
+        document.pop("labels", None)
         for arrival in ("lateness", "maxAhead", "maxWaiting"):
             document["time"].pop(arrival, None)
         for written in ("format", "envelope"):

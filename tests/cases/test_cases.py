@@ -83,3 +83,14 @@ def test_c15_fields_with_dots_in_their_names_are_found() -> None:
     for asked, name in ((one, "c15-one-of-two"), (both, "c15-all")):
         told = run(spec(asked), lines(name))
         assert (told.readings, told.tally.missing, told.rejects) == (300, {}, {})
+
+
+def test_alerts_carry_the_labels_of_the_entity() -> None:
+    asked = """
+    entity: {template: "{tags.host}/{tags.interface}", labels: {host: tags.host, rack: tags.rack}}
+    time: {field: timestamp, format: UnixSeconds}
+    features: [{name: rx, field: fields.rx}]
+    """
+    alerts = run(spec(asked), lines("c14-messages")).alerts
+    assert alerts
+    assert all(alert["data"]["labels"] == {"host": "edge-1"} for alert in alerts)

@@ -5,7 +5,7 @@ The messages go through the very stages of a scoring pod, so what is said here i
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from anomaly_detector.cli.propose import documents_of
 from anomaly_detector.cli.sample import Sample
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.decode import numbers
+from anomaly_detector.core.decode.flaw import Flaw
+from anomaly_detector.core.decode.formats.decoder import documents_of as of_format
 from anomaly_detector.core.decode.kinds import kind_of
 from anomaly_detector.core.decode.paths import MISSING
 from anomaly_detector.core.decode.reading import ReadingReader
@@ -86,13 +88,25 @@ class Facts:
         pipeline = self._pipeline.model_copy(update={"features": self._pipeline.read})
         reader, watched = ReadingReader(pipeline), pipeline.features
         found: list[list[Any]] = [[] for _ in watched]
-        for document in documents_of(self._sample):
-            if document is not None and (lacking := reader.lacking(document)) is not None and not all(lacking):
+        for document in self._documents():
+            if (lacking := reader.lacking(document)) is not None and not all(lacking):
                 for place, value in enumerate(reader.found(document)):
                     found[place].append(value)
         yield "features"
         for feature, values in zip(watched, found, strict=True):
             yield self._feature(feature, values)
+
+    def _documents(self) -> Iterator[Mapping[str, Any]]:
+        """What is in the messages, as their format has it."""
+        written = self._pipeline.format
+        if self._pipeline.envelope is None and (written is None or written.is_json):
+            yield from filter(None, documents_of(self._sample))
+            return
+        read = of_format(self._pipeline)
+        for value in filter(None, self._sample.values):
+            found = read(value)
+            if not isinstance(found, Flaw):
+                yield from found
 
     def _feature(self, feature: Feature, values: list[Any]) -> str:
         read = numbers.reader(feature)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -67,12 +67,18 @@ class Explanation(Struct, frozen=True):
     """How many values of the window were."""
 
 
-def episode_alert(decision: Decision, turn: EpisodeTransition, why: Explanation | None, trace: Trace | None = None) -> Alert:
-    """The record of an episode; without `why`, no window led to it."""
+def episode_alert(
+    decision: Decision,
+    turn: EpisodeTransition,
+    why: Explanation | None,
+    trace: Trace | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Alert:
+    """The record of an episode; without `why`, no window led to it; without `labels` the detector has none."""
     kind = _EVENTS[turn.turn].value
     moment, start, entity = rfc3339(turn.time), rfc3339(turn.start), turn.entity
     place = (decision.source, entity, decision.window, str(turn.start))
-    data = {
+    data: dict[str, Any] = {
         "episode": identity(*place),
         "entity": entity,
         "window": decision.window,
@@ -93,6 +99,8 @@ def episode_alert(decision: Decision, turn: EpisodeTransition, why: Explanation 
         "contributors": contributors(decision.features, why) if why else [],
         "imputed": why.imputed if why else 0,
     }
+    if labels is not None:
+        data["labels"] = labels
     envelope = _envelope(decision.source, kind, identity(*place, kind, str(turn.time)), entity, moment, trace)
     return Alert(turn.row, entity, msgspec.json.encode(envelope | {"data": data}), _headers(trace))
 

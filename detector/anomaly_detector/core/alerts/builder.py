@@ -6,6 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from anomaly_detector.core.alerts.alert import Alert, Explanation, episode_alert, limit_alert
+from anomaly_detector.core.alerts.labels import labels_of
 from anomaly_detector.core.alerts.pending_traces import PendingTraces
 from anomaly_detector.core.alerts.tracing import Trace, trace_of
 from anomaly_detector.core.columns import Int64, Messages
@@ -42,6 +43,7 @@ class AlertBuilder(Struct, frozen=True):
     def tell(self, records: Records, scored: Mapping[str, ScoredWindows], levels: RunningBaseline | None) -> list[Alert]:
         """In the order of the records; `scored` by the name of the window."""
         reasons = self._reasons(records, scored, levels)
+        labels = labels_of(self.revision.revision.pipeline)
         alerts = []
         for place, record in enumerate(records):
             trace = self._trace(record)
@@ -52,7 +54,8 @@ class AlertBuilder(Struct, frozen=True):
                 if each and record.index is not None:
                     by_model = bool(each.scores.by_model[record.index])
                 decision = self.revision.decision(record.window, by_model=by_model)
-                alerts.append(episode_alert(decision, record, reasons.get(place), trace))
+                known = None if labels is None else labels(self.messages.values[record.row]) if each else {}
+                alerts.append(episode_alert(decision, record, reasons.get(place), trace, known))
             else:
                 alerts.append(limit_alert(self.source, record, trace))
         return alerts

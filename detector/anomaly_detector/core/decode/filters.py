@@ -30,12 +30,12 @@ def holds(condition: Condition) -> Holds:
         return lambda found: (found is not MISSING) is wanted
     if condition.none_of is not None:
         none = frozenset(condition.none_of)
-        return lambda found: found is MISSING or _written(found) not in none
+        return lambda found: found is MISSING or written(found) not in none
     some = frozenset(condition.one_of or [condition.equals or ""])
-    return lambda found: found is not MISSING and _written(found) in some
+    return lambda found: found is not MISSING and written(found) in some
 
 
-def _written(found: Any) -> str | None:
+def written(found: Any) -> str | None:
     """A value as a condition writes it: text itself, numbers at their shortest, true, false, null; None: it is neither."""
     if isinstance(found, str):
         return found
