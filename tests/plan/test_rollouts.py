@@ -222,14 +222,28 @@ def test_a_candidate_that_pods_refuse_is_taken_away() -> None:
     assert world.status["aborted"]["reason"] == "CandidateFailed"
 
 
-def test_a_running_baseline_of_another_kind_cannot_be_compared_and_decides_at_once() -> None:
+def statistical_world() -> World:
     world = World()
-    world.edit({"model": {"statistical": {}}, "rollout": {"settingsSteps": [{"shadow": {}}]}})
+    world.edit({"model": {"statistical": {}}, "rollout": {"settingsSteps": [{"shadow": {}}], "steps": [{"shadow": {}}]}})
     world.settle()
     world.run_pods()
-    world.edit({"fallback": {"standardDeviations": 5.0}})
+    return world
+
+
+@pytest.mark.parametrize("change", [{"fallback": {"standardDeviations": 5.0}}, {"time": {"lateness": "9s"}}])
+def test_a_revision_that_reads_the_stream_in_another_way_is_compared_too(change: dict[str, Any]) -> None:
+    world = statistical_world()
+    world.edit(change)
     world.settle()
-    assert world.assignment.stable.fallback.standard_deviations == 5.0
+    assert world.assignment.candidate is not None
+
+
+def test_a_revision_of_other_entities_cannot_be_compared_and_decides_at_once() -> None:
+    world = statistical_world()
+    world.edit({"entity": {"key": None, "field": "machine"}})
+    world.settle()
+    assert world.assignment.candidate is None
+    assert world.assignment.stable.pipeline.entity.field == "machine"
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -120,9 +120,9 @@ def gated(stable: Revision, target: Revision, *, awaited: bool) -> str:
     """Why the target need not be compared with the revision that decides; empty when it must."""
     if stable.model is None and (awaited or target.model is not None):
         return "the first model has only the fallback scorer to replace" if target.model else "there is no model yet"
-    own_baseline = target.model is None and (stable.model is not None or stable.fallback != target.fallback)
-    if stable.pipeline != target.pipeline or own_baseline:  # pods compare revisions on the windows of one intake
-        return "it reads the stream in another way, so that the two cannot be compared"
+    windows = [{window.name for window in revision.pipeline.windows} for revision in (stable, target)]
+    if stable.pipeline.entity != target.pipeline.entity or not windows[0] & windows[1]:  # pods pair them by entity, name and time
+        return "its entities or windows are others, so that the two cannot be compared"
     return ""
 
 
