@@ -1,12 +1,14 @@
 """How a new revision earns its place: the steps of a rollout, the analysis, and the paired evidence that it rests on."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from anomaly_api.evidence import RevisionEvidence
 from anomaly_api.schema import Contract, Duration, exactly_one, list_map, matching
+
+_ADDRESS: Final = "write the address of a server, such as http://prometheus.monitoring:9090, without credentials"
 
 
 class Shadow(Contract):
@@ -68,6 +70,31 @@ class Measure(Contract):
     """Smallest value that is acceptable. Unset: any."""
 
 
+class PrometheusMeasure(Contract):
+    """A bound on the answer of a Prometheus query, which is asked while a candidate is compared."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    """Name of the measure, for people."""
+    address: Annotated[str, Field(max_length=1024), matching(_ADDRESS, r"^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._/-]*)?$")]
+    """Address of the Prometheus server, or of anything that speaks its HTTP API, as the operator reaches it."""
+    query: Annotated[str, Field(min_length=1, max_length=4096)]
+    """Query in PromQL that gives one number. `$(candidate)`, `$(stable)`, `$(detector)` and `$(namespace)` are
+    replaced by names."""
+    max: float | None = None
+    """Greatest answer that is acceptable. Unset: any."""
+    min: float | None = None
+    """Smallest answer that is acceptable. Unset: any."""
+    interval: Duration = "1m"
+    """Length of time from one question to the next, default 1m."""
+    failure_limit: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Number of answers out of bounds that are tolerated, default 0; one more, and the candidate is taken away."""
+    inconclusive_limit: Annotated[int, Field(ge=0, le=1000)] = 3
+    """Number of answers without a number, in a row, that are tolerated, default 3; after one more, no step ends until there is
+    a number."""
+    consecutive_error_limit: Annotated[int, Field(ge=0, le=1000)] = 4
+    """Number of questions in a row that may go unanswered, default 4; after one more the candidate is taken away."""
+
+
 def _measures() -> list[Measure]:
     return [Measure(name=MeasureName.ALERT_RATIO, max=1.5), Measure(name=MeasureName.AGREEMENT, min=0.95)]
 
@@ -80,6 +107,8 @@ class Analysis(Contract):
     )
     """Bounds that the candidate must keep, all the time. Unset: an AlertRatio of at most 1.5 and an Agreement
     of at least 0.95."""
+    prometheus: Annotated[list[PrometheusMeasure], Field(max_length=8, json_schema_extra=list_map("name"))] | None = None
+    """Queries of your own that are asked besides. Unset: none."""
     minimum_windows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 100
     """Number of windows that both must have scored before a verdict is drawn, default 100."""
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01

@@ -87,6 +87,25 @@ class MeasureStatus(Contract):
     """Sentence for people: the value, between which bounds it lies with certainty, and what was asked."""
 
 
+class QueryStatus(Contract):
+    """One Prometheus query of the analysis."""
+
+    name: str
+    """Name of the measure, as rollout.analysis.prometheus has it."""
+    value: float | None = None
+    """Last answer. Unset: it had no number, or there was none."""
+    measured: Moment
+    """Time at which the query was asked last."""
+    failures: int = 0
+    """Number of answers that were out of bounds."""
+    inconclusive: int = 0
+    """Number of answers in a row, the last ones, that had no number."""
+    errors: int = 0
+    """Number of questions in a row, the last ones, that were not answered."""
+    message: str
+    """Sentence for people: the answer and what was asked for, or what went wrong."""
+
+
 class CandidateStatus(Contract):
     """The revision under analysis."""
 
@@ -116,6 +135,8 @@ class CandidateStatus(Contract):
     """Counts that candidate and stable are compared by."""
     measures: Annotated[list[MeasureStatus], Field(max_length=16, json_schema_extra=list_map("name"))] | None = None
     """Measures of the analysis, as they were when this was written last."""
+    queries: Annotated[list[QueryStatus], Field(max_length=8, json_schema_extra=list_map("name"))] | None = None
+    """Answers to the Prometheus queries of the analysis. Unset: none was asked."""
 
 
 class AbortedStatus(Contract):

@@ -22,6 +22,7 @@ from anomaly_operator.kube.configmap_reader import ConfigMapReader
 from anomaly_operator.kube.executor import Cluster
 from anomaly_operator.kube.informers import Cache
 from anomaly_operator.pods.evidence_client import EvidenceReader
+from anomaly_operator.pods.query_client import QueryClient
 
 logger = logging.getLogger("anomaly_operator")
 
@@ -39,9 +40,10 @@ class Operator:
         self._watches = resync.Watches(told.watched, told.watch_seconds)
         self._cache, self._queue, models, synced = Cache(), Queue(), Queue(waiting=None), asyncio.Event()
         self._api, self._reader = Api(info), EvidenceReader(told.evidence_port)
+        self._queries = QueryClient(told.prometheus_hosts)
         cluster = Cluster(self._api, self._cache, told.identity)
         parts = (self._cache, cluster, self._reader, self._queue, told.installation, synced, self._api.now)
-        reconciler = Reconciler(*parts, TrainingQueue(told.trainings), told.evidence_patience)
+        reconciler = Reconciler(*parts, TrainingQueue(told.trainings), told.evidence_patience, self._queries)
         checker = ModelChecker(self._cache, cluster, self._api, models, told.installation.detector_image, synced, self._api.now)
 
         async def act() -> None:
@@ -116,6 +118,7 @@ class Operator:
         self._stop_watching.set()
         await asyncio.wait([watching], timeout=8)
         await self._reader.close()
+        await self._queries.close()
         await self._api.close()
 
     def _sick(self) -> str:

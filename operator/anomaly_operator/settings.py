@@ -35,6 +35,8 @@ class Settings:
     """Detectors that are reconciled at the same time."""
     trainings: int | None = None
     """Trainings that may run at the same time; None: any number."""
+    prometheus_hosts: tuple[str, ...] = ("*",)
+    """Patterns of the hosts that rollouts may have queries to."""
     evidence_patience: float = 120.0
     """Seconds that scoring pods are given to say how much data there is, before a Job is made without knowing."""
 
@@ -62,6 +64,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         evidence_port=int(_number(environment, "EVIDENCE_PORT", HTTP_PORT)),
         workers=max(1, int(_number(environment, "RECONCILE_WORKERS", 4))),
         trainings=int(_number(environment, "MAX_TRAININGS", 0)) or None,
+        prometheus_hosts=tuple(part.strip() for part in environment.get("PROMETHEUS_HOSTS", "*").split(",") if part.strip()),
         evidence_patience=_number(environment, "EVIDENCE_PATIENCE", 120),
         watch_seconds=int(_number(environment, "WATCH_SECONDS", 45)),
     )

@@ -225,7 +225,7 @@ def test_a_context_of_the_platforms_own_and_further_volumes_reach_the_pod(helm: 
         "extraVolumes": [authority],
         "extraVolumeMounts": [{"name": "authority", "mountPath": "/authority"}],
     }
-    objects = helm.rendered({"pod": more, "workers": 9, "trainings": 2})
+    objects = helm.rendered({"pod": more, "workers": 9, "trainings": 2, "prometheusHosts": ["*.svc", "metrics"]})
     (deployment,) = of_kind(objects, "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -234,6 +234,7 @@ def test_a_context_of_the_platforms_own_and_further_volumes_reach_the_pod(helm: 
     environment = _environment(objects)
     assert (environment["HTTPS_PROXY"], environment["RECONCILE_WORKERS"]) == ("http://proxy:3128", "9")
     assert environment["MAX_TRAININGS"] == "2"
+    assert environment["PROMETHEUS_HOSTS"] == "*.svc,metrics"
 
 
 def test_labels_and_a_namespace_of_ones_own_are_those_of_every_object(helm: Helm) -> None:

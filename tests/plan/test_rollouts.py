@@ -7,6 +7,8 @@ import pytest
 from anomaly_api.evidence import RevisionFailure
 from anomaly_api.meta import ANNOTATION_TRAIN
 from anomaly_operator.core.resources.names import CONFIG_MAPS, CONTROLLER_REVISIONS
+from anomaly_operator.core.rollout.queries import due
+from anomaly_operator.core.snapshot import Answer
 from tests.plan.rollouts import ALIKE, WORSE, act, ask, reasons, rolling_world
 from tests.plan.situations import scoring_world
 from tests.plan.world import World
@@ -257,3 +259,33 @@ def test_a_training_of_later_data_does_not_end_a_rollout_and_one_of_another_mode
     act(world, **ALIKE)
     assert world.status["training"]["reason"] == ("Request" if same else "Spec")
     assert names(world) == ("pumps-11111111", "pumps-22222222" if same else None)
+
+
+QUERY = {"name": "pages", "address": "http://prometheus:9090", "query": "$(candidate)", "max": 3, "interval": "10s"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome"),
+    [
+        ([2.0, 2.0], "Promoted"),
+        ([2.0, 4.0], "Aborted"),
+        ([None, None, None], "InProgress"),
+        (["down", "down", "down"], "Aborted"),
+        (["down", 1.0, "down"], "Promoted"),
+    ],
+)
+def test_a_query_of_the_users_own_decides_too(answers: list[Any], outcome: str) -> None:
+    limits = {"inconclusiveLimit": 1, "consecutiveErrorLimit": 2}
+    world = rolling_world([{"pause": {"for": "25s"}}])
+    world.edit({"rollout": {"analysis": {"prometheus": [{**QUERY, **limits}]}}})
+    for answer in answers:
+        world.now += 10
+        [query] = due(world.snapshot.detector, world.now)
+        assert query.text == world.status["candidate"]["revision"]
+        said = {"error": answer} if isinstance(answer, str) else {"value": answer}
+        world.queries = {"pages": Answer(world.now, **said)}
+        act(world, **ALIKE)
+        assert not due(world.snapshot.detector, world.now)
+    world.now += 10
+    act(world, **ALIKE)
+    assert world.status["history"][0]["outcome"] == outcome

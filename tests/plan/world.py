@@ -103,6 +103,7 @@ class World:
     room: TrainingRoom = field(default_factory=TrainingRoom)
     patience: float = 0.0
     events: list[Any] = field(default_factory=list)
+    queries: dict[str, Any] = field(default_factory=dict)
     transitions: list[Any] = field(default_factory=list)
 
     # -- what users and others do
@@ -236,7 +237,10 @@ class World:
             room=self.room,
             patience=self.patience,
             evidence=Evidence(
-                asked=dict.fromkeys(self.reports, self.now), detectors=tuple(self.reports.values()), trainer=self.trainer
+                asked=dict.fromkeys(self.reports, self.now),
+                detectors=tuple(self.reports.values()),
+                trainer=self.trainer,
+                queries=self.queries,
             ),
         )
 

@@ -15,7 +15,7 @@ ROLLOUTS = 10_000
 ALPHA = 0.05
 
 
-def first_exclusions(trials: int, probability: float, bound: float, seed: int) -> np.ndarray:
+def first_exclusions(trials: int, probability: float, bound: float, seed: int, alpha: float = ALPHA) -> np.ndarray:
     """Returns for each of ROLLOUTS rollouts, looked at after every draw, the draw after which `bound` lies below the interval.
 
     The interval's lower end is above `bound` just when the mixture exceeds the likelihood of `bound` by 1 / ALPHA and the
@@ -28,7 +28,7 @@ def first_exclusions(trials: int, probability: float, bound: float, seed: int) -
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, trials + 2)))])
     mixture = factorials[successes] + factorials[count - successes] - factorials[count + 1]
     likelihood = successes * np.log(bound) + (count - successes) * np.log1p(-bound)
-    excluded = (mixture - likelihood > np.log(1 / ALPHA)) & (successes / count > bound)
+    excluded = (mixture - likelihood > np.log(1 / alpha)) & (successes / count > bound)
     return np.where(excluded.any(axis=1), excluded.argmax(axis=1) + 1, trials + 1)
 
 
@@ -39,6 +39,13 @@ def test_a_good_candidate_is_aborted_no_more_often_than_stated_however_often_one
 def test_a_candidate_with_three_times_the_alerts_is_caught_within_the_stated_number_of_episodes() -> None:
     """A ratio of 3 against a bound of 1.5 is a share of .75 against .6: 190 episodes of both together catch 9 of 10."""
     assert np.quantile(first_exclusions(1_000, probability=0.75, bound=0.6, seed=2), 0.9) <= 190
+
+
+@pytest.mark.parametrize(("times", "most"), [(2, 1450), (3, 255), (5, 95)])
+def test_a_bad_candidate_is_caught_within_the_episodes_that_the_docs_state(times: int, most: int) -> None:
+    """Two measures share an error rate of .01: nine of ten rollouts are ended after so many episodes of both together."""
+    caught = first_exclusions(most, probability=times / (1 + times), bound=0.6, seed=3, alpha=0.005)
+    assert np.mean(caught <= most) >= 0.9
 
 
 def test_worked_examples() -> None:

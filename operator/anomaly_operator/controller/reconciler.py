@@ -8,7 +8,7 @@ are derived from what happened, so that a repetition is none.
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +20,8 @@ from anomaly_operator.core.models import model_status
 from anomaly_operator.core.plan import plan
 from anomaly_operator.core.requeue import REST
 from anomaly_operator.core.resources.manifests import Installation
-from anomaly_operator.core.snapshot import ApplyError, Evidence, Snapshot
+from anomaly_operator.core.rollout.queries import due
+from anomaly_operator.core.snapshot import Answer, ApplyError, Evidence, Snapshot
 from anomaly_operator.core.steady import ASK_AGAIN, REPLAN, steady
 from anomaly_operator.core.timestamps import rfc3339
 from anomaly_operator.core.training.outcome import ended
@@ -30,6 +31,7 @@ from anomaly_operator.kube.entries import InvalidSpecError
 from anomaly_operator.kube.executor import Cluster
 from anomaly_operator.kube.informers import Cache, Key
 from anomaly_operator.pods.evidence_client import EvidenceReader
+from anomaly_operator.pods.query_client import QueryClient
 
 logger = logging.getLogger(__name__)
 _NAMESPACE_ENDS_PAUSE = 60.0
@@ -81,10 +83,13 @@ class Reconciler:
         clock: Callable[[], float],
         trainings: TrainingQueue | None = None,
         patience: float = 0.0,
+        queries: QueryClient | None = None,
     ) -> None:
+        """Without `queries` no Prometheus server is asked anything."""
         self._cache, self._cluster, self._reader, self._queue = cache, cluster, reader, queue
         self._installation, self._synced, self._clock = installation, synced, clock
         self._trainings, self._patience = trainings or TrainingQueue(None), patience
+        self._queries = queries
         self._memories: dict[Key, _Memory] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -205,7 +210,9 @@ class Reconciler:
     async def _refresh(self, key: Key, memory: _Memory) -> None:
         before = memory.evidence
         try:
-            memory.evidence = await self._reader.ask(self._cache.pods(key), before, self._clock())
+            asked = self._reader.ask(self._cache.pods(key), before, self._clock())
+            evidence, queries = await asyncio.gather(asked, self._answers(key, before))
+            memory.evidence = replace(evidence, queries=queries)
             memory.pod_refusals = await self._cluster.pod_refusals(key)
         except ApiError as error:
             logger.warning("%s/%s: it is not known whether pods are refused: %s", *key, error)
@@ -215,6 +222,17 @@ class Reconciler:
             self._queue.add_after(key, ASK_AGAIN, self._ask)  # any change that is watched is looked at as ever
         else:
             self._queue.add(key)
+
+    async def _answers(self, key: Key, before: Evidence) -> Mapping[str, Answer]:
+        """The last answers to the queries of a rollout, asked anew where they are due."""
+        try:
+            cached = self._cache.snapshot(key)
+        except InvalidSpecError:
+            return before.queries
+        if cached is None or cached.detector.status.candidate is None or self._queries is None:
+            return {}
+        questions = due(cached.detector, self._clock())
+        return {**before.queries, **await self._queries.ask(questions, self._clock())}
 
     async def _report_invalid(self, key: Key, memory: _Memory, error: InvalidSpecError) -> None:
         """The status of a spec that makes no sense, when this process has not known a better one."""

@@ -95,6 +95,18 @@ class ApplyError:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a Prometheus server answered to a query."""
+
+    at: float
+    """When it was asked, in Unix seconds."""
+    value: float | None = None
+    """None: the answer had no number, or there was none."""
+    error: str = ""
+    """Why there was no answer, for people."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the pods said when they were asked last."""
 
@@ -102,6 +114,8 @@ class Evidence:
     """When each pod answered, in Unix seconds of the operator's clock."""
     detectors: tuple[DetectorEvidence, ...] = ()
     trainer: TrainingEvidence | None = None
+    queries: Mapping[str, Answer] = field(default_factory=dict)
+    """The last answers to Prometheus queries, by measure."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,10 @@ class Inputs:
     """Whether the desired revision's content is kept where nobody edits it: only then the status may name it."""
     blocked: bool = False
     """Whether no pod is to run."""
+    violated: str = ""
+    """What a query of the user's own says against the candidate; empty when nothing."""
+    unanswered: bool = False
+    """Whether a query has no answer that a step could end on."""
     replaced: int = 0
     """How many candidates have been replaced by others lately."""
     undo_to: str = ""
@@ -189,6 +193,8 @@ def _judged(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[Stat
         if not seen.loaded:
             return state, None
         return _entered(replace(state, phase=Phase.PROGRESSING), spec, 0, seen, now)
+    if seen.violated:
+        return _aborted(state, seen, "AnalysisFailed", seen.violated)
     if seen.stable_scores:
         violated = [
             each
@@ -230,7 +236,7 @@ def _resumed(state: State, spec: Rollout, seen: Inputs, now: float) -> tuple[Sta
 
 def _done(step: Step, state: State, seen: Inputs, now: float) -> bool:
     elapsed = now - state.step_since
-    if not seen.loaded:
+    if not seen.loaded or seen.unanswered:
         return False
     if step.shadow is not None:
         enough = seen.counts.windows - state.step_windows >= step.shadow.windows or not seen.stable_scores

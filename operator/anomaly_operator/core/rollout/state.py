@@ -13,6 +13,7 @@ from anomaly_api.rollout_status import (
     HandledCommand,
     HistoryStatus,
     MeasureStatus,
+    QueryStatus,
     RolloutCommand,
 )
 from anomaly_api.status import DetectorStatus, StableStatus
@@ -44,6 +45,7 @@ class Figures:
     reason: str
     ledger: EvidenceLedger = field(default_factory=EvidenceLedger)
     measures: Sequence[MeasureStatus] = ()
+    queries: Sequence[QueryStatus] = ()
 
 
 def read(status: DetectorStatus, stable: str) -> State:
@@ -109,6 +111,7 @@ def _candidate(state: State, revisions: Mapping[str, Revision], figures: Figures
         reason=figures.reason,
         evidence=figures.ledger,
         measures=list(figures.measures) or None,
+        queries=list(figures.queries) or None,
     )
 
 

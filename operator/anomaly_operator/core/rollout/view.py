@@ -6,15 +6,16 @@ The content of a revision is on record before the status names it, and pods are 
 ends between any two writes leaves nothing that the next one would decide otherwise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from anomaly_api.assignment import Assignment, Revision
-from anomaly_api.rollout_status import EvidenceLedger, HandledCommand, MeasureStatus
+from anomaly_api.rollout_status import EvidenceLedger, HandledCommand, MeasureStatus, QueryStatus
 from anomaly_operator.core.models.history import recorded
 from anomaly_operator.core.models.selection import RevisionSelection, current_assignment, current_revision
 from anomaly_operator.core.models.slots import SlotPlan, plan_slots
-from anomaly_operator.core.rollout import commands, observed, state
+from anomaly_operator.core.rollout import commands, observed, queries, state
 from anomaly_operator.core.rollout.analysis import judge
 from anomaly_operator.core.rollout.evidence import total
 from anomaly_operator.core.rollout.machine import Change, Inputs, Phase, State, advance, steps_of
@@ -77,17 +78,22 @@ def rollout_view(
     counted = observed.counted(snapshot, assignment, ledger) if was.candidate else ledger
     seen = _seen(snapshot, selection, stable, assignment, counted, origin, now, blocked=blocked)
     after, change, handled = _advanced(snapshot, was, seen, now)
+    rows = queries.answered(snapshot) if was.candidate and after.candidate == was.candidate else []
     revisions = observed.names([each for each in (stable, candidate, target, _undone(snapshot, after)) if each])
-    figures = _figures(snapshot, after, seen, counted if after.candidate == was.candidate else EvidenceLedger())
+    figures = _figures(snapshot, after, seen, counted if after.candidate == was.candidate else EvidenceLedger(), rows)
     status = state.write(before, after, change, revisions, figures, now)
     if before.history is None:
         status = replace(status, history=state.first(before.stable or status.stable))
     if change is not None:
-        rows = state.history(
+        told = state.history(
             status.history or [], was, after, change, revisions, counted, snapshot.detector.spec.rollout.history, now
         )
-        status = replace(status, history=rows)
-    elif before.candidate and status.candidate and not (due or _grown(snapshot, ledger, counted)):
+        status = replace(status, history=told)
+    elif (
+        before.candidate
+        and status.candidate
+        and not (due or _grown(snapshot, ledger, counted) or rows != (before.candidate.queries or []))
+    ):
         status = replace(status, candidate=before.candidate)
     return RolloutView(
         stable=stable,
@@ -153,6 +159,8 @@ def _seen(
 ) -> Inputs:
     target, error = selection.revision, snapshot.apply_error
     failure = observed.failure(snapshot, assignment)
+    measures = snapshot.detector.spec.rollout.analysis.prometheus or []
+    answers = queries.answered(snapshot) if assignment.candidate else []
     if not failure and assignment.candidate and error is not None and error.of_model:
         failure = f"{error.reason}: {error.message}"
     return Inputs(
@@ -170,6 +178,8 @@ def _seen(
         by_itself=observed.by_itself(stable, target),
         recorded=recorded(snapshot, target.name) is not None,
         blocked=blocked,
+        violated=queries.violated(measures, answers),
+        unanswered=queries.waits(measures, answers),
         replaced=state.replaced(snapshot.detector.status.history or [], now),
     )
 
@@ -192,7 +202,7 @@ def _advanced(snapshot: Snapshot, was: State, seen: Inputs, now: float) -> tuple
     return after, change, HandledCommand(id=command.id, accepted=change is not None, message=said, at=rfc3339(now))
 
 
-def _figures(snapshot: Snapshot, after: State, seen: Inputs, ledger: EvidenceLedger) -> Figures:
+def _figures(snapshot: Snapshot, after: State, seen: Inputs, ledger: EvidenceLedger, rows: Sequence[QueryStatus]) -> Figures:
     spec = snapshot.detector.spec.rollout
     steps = steps_of(spec, seen)
     if not after.candidate:
@@ -201,7 +211,7 @@ def _figures(snapshot: Snapshot, after: State, seen: Inputs, ledger: EvidenceLed
         return Figures(len(steps), "the scoring pods take it over", ledger)
     judged = judge(spec.analysis, total(ledger), seen.overlap, seen.budget, seen.besides)
     measures = [MeasureStatus(name=each.name.value, value=each.estimate, message=each.message) for each in judged]
-    return Figures(len(steps), _reason(after, seen, snapshot), ledger, measures)
+    return Figures(len(steps), _reason(after, seen, snapshot), ledger, measures, rows)
 
 
 def _reason(after: State, seen: Inputs, snapshot: Snapshot) -> str:
