@@ -159,7 +159,7 @@ class World:
         recently_skipped: int = 0,
         candidate: Mapping[str, Any] | None = None,
         **figures: Any,
-    ):
+    ) -> None:
         planned = desired_state(self.snapshot, self.now)
         revision = RevisionEvidence(
             revision=planned.rollout.stable.name,
