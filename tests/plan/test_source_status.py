@@ -91,6 +91,24 @@ def test_a_detector_that_warms_up_pages_nobody() -> None:
     assert world.plan.scoring
 
 
+def test_readings_that_are_further_apart_than_max_gap_are_told_with_what_helps() -> None:
+    world = scoring_world()
+    world.now += 120
+    world.report("pumps-detector-0", readings=720, entities=1, windows=0, last_scored=None, warming=1)
+    world.settle()
+    assert world.condition("Scoring") == ("False", "WindowsDoNotFill")
+    assert "further apart than maxGap (5m)" in world.message("Scoring")
+
+
+def test_a_topic_without_a_single_reading_among_its_messages_is_told() -> None:
+    world = scoring_world()
+    world.now += 120
+    world.report("pumps-detector-0", readings=0, windows=0, last_scored=None, not_readings={"Filtered": 30, "NoFeature": 4})
+    world.settle()
+    assert world.condition("Scoring") == ("False", "NoReadings")
+    assert "30 do not pass source.filter; 4 have none of the fields" in world.message("Scoring")
+
+
 @pytest.mark.parametrize(
     ("readings", "since", "told"),
     [(288, 600, "Arriving"), (288, 1000, "Quiet"), (288, 9100, "Silent"), (86_400, 46, "Quiet"), (9, 46, "Quiet")],

@@ -15,6 +15,7 @@ from anomaly_operator.core.status.missing_features import missing_feature
 from anomaly_operator.core.status.not_readings import no_readings
 from anomaly_operator.core.status.pod_refusal import PODS_REFUSED, refused_scoring_pods
 from anomaly_operator.core.status.pods import Pod, PodFailure, age
+from anomaly_operator.core.status.warming import never_filling
 
 SILENCE: Final = 45.0
 """Seconds without a scored window after which a detector is said not to score: with the time that asking takes, a minute."""
@@ -95,6 +96,8 @@ def scoring(snapshot: Snapshot, now: float) -> ConditionDraft:
     if any(_recent(snapshot, each, each.last_scored, each.windows, now) for each in evidence):
         return ConditionDraft("True", "Scoring", "windows are being scored")
     arriving = any(_recent(snapshot, each, each.last_reading, each.readings, now) for each in evidence)
+    if arriving and (gaps := never_filling(evidence, snapshot.detector.spec)):
+        return ConditionDraft("False", "WindowsDoNotFill", gaps, Progress.STALLED)
     if arriving and any(each.warming for each in evidence):
         return ConditionDraft("False", WARMING_UP, "readings arrive, but no entity has enough of them yet to be scored")
     if max((age(pod, now) for pod in scoring_pods(snapshot)), default=0.0) < _GRACE:
