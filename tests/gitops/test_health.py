@@ -10,6 +10,7 @@ import yaml
 
 from anomaly_api.rollout_status import RolloutCommand
 from tests.kubectl.phases import STORIES, detector
+from tests.plan.rollouts import ALIKE, act
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,3 +87,21 @@ def test_an_action_changes_what_it_is_about_and_nothing_else(answers: dict[str, 
             assert command.get("revision") in (None, (before["status"].get("candidate") or {}).get("revision"))
         assert after["spec"] == before["spec"]
         assert after["metadata"] == before["metadata"]
+
+
+def test_a_commit_that_names_the_candidate_says_go_and_no_other_revision_goes_with_it() -> None:
+    world = STORIES["asking"]()
+    candidate = world.status["candidate"]["revision"]
+    world.edit({"rollout": {"promote": candidate}})
+    act(world, **ALIKE)
+    assert world.status["candidate"]["phase"] == "Progressing"
+    assert world.status["candidate"]["step"] == "5/5"
+    world.now += 700
+    act(world, **ALIKE)
+    assert world.status["stable"]["revision"] == candidate
+    world.add_model("pumps-33333333", digit="3")
+    act(world)
+    act(world, **ALIKE)
+    world.now += 700
+    act(world, **ALIKE)
+    assert world.status["candidate"]["phase"] == "Paused"

@@ -10,13 +10,15 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+from confluent_kafka import Message
 
-from anomaly_api.assignment import Assignment, Revision, Runtime
+from anomaly_api.assignment import Assignment, Runtime
 from anomaly_api.schema import seconds
 from anomaly_detector.adapters import assignment_files
 from anomaly_detector.adapters.assignment_files import AssignmentError
@@ -27,14 +29,14 @@ from anomaly_detector.adapters.kafka.security.access import AccessError
 from anomaly_detector.cli import pod_memory
 from anomaly_detector.cli.pod_memory import NoRoomError
 from anomaly_detector.core.alerts.builder import ScoredWindows
-from anomaly_detector.core.columns import MICROSECONDS, Batch, Messages, select
-from anomaly_detector.core.decode.json import Decoded, Decoder
+from anomaly_detector.core.columns import MICROSECONDS, Messages, select
+from anomaly_detector.core.decode.json import Decoded
 from anomaly_detector.core.episodes.processor import Processed
 from anomaly_detector.core.pipeline import DetectionPipeline
 from anomaly_detector.core.preprocess.preprocessor import Preprocessed
 from anomaly_detector.settings import Settings
 
-_MEGABYTES: Final = 96
+_MEGABYTES: Final = 112
 _LEAD_WINDOWS: Final = 3
 _MOST_MESSAGES: Final = 2_000_000
 _AT_ONCE: Final = 5_000
@@ -90,66 +92,70 @@ def _readings(runtime: Runtime, assignment: Assignment, records: list[tuple[dict
     lead = max(step, 0.001) * window.size * (_LEAD_WINDOWS + 1)
     start, end = _unix(told["start"]), _unix(last["time"])
     lag = max(records[0][1] / 1000 - _unix(first["time"]), 0.0)
-    batches = _batches(runtime, revision, told["entity"], start - lead - _SLACK, end + lag + _SLACK)
-    series = _series(revision, assignment, batches, window.name, (start - _LEAD_WINDOWS * step * window.size, end))
+    pipeline = DetectionPipeline("/explain", load(revision, assignment.artifacts))
+    series = _Series(pipeline, window.name, start - _LEAD_WINDOWS * step * window.size, end)
+    for messages in _messages(runtime, start - lead - _SLACK, end + lag + _SLACK, pipeline.most_messages):
+        series.take(messages, told["entity"])
+    shown = series.shown
     decided = told["revision"]
     note = (
         "" if decided == revision.name else f"revision {decided} decided; scores and expected values are those of {revision.name}"
     )
     features = [feature.name for feature in revision.pipeline.features]
-    return {"features": features, "series": series, "note": note if series else "its readings are no longer in the source topic"}
+    return {"features": features, "series": shown, "note": note if shown else "its readings are no longer in the source topic"}
 
 
-def _batches(runtime: Runtime, revision: Revision, entity: str, since: float, until: float) -> list[Batch]:
-    """The entity's readings of a while, by the timestamps of their messages, each partition's in order."""
-    decoder, found = Decoder(revision.pipeline), []
-    values: list[bytes | None] = []
-    keys: list[bytes | None] = []
-    stamps: list[int] = []
+def _messages(runtime: Runtime, since: float, until: float, most: int) -> Iterator[Messages]:
+    """The source topic's messages of a while, by their timestamps, each partition's in order."""
+    read: list[Message] = []
+    found = topic_reader.read(runtime, runtime.kafka.topic, round(since * 1000), round(until * 1000))
+    for message in islice(found, _MOST_MESSAGES):
+        if message is not None:
+            read.append(message)
+        if len(read) >= min(_AT_ONCE, most):
+            yield _columns(read)
+            read = []
+    if read:
+        yield _columns(read)
 
-    def decode() -> None:
-        batch = decoder.decode(values, keys, np.array(stamps, np.int64)).batch
+
+def _columns(read: list[Message]) -> Messages:
+    return Messages(
+        [_bytes(message.value()) for message in read],
+        [_bytes(message.key()) for message in read],
+        np.array([message.timestamp()[1] for message in read], np.int64),
+        np.array([message.partition() for message in read], np.int64),
+    )
+
+
+class _Series:
+    """What the pipeline makes of an entity's readings, window by window."""
+
+    def __init__(self, pipeline: DetectionPipeline, window: str, since: float, until: float) -> None:
+        self._pipeline, self._window = pipeline, window
+        self._since, self._until = since * MICROSECONDS, (until + 1) * MICROSECONDS
+        self.shown: list[dict[str, Any]] = []
+        pipeline.observers = (self._note,)
+
+    def take(self, messages: Messages, entity: str) -> None:
+        """Takes in the entity's readings of some messages."""
+        batch = self._pipeline.parse(messages).batch
         mine = np.flatnonzero(np.array([name == entity for name in batch.entities], bool))
         if len(mine):
-            found.append(select(batch, mine))
-        for column in (values, keys, stamps):
-            column.clear()
+            self._pipeline.begin(messages, Decoded(select(batch, mine), []))
+            self._pipeline.finish()
 
-    by_key, wanted = revision.pipeline.entity.key is not None, entity.encode()
-    for count, message in enumerate(topic_reader.read(runtime, runtime.kafka.topic, round(since * 1000), round(until * 1000))):
-        if count >= _MOST_MESSAGES:
-            break
-        if message is None or (by_key and _bytes(message.key()) != wanted):
-            continue
-        values.append(_bytes(message.value()))
-        keys.append(_bytes(message.key()))
-        stamps.append(message.timestamp()[1])
-        if len(values) >= _AT_ONCE:
-            decode()
-    if values:
-        decode()
-    return found
-
-
-def _series(
-    revision: Revision, assignment: Assignment, batches: list[Batch], window: str, shown: tuple[float, float]
-) -> list[dict[str, Any]]:
-    """A value for each window that ends within the time that is shown: time, score, what was read and what was expected."""
-    pipeline = DetectionPipeline("/explain", load(revision, assignment.artifacts))
-    series: list[dict[str, Any]] = []
-
-    def note(taken: Preprocessed, scored: Mapping[str, ScoredWindows], _: Processed) -> None:
-        each = scored.get(window)
+    def _note(self, taken: Preprocessed, scored: Mapping[str, ScoredWindows], _: Processed) -> None:
+        each = scored.get(self._window)
         if each is None:
             return
-        inside = (each.window.times >= shown[0] * MICROSECONDS) & (each.window.times <= (shown[1] + 1) * MICROSECONDS)
-        places = np.flatnonzero(inside)
+        places = np.flatnonzero((each.window.times >= self._since) & (each.window.times <= self._until))
         if not len(places):
             return
-        why = pipeline.stable.explain(each.window, places, each.scores, taken.levels)
+        why = self._pipeline.stable.explain(each.window, places, each.scores, taken.levels)
         for place, reason in zip(places.tolist(), why, strict=True):
             score = float(each.scores.values[place])
-            series.append(
+            self.shown.append(
                 {
                     "time": _text(int(each.window.times[place])),
                     "score": None if np.isnan(score) else round(score, 4),
@@ -158,19 +164,6 @@ def _series(
                     "errors": _numbers(reason.errors),
                 }
             )
-
-    pipeline.observers = (note,)
-    most = pipeline.most_messages
-    for batch in (
-        select(each, np.arange(row, min(row + most, len(each)))) for each in batches for row in range(0, len(each), most)
-    ):
-        count = len(batch)
-        partitions = np.zeros(count, np.int64)
-        alone = Batch(np.arange(count), partitions, batch.entities, batch.times, batch.values)
-        messages = Messages([None] * count, [None] * count, np.full(count, -1), partitions)
-        pipeline.begin(messages, Decoded(alone, []))
-        pipeline.finish()
-    return series
 
 
 def _numbers(values: Any) -> list[float | None]:
