@@ -118,9 +118,9 @@ def test_a_command_is_a_patch_of_the_status_and_its_answer_is_printed(admin: Per
 
     operator = threading.Thread(target=answer)
     operator.start()
-    status, said, _ = admin.types("promote", "pumps")
+    status, said, error = admin.types("promote", "pumps")
     operator.join()
-    assert (status, said) == (Exit.DONE, "pumps: revision 22222222 goes on\n")
+    assert (status, said) == (Exit.DONE, "pumps: revision 22222222 goes on\n"), error
     after = plant.get(DETECTOR, "pumps")
     assert after is not None
     assert before is not None
@@ -142,7 +142,7 @@ def test_what_makes_no_sense_is_refused(admin: Person) -> None:
     in_rollout(admin.plant)
     assert admin.types("promote", "pumps", "--revision", "33333333")[0] == Exit.REFUSED
     status, _, said = admin.types("abort", "pumps", "--timeout", "1")
-    assert (status, "has not answered" in said) == (Exit.TIMEOUT, True)
+    assert (status, "has not answered" in said) == (Exit.TIMEOUT, True), said
 
 
 def test_an_editor_may_not_promote_and_a_promoter_may_not_edit(
