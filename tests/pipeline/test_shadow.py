@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly_api.assignment import Revision
+from anomaly_api.calibration import ThresholdSource, WindowThreshold
 from anomaly_api.evidence import RevisionEvidence, RevisionFailure
 from anomaly_api.source import Window
 from anomaly_detector.core.entities.quota import MemoryQuota
@@ -36,6 +37,10 @@ def told(pipeline: DetectionPipeline, sizes: list[int], shadows: dict[int, Loade
         found += [alert.value for alert in pipeline.process(messages(rows[:size])).alerts]
         rows, number = rows[size:], number + 1
     return found
+
+
+def strict() -> list[WindowThreshold]:
+    return [WindowThreshold(window="short", value=1e6, source=ThresholdSource.VALUE, asked="1e6")]
 
 
 def paired(evidence: RevisionEvidence) -> dict[str, tuple[int, int, int, int]]:
@@ -117,3 +122,14 @@ def test_an_open_episode_goes_on_when_the_candidate_becomes_stable() -> None:
     second = [alert.value for alert in pipeline.process(messages(rows[34:])).alerts]
     assert sum(b"episode.opened" in value for value in first + second) == 1
     assert sum(b"episode.closed" in value for value in second) == 1
+
+
+def test_a_model_that_both_revisions_have_scores_each_window_once() -> None:
+    stable = by_model(revision(threshold=100.0))
+    pipeline = DetectionPipeline(SOURCE, stable, clock=iter(range(1000)).__next__)
+    pipeline.adopt(stable, LoadedRevision(stable.revision.model_copy(update={"thresholds": strict()}), stable.model))
+    pipeline.process(messages(story("a")))
+    ours, theirs = pipeline.evidence()
+    assert (ours.seconds, theirs.seconds) == (1.0, 0.0)
+    assert theirs.windows == ours.windows > 0
+    assert theirs.paired[0].only_stable > 0

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from anomaly_api.alert import DeadLetterReason
+from anomaly_api.evidence import RevisionEvidence
 from anomaly_detector.core.alerts.builder import ScoredWindows
 from anomaly_detector.core.columns import Int64, Messages
 from anomaly_detector.core.decode.json import Reject
@@ -51,10 +52,11 @@ class Apart:
         """By window: slot and score of the stable revision's that have no pair yet."""
         self._theirs: dict[str, dict[_Place, float]] = {name: {} for name in self._names}
 
-    @property
-    def warming(self) -> int:
-        """Entities that have not been scored yet."""
-        return len(self.preprocessor.entities) - int(np.count_nonzero(self.episodes.scored))
+    def evidence(self) -> RevisionEvidence:
+        """What the operator is told: how many entities have not been scored yet, and what they take, too."""
+        found, entities = self.shadow.evidence(), self.preprocessor.entities
+        warming = len(entities) - int(np.count_nonzero(self.episodes.scored))
+        return found.model_copy(update={"memory": found.memory + entities.used, "warming": warming})
 
     def adopt(self, partitions: int) -> None:
         """The topic has more partitions."""

@@ -60,14 +60,15 @@ class Deciding(Struct, frozen=True):
         """Begins to score: the stable revision's windows first."""
         by_window = dict(zip(map(_identity, self.configuration.intake.windows), taken.windows, strict=True))
         full = {each: batch for each, batch in by_window.items() if len(batch.slots)}
-        asked = [
-            (window, self.stable.score(window, taken.levels, executor))
-            for window in _chosen(full, self.stable.revision.pipeline.windows)
-        ]
+        chosen = _chosen(full, self.stable.revision.pipeline.windows)
+        known = {window.name: self.stable.ask(window, executor) for window in chosen}
+        asked = [(window, self.stable.score(window, taken.levels, executor, known[window.name])) for window in chosen]
         if self.shadow is None:
             return UnderWay(messages, taken, asked, [], [], outcome)
         shadowed = _chosen(full, self.shadow.running.revision.pipeline.windows)
-        return UnderWay(messages, taken, asked, shadowed, self.shadow.score(shadowed, taken.levels, executor), outcome)
+        one_model = self.shadow.running.loaded.model is self.stable.loaded.model
+        shared = {id(window): known[window.name] for window in chosen} if one_model else {}
+        return UnderWay(messages, taken, asked, shadowed, self.shadow.score(shadowed, taken.levels, executor, shared), outcome)
 
     def by_stable(self, under_way: UnderWay) -> Scored:
         """Waits for the scores of the stable revision."""

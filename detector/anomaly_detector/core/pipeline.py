@@ -107,10 +107,7 @@ class DetectionPipeline:
 
     def evidence(self) -> list[RevisionEvidence]:
         """What the operator is told of each revision."""
-        candidate = self._roles.candidate
-        if candidate is not None and self._apart is not None:
-            more = candidate.memory + self._apart.preprocessor.entities.used
-            candidate = candidate.model_copy(update={"memory": more, "warming": self._apart.warming})
+        candidate = self._apart.evidence() if self._apart is not None else self._roles.candidate
         return [self.stable.evidence(), *([candidate] if candidate else [])]
 
     def allow(self, quota: MemoryQuota) -> None:

@@ -92,9 +92,21 @@ class Shadow:
                 self._attached.detach(each)
             self._attached = None
 
-    def score(self, windows: Sequence[WindowBatch], baseline: RunningBaseline, executor: Executor) -> list[Work[Scores]]:
-        """Begins to score windows; behind the stable revision's, so that those are not kept waiting."""
-        return [] if self.failed else [self.running.score(window, baseline, executor) for window in windows]
+    def score(
+        self,
+        windows: Sequence[WindowBatch],
+        baseline: RunningBaseline,
+        executor: Executor,
+        known: Mapping[int, Work[Float32] | None] | None = None,
+    ) -> list[Work[Scores]]:
+        """Begins to score windows; behind the stable revision's, so that those are not kept waiting.
+
+        `known`: where both have one model, what it has been asked for already, by the identity of the windows.
+        """
+        if self.failed:
+            return []
+        asked = known or {}
+        return [self.running.score(window, baseline, executor, asked.get(id(window))) for window in windows]
 
     def take(
         self, episodes: Episodes, windows: Sequence[WindowBatch], asked: Sequence[Work[Scores]]

@@ -16,7 +16,7 @@ from anomaly_detector.core.columns import Float32, Int64, Mask
 from anomaly_detector.core.configuration import Decider
 from anomaly_detector.core.preprocess.windows import WindowBatch
 from anomaly_detector.core.scoring import scale
-from anomaly_detector.core.scoring.executor import Executor, Work, inline
+from anomaly_detector.core.scoring.executor import Executor, Once, Work, inline
 from anomaly_detector.core.scoring.graphs import ScoringError
 from anomaly_detector.core.scoring.judged import Judged
 from anomaly_detector.core.scoring.onnx import ScoringModel
@@ -89,14 +89,20 @@ class RunningRevision:
         """Whether the fallback scorer is needed."""
         return self.loaded.model is None or self.failure is RevisionFailure.SCORING_FAILED
 
-    def score(self, window: WindowBatch, levels: RunningBaseline, executor: Executor = inline) -> Work[Scores]:
+    def score(
+        self, window: WindowBatch, levels: RunningBaseline, executor: Executor = inline, known: Work[Float32] | None = None
+    ) -> Work[Scores]:
         """Begins to score [n] windows, `executor` if there is a model, and returns how to ask for the scores.
 
-        Where a model fails, `levels` decide at once: they are kept up while it runs.
+        Where a model fails, `levels` decide at once: they are kept up while it runs. `known`: what another revision has asked
+        this very model for.
         """
+        return partial(self._scores, window, levels, self.ask(window, executor) if known is None else known)
+
+    def ask(self, window: WindowBatch, executor: Executor) -> Work[Float32] | None:
+        """Begins to ask the model for its own scores of [n] windows. None: there is no model."""
         model = self.loaded.model
-        raw = (model.executor or executor)(partial(self._timed, model, window)) if model is not None else None
-        return partial(self._scores, window, levels, raw)
+        return Once((model.executor or executor)(partial(self._timed, model, window))) if model is not None else None
 
     def _scores(self, window: WindowBatch, levels: RunningBaseline, scored: Work[Float32] | None) -> Scores:
         if scored is not None:
