@@ -34,7 +34,11 @@ SENSIBLE: dict[str, Values] = {
         "commonLabels": {"team": "plant"},
     },
     "fenced in and looked at": {
-        "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}]},
+        "networkPolicy": {
+            "enabled": True,
+            "metricsFrom": [{"namespaceSelector": {}}],
+            "egress": [{"to": [{"namespaceSelector": {}}], "ports": [{"port": 9090, "protocol": "TCP"}]}],
+        },
         "metrics": {"dashboards": {"enabled": True}},
         "crds": {"annotations": {"argocd.argoproj.io/sync-options": "Replace=true"}},
     },

@@ -39,3 +39,9 @@ def ask(world: World, name: str, token: str = "1", **said: Any) -> None:
 
 def reasons(world: World) -> list[str]:
     return [event.reason for event in world.transitions]
+
+
+def names(world: World) -> tuple[str, str | None]:
+    """AnomalyModels of stable and candidate, as pods are told."""
+    told = world.assignment
+    return told.stable.model_name, told.candidate.model_name if told.candidate else None

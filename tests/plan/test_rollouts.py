@@ -9,14 +9,9 @@ from anomaly_api.meta import ANNOTATION_TRAIN
 from anomaly_operator.core.resources.names import CONFIG_MAPS, CONTROLLER_REVISIONS
 from anomaly_operator.core.rollout.queries import due
 from anomaly_operator.core.snapshot import Answer
-from tests.plan.rollouts import ALIKE, WORSE, act, ask, reasons, rolling_world
+from tests.plan.rollouts import ALIKE, WORSE, act, ask, names, reasons, rolling_world
 from tests.plan.situations import scoring_world
 from tests.plan.world import World
-
-
-def names(world: World) -> tuple[str, str | None]:
-    told = world.assignment
-    return told.stable.model_name, told.candidate.model_name if told.candidate else None
 
 
 def test_a_new_model_is_compared_step_by_step_and_then_decides() -> None:

@@ -36,16 +36,28 @@ def candidates(snapshot: Snapshot, assignment: Assignment) -> dict[str, Revision
 
 
 def taken_over(snapshot: Snapshot, assignment: Assignment) -> bool:
-    """Whether all scoring pods, and at least one, have what the assignment says, the candidate loaded."""
-    pods, evidence = health.scoring_pods(snapshot), snapshot.evidence_by_pod
+    """Whether all scoring pods that run, and at least one, have what the assignment says, the candidate loaded.
+
+    One that finds no node, or no image, holds nobody up: it takes over what it is told when it starts.
+    """
+    pods, evidence = [pod for pod in health.scoring_pods(snapshot) if pod.phase == "Running"], snapshot.evidence_by_pod
     said = [evidence[pod.name] for pod in pods if pod.name in evidence]
     if not pods or len(said) < len(pods) or any(each.assignment != assignment.digest for each in said):
         return False
     return len([row for row in candidates(snapshot, assignment).values() if row.loaded]) == len(pods)
 
 
+def crashing(snapshot: Snapshot) -> str:
+    """Why all scoring pods crash; empty when one runs."""
+    failures = [pod.failure for pod in health.scoring_pods(snapshot)]
+    found = [each for each in failures if each is not None and each.reason == "PodsCrashing"]
+    return found[0].message if found and len(found) == len(failures) else ""
+
+
 def failure(snapshot: Snapshot, assignment: Assignment) -> str:
-    """Why the candidate cannot score, in a pod's words; empty when none says so."""
+    """Why the candidate cannot score, in a pod's words; empty when none says so. Pods ran when it began (see `gated`)."""
+    if assignment.candidate is not None and (why := crashing(snapshot)):
+        return f"all scoring pods crash since they have the candidate: {why}"
     for row in candidates(snapshot, assignment).values():
         if row.failure is not None and row.failure not in _ON_ITS_WAY:
             return f"{row.failure.value}: {row.message}" if row.message else row.failure.value
@@ -116,8 +128,13 @@ def accepted_rate(threshold: Threshold, target: Revision) -> float | None:
     return threshold.budget.episodes / seconds(threshold.budget.per) / entities if threshold.budget else None
 
 
-def gated(stable: Revision, target: Revision, *, awaited: bool) -> str:
-    """Why the target need not be compared with the revision that decides; empty when it must."""
+def gated(snapshot: Snapshot, stable: Revision, target: Revision, *, awaited: bool) -> str:
+    """Why the target need not be compared with the revision that decides; empty when it must.
+
+    Where nothing runs under what decides, its fix is not kept waiting for a comparison that nobody can make.
+    """
+    if crashing(snapshot):
+        return "all scoring pods crash with the revision that decided, so that there is nothing to compare with"
     if stable.model is None and (awaited or target.model is not None):
         return "the first model has only the fallback scorer to replace" if target.model else "there is no model yet"
     windows = [{window.name for window in revision.pipeline.windows} for revision in (stable, target)]

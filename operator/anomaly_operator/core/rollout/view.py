@@ -165,7 +165,7 @@ def _seen(
         failure = f"{error.reason}: {error.message}"
     return Inputs(
         desired=target.digest,
-        gated=observed.gated(stable, target, awaited=selection.awaited),
+        gated=observed.gated(snapshot, stable, target, awaited=selection.awaited),
         stable_scores=observed.stable_scores(snapshot, stable),
         loaded=observed.taken_over(snapshot, assignment),
         failure=failure,
