@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=int, default=3, help="of each detector; default: %(default)s")
     parser.add_argument("--edits", type=int, default=100, help="default: %(default)s")
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="default: %(default)s")
+    parser.add_argument("--rollouts", type=int, default=0, help="detectors with a candidate under analysis; default: none")
     parser.add_argument("--churn", type=float, default=0.0, metavar="MINUTES", help="of edits, to see memory grow; default: none")
     parser.add_argument(
         "--patience", type=float, default=900.0, metavar="SECONDS", help="until all are ready; default: %(default)s"
@@ -72,6 +73,8 @@ async def _measured(ground: Ground, asked: argparse.Namespace) -> Figures:
         unreached = await measure.unreachable(ground, fleet, watcher, asked.edits)
         figures["unreachable160EditP95Seconds"] = unreached
         tell(f"edits: {figures['editP95Seconds']:.2f} s, and {unreached:.2f} s while others do not answer")
+        if asked.rollouts:
+            figures |= await measure.rollouts(fleet, watcher, operator, asked.rollouts, asked.edits)
         if asked.churn:
             figures |= await measure.churn(ground, fleet, watcher, operator, asked.churn)
         figures["leaderChangeSeconds"] = await measure.leader_change(ground, fleet, watcher, operator)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from anomaly_operator.core.resources.names import DETECTORS
-from dev.verify.operator_load.api import Document
+from dev.verify.operator_load.api import Document, at_once
 from dev.verify.operator_load.fleet import Fleet
 from dev.verify.operator_load.ground import Ground, Operator
 from dev.verify.operator_load.pods import address
@@ -28,6 +28,7 @@ class Watcher:
         self._fleet = fleet
         self._seen: dict[str, tuple[int, bool, float]] = {}
         """Generation that was acted on, whether it is ready, and when that was seen."""
+        self._candidates: dict[str, bool] = {}
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -35,12 +36,18 @@ class Watcher:
         async for _, document in self._fleet.admin.watch(DETECTORS):
             metadata, status = document["metadata"], document.get("status") or {}
             found = (int(status.get("observedGeneration", 0)), _ready(status), time.monotonic())
+            self._candidates[metadata["name"]] = "candidate" in status
             self._seen[metadata["name"]] = found
             self._changed.set()
 
     @property
     def ready(self) -> int:
         return sum(ready for _, ready, _ in self._seen.values())
+
+    @property
+    def candidates(self) -> int:
+        """Detectors with a candidate."""
+        return sum(self._candidates.values())
 
     async def wait(self, done: Any, seconds: float) -> bool:
         """Whether `done` is true within so many seconds."""
@@ -129,6 +136,18 @@ async def unreachable(ground: Ground, fleet: Fleet, watcher: Watcher, count: int
     found = await edits(fleet, watcher, fleet.names, count)
     ground.silent.unlink()
     return found
+
+
+async def rollouts(fleet: Fleet, watcher: Watcher, operator: Operator, count: int, edited: int) -> Figures:
+    """As `edits`, of the others, while so many detectors have a candidate under analysis; processor time meanwhile."""
+    under_way, others = fleet.names[-count:], fleet.names[:-count]
+    await at_once(under_way, lambda name: fleet.edit(name, "77s"))
+    await watcher.wait(lambda: watcher.candidates >= count, 60.0)
+    cpu = operator.cpu_seconds
+    await asyncio.sleep(10.0)
+    figures = {"rollouts": watcher.candidates, "rolloutsCpuPercent": 10 * (operator.cpu_seconds - cpu)}
+    found = await edits(fleet, watcher, others, edited)
+    return figures | {"rolloutsEditP95Seconds": found, "rolloutsRssMiB": operator.rss_mebibytes}
 
 
 async def leader_change(ground: Ground, fleet: Fleet, watcher: Watcher, operator: Operator) -> float:
