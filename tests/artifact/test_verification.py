@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from anomaly_api.model import Interface, InterfaceWindow
 from anomaly_api.verification import VerificationOrder, VerificationReason
-from anomaly_detector.core.scoring.artifact import Manifest, artifact_digest, pack, unpack
+from anomaly_detector.core.scoring.artifact import InvalidArtifactError, Manifest, artifact_digest, pack, unpack
 from anomaly_detector.verification import graph, trial
 from anomaly_detector.verification.check import check, verify_archive
 from tests.artifact.test_artifact import calibration
@@ -242,3 +242,9 @@ def test_the_jobs_answer_is_its_termination_message(tmp_path, monkeypatch):
     monkeypatch.setenv("TERMINATION_LOG", str(tmp_path / "log"))
     assert job.main() == 3
     assert json.load(io.StringIO((tmp_path / "log").read_text()))["reason"] == "OpsetNotSupported"
+
+
+def test_a_pod_hands_no_graph_to_its_runtime_whose_bytes_are_not_sound():
+    archive = archive_of(with_external_data())
+    with pytest.raises(InvalidArtifactError, match="in another file"):
+        graph.sound(unpack(archive, artifact_digest(archive)))

@@ -26,6 +26,7 @@ from anomaly_detector.core.scoring.artifact import ArtifactError, ModelArtifact,
 from anomaly_detector.core.scoring.onnx import Model, ScoringModel
 from anomaly_detector.core.scoring.revisions import LoadedRevision
 from anomaly_detector.core.shadow import Terms
+from anomaly_detector.verification.graph import sound
 
 log: Final = logging.getLogger(__name__)
 _LOOK_AGAIN_SECONDS: Final = 0.5
@@ -171,7 +172,7 @@ def load(revision: Revision, artifacts: dict[str, str], *known: LoadedRevision, 
         text = f"the assignment does not say where model {revision.model} is kept"
         return LoadedRevision(revision, None, RevisionFailure.ARTIFACT_MISSING, text)
     try:
-        return LoadedRevision(revision, make(unpack(fetch(location), revision.model), revision.pipeline))
+        return LoadedRevision(revision, make(sound(unpack(fetch(location), revision.model)), revision.pipeline))
     except ArtifactUnavailableError as error:
         return LoadedRevision(revision, None, error.failure, str(error))
     except ArtifactError as error:

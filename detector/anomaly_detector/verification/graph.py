@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from anomaly_api.verification import VerificationReason
+from anomaly_detector.core.scoring.artifact import InvalidArtifactError, ModelArtifact
 from anomaly_detector.core.scoring.graphs import GRAPH_INPUT, GRAPH_OUTPUTS, GRAPH_TIMES
 from anomaly_detector.verification.protobuf import TruncatedError, fields, message, numbers, text
 
@@ -67,6 +68,14 @@ def findings(window: str, content: bytes) -> list[Finding]:
         said = f"the graph of window {window} is no whole ONNX file: {error}. Was it cut off while it was copied?"
         return [Finding(VerificationReason.ARTIFACT_INVALID, said)]
     return list(_judged(window, seen))
+
+
+def sound(artifact: ModelArtifact) -> ModelArtifact:
+    """The artifact, where a runtime may try all of its graphs. Raises InvalidArtifactError."""
+    for window, content in artifact.graphs.items():
+        for found in findings(window, content):
+            raise InvalidArtifactError(found.message)
+    return artifact
 
 
 def _judged(window: str, seen: _Seen) -> Iterator[Finding]:
