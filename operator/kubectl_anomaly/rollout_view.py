@@ -70,7 +70,7 @@ def node(detector: Document, candidate: Document, now: float, below: list[Node])
     if counts:
         children.append(Node("≡", "evidence", "Evidence", _windows(counts), "dim", info=_compared(counts)))
     children += [
-        Node("∿", each["name"], "Measure", number(each.get("value")), "dim", info=each.get("message", ""))
+        Node("∿", each["name"], "Measure", number(each.get("value")), "dim", info=_bounds(each))
         for each in candidate.get("measures") or []
     ]
     since = age(candidate.get("since"), now)
@@ -92,10 +92,17 @@ def _windows(counts: dict[str, int]) -> str:
 
 def _compared(counts: dict[str, int]) -> str:
     said = (
-        f"above the threshold: both {counts['both']:,}, only stable {counts['onlyStable']:,}, "
-        f"only candidate {counts['onlyCandidate']:,} · episodes {counts['stableEpisodes']:,} : {counts['candidateEpisodes']:,}"
+        f"high for both {counts['both']:,}, only stable {counts['onlyStable']:,}, only candidate {counts['onlyCandidate']:,}"
+        f" · episodes {counts['stableEpisodes']:,} : {counts['candidateEpisodes']:,}"
     )
     return f"{said} · {counts['errors']} errors" if counts["errors"] else said
+
+
+def _bounds(measure: Document) -> str:
+    """What is in brackets after the measure's name and value, which have columns of their own."""
+    message = str(measure.get("message", ""))
+    inside = message.partition("(")[2]
+    return inside[:-1] if message.startswith(f"{measure['name']} is ") and inside.endswith(")") else message
 
 
 def aborted(detector: Document, now: float) -> Iterator[Node]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kubectl_anomaly.commands.history import entries, shown
 from kubectl_anomaly.tree import Family, draw
 from tests.kubectl.phases import STORIES, detector
 from tests.plan.world import START, World
@@ -36,6 +37,22 @@ def test_colours_only_colour() -> None:
     assert re.sub(r"\x1b\[\d+m", "", coloured) == draw(family, LATER)
 
 
+def history(world: World) -> str:
+    records = [{**live, "kind": kind.kind} for (kind, _), live in world.children.items() if kind.kind == "ControllerRevision"]
+    return shown(entries(detector(world), records), LATER) + "\n"
+
+
+def test_the_history_names_what_became_of_each_revision() -> None:
+    assert history(STORIES["aborted"]()) == (RECORDED / "history.txt").read_text()
+
+
+@pytest.mark.parametrize("printed", ["shadowed", "history"])
+def test_the_docs_show_what_is_printed(printed: str) -> None:
+    docs = (Path(__file__).resolve().parents[2] / "docs" / "kubectl.md").read_text()
+    assert f"```\n{(RECORDED / f'{printed}.txt').read_text()}```" in docs
+
+
 if __name__ == "__main__":
+    (RECORDED / "history.txt").write_text(history(STORIES["aborted"]()))
     for name, story in STORIES.items():
         (RECORDED / f"{name}.txt").write_text(drawn(story()))
