@@ -31,6 +31,7 @@ from anomaly_detector.core.scoring.onnx import kind_of, matched, without
 _NUMBERS_AT_ONCE: Final = 1_500_000
 """Of one question: 6 MB of shared memory."""
 _LEAST_AT_ONCE: Final = 512
+_SLICE_SECONDS: Final = 0.25
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _OWN_BYTES: Final = 64_000_000
 """That the process takes before it has a model."""
@@ -102,14 +103,14 @@ class ConfinedModel:
 
     def score(self, window: WindowBatch) -> Float32:
         """[n] How unusual each window is, in the model's own scale. Raises ScoringError."""
-        (values, known), times, until = window.shown, window.times, time.monotonic() + self._limits.seconds
+        (values, known), times, patience = window.shown, window.times, _Patience(self._limits.seconds)
         at_once = max(_LEAST_AT_ONCE, _NUMBERS_AT_ONCE // (values.shape[1] * values.shape[2]))
         parts: list[Float32] = []
         for start in range(0, len(values), at_once):
             end = start + at_once if len(values) - start - at_once > 1 else len(values)  # none is left alone
             part = values[start:end]
             what = f"the {len(values):,} windows {window.name} of a batch"
-            self._ask({"op": "score", "window": window.name}, part, times[start:end], until, what)
+            self._ask({"op": "score", "window": window.name}, part, times[start:end], patience, what)
             parts.append(self._memory.read(0, (len(part),), np.float32))
             if end == len(values):
                 break
@@ -117,8 +118,8 @@ class ConfinedModel:
 
     def explain(self, window: str, values: Float32, times: Int64) -> tuple[Float32, Float32]:
         """[n, features] Errors of single features and [n, features] what was expected of the newest reading."""
-        until = time.monotonic() + self._limits.seconds
-        self._ask({"op": "explain", "window": window}, values, times, until, f"the reasons of {len(values)} windows {window}")
+        patience = _Patience(self._limits.seconds)
+        self._ask({"op": "explain", "window": window}, values, times, patience, f"the reasons of {len(values)} windows {window}")
         shape = (len(values), self._features)
         errors: Float32 = self._memory.read(0, shape, np.float32)
         return errors, self._memory.read(errors.nbytes, shape, np.float32)
@@ -135,33 +136,31 @@ class ConfinedModel:
             places[name] = [end, len(content)]
             end = self._memory.write(end, np.frombuffer(content, np.uint8))
         asked = {"op": "load", "graphs": places, "sizes": dict(sizes), "features": self._features}
-        self._exchange(asked, time.monotonic() + self._limits.load_seconds, self._limits.load_seconds, "being loaded and tried")
+        self._exchange(asked, _Patience(self._limits.load_seconds), "being loaded and tried")
 
-    def _ask(self, asked: dict[str, Any], values: Float32, times: Int64, until: float, what: str) -> None:
+    def _ask(self, asked: dict[str, Any], values: Float32, times: Int64, patience: "_Patience", what: str) -> None:
         most = max(values.nbytes, 2 * len(values) * self._features * values.itemsize)  # the answer comes in the same place
         self._memory.room(times.nbytes + most)
         self._memory.write(self._memory.write(0, times), values)
-        self._exchange(asked | {"shape": list(values.shape)}, until, self._limits.seconds, what)
+        self._exchange(asked | {"shape": list(values.shape)}, patience, what)
 
-    def _exchange(self, asked: dict[str, Any], until: float, most: float, what: str) -> None:
+    def _exchange(self, asked: dict[str, Any], patience: "_Patience", what: str) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(encode(asked))
         except OSError:
             raise self._ended(what) from None
-        answer = self._answer(until, most, what)
+        answer = self._answer(patience, what)
         if "error" in answer:
             raise ConfinedError(RevisionFailure(answer["kind"]), answer["error"])
 
-    def _answer(self, until: float, most: float, what: str) -> dict[str, Any]:
+    def _answer(self, patience: "_Patience", what: str) -> dict[str, Any]:
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
         while (answer := decode(self._answers)) is None:
-            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            if not patience.waits_for(pipe):
                 self._process.kill()
-                text = f"{what} took longer than the {most:g} s that a candidate may take; its process was ended"
+                text = f"{what} took longer than the {patience.seconds:g} s that a candidate may take; its process was ended"
                 raise ConfinedError(RevisionFailure.CANDIDATE_TOO_SLOW, text)
             content = os.read(pipe, 1 << 16)
             if not content:
@@ -172,6 +171,26 @@ class ConfinedModel:
     def _ended(self, what: str) -> ConfinedError:
         status = self._process.wait()
         return ConfinedError(RevisionFailure.SCORING_FAILED, f"{what}: its process ended with status {status}")
+
+
+class _Patience:
+    """So long an answer is waited for, in time that this process has had: one that was frozen finds the answer there."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = self._left = seconds
+
+    def waits_for(self, pipe: int) -> bool:
+        """Whether there is something to read before all of it is used up."""
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        while True:
+            begun = time.monotonic()
+            if poll.poll(1000 * max(0.0, min(self._left, _SLICE_SECONDS))):
+                self._left -= min(time.monotonic() - begun, 2 * _SLICE_SECONDS)
+                return True
+            self._left -= min(time.monotonic() - begun, 2 * _SLICE_SECONDS)
+            if self._left <= 0:
+                return False
 
 
 def _started(most: int) -> tuple[subprocess.Popen[bytes], SharedMemory]:
