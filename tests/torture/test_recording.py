@@ -24,7 +24,7 @@ from anomaly_detector.core.scoring.revisions import LoadedRevision
 from dev.verify.torture import orders, recording
 
 SIZES = (3, 10, 30, 60)
-REVISIONS = 8
+REVISIONS = 14
 
 
 @dataclass

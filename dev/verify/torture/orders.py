@@ -41,6 +41,17 @@ def _pipeline(*windows: Window, missing: tuple[Missing, ...] = (_HOLD,) * 3, lat
     )
 
 
+def _with(pipeline: Pipeline, features: list[dict[str, object]]) -> Pipeline:
+    return pipeline.model_copy(update={"features": [Feature.model_validate(each) for each in features]})
+
+
+_COMPUTED: Final[list[dict[str, object]]] = [
+    *({"name": name} for name in FEATURES),
+    {"name": "calm", "derived": {"rollingMean": {"of": FEATURES[0], "readings": 5}}},
+    {"name": "slope", "derived": {"rateOfChange": {"of": FEATURES[1]}}},
+    {"name": "total", "field": FEATURES[2], "kind": "Counter", "missing": "Drop", "role": "Context"},
+]
+"""Features that are computed from what is read; most of the time a temperature is no counter."""
 _MADE_FROM: Final = (
     Path(__file__),
     ROOT / "uv.lock",
@@ -165,6 +176,8 @@ def assignments(folder: Path) -> list[Assignment]:
         _revision(_pipeline(_SHORT, lateness="2s"), 5.0, policy=_RESERVED),
         _revision(_pipeline(_SHORT, _MEDIUM, missing=(_DROP, _INTERPOLATE)), 6.0, closing=3, opening=2),
         _revision(_pipeline(_SHORT, _MEDIUM, missing=(_INTERPOLATE,) * 3, lateness="30s"), 2.0, model=digest),
+        _revision(_with(both, [{"name": name, "scale": "PerEntity"} for name in FEATURES]), 0.1937, model=digest),
+        _revision(_with(both, _COMPUTED), 3.0, closing=1),
     ]
     return [Assignment(stable=revision, artifacts={digest: str(place)}) for revision in [*revisions, *_rivals(digest)]]
 
