@@ -52,7 +52,7 @@ PIPELINES: Final = (
             Feature(name="b", values={"RUNNING": 1, "true": 2}, missing_values=[-9999]),
             Feature(name="c", missing_values=[-9999]),
         ],
-    ),
+    ).model_copy(update={"filter": [Condition(field="i", none_of=["x"]), Condition(field="q", exists=False)]}),
     _pipeline(
         Entity(key=Empty(), key_format=KeyFormat.JSON),
         Time(field="t", format=TimeFormat.UNIX_NANOS, same_time=SameTime.KEEP),

@@ -30,15 +30,18 @@ from anomaly_detector.core.columns import (
     whole_numbers,
 )
 from anomaly_detector.core.decode.exact import Explainer
+from anomaly_detector.core.decode.filters import Sieve, sieve
 from anomaly_detector.core.decode.layout import Layout, is_written, layouts
 from anomaly_detector.core.decode.names import MAX_ENTITY, Names, Template, key_reader, whole
-from anomaly_detector.core.decode.numbers import narrowed, reader, without
+from anomaly_detector.core.decode.numbers import as_numbers, narrowed, reader, without
 from anomaly_detector.core.decode.reading import Exact, Skip
 from anomaly_detector.core.decode.sizes import MAX_BYTES, MAX_DEPTH, for_care, longest, perhaps_deep
 from anomaly_detector.core.decode.times import DOUBTFUL, EARLIEST, LATEST, TimeReader
 
 _FEW_ENTITIES: Final = 4_096
 """Of so many the names are kept: with more, making them anew takes no longer than finding them, and no memory."""
+_OF_ANOTHER_KIND: Final = ("Expected `float | null`, got `str`", "Expected `float | null`, got `bool`")
+"""How it begins when a feature is text, or a state."""
 _LACKING: Final = "Object missing required field"
 """How msgspec begins when an object is not there: names may have its dots in them."""
 _REFUSALS: Final = (msgspec.MsgspecError, RecursionError, TypeError, ValueError)
@@ -87,6 +90,11 @@ class Decoder:
         self._names: Names | None = Names(self._key)
         """None: there are too many."""
         self._layouts = layouts(pipeline)
+        self._sieve = sieve(pipeline.filter) if self._layouts else None
+        loose = Layout(pipeline, loose=True) if self._layouts and len(pipeline.features) > 1 else None
+        self._loose = loose if loose is not None and loose.sound else None
+        """Of readings in which a feature is text or a state that is none of its values: the others count."""
+        self._every = [(place, reader(each)) for place, each in enumerate(pipeline.features)]
 
     def decode(
         self,
@@ -104,18 +112,32 @@ class Decoder:
             batch, refused = self._nothing, [(row, "") for row in range(len(values))]
         else:
             first, *others = self._layouts
+            everyone, unread = self._sifted(everyone, values, skips)
             batch, refused = self._fast(first, everyone, values, keys, timestamps_ms, where)
-            for layout in others:
-                other = [row for row, said in refused if said.startswith(_LACKING)]
+            refused += unread
+            for layout in [*others, self._loose] if self._loose is not None else others:
+                other = [row for row, said in refused if said.startswith(_OF_ANOTHER_KIND if layout.loose else _LACKING)]
                 if other:
                     more, left = self._fast(layout, np.array(other), values, keys, timestamps_ms, where)
                     batch, done = merged(batch, more), set(other) - {row for row, _ in left}
                     refused = [(row, said) for row, said in refused if row not in done]
-                    if 2 * len(done) > len(values):
+                    if 2 * len(done) > len(values) and not layout.loose:
                         self._layouts = [layout, first]  # the likelier one comes first; what comes of a message is the same
         if refused:
             batch = self._explained(refused, values, keys, timestamps_ms, where, batch, rejects, skips)
         return Decoded(batch, sorted(rejects, key=_row), sorted(skips))
+
+    def _sifted(
+        self, everyone: Int64, values: Sequence[bytes | None], skips: list[tuple[int, NotReading]]
+    ) -> tuple[Int64, list[tuple[int, str]]]:
+        """The rows that pass the filter, and those that have to be looked at; without a filter all of them pass."""
+        if self._sieve is None:
+            return everyone, []
+        records, refused = self._records(self._sieve, values)
+        rows = np.delete(everyone, [place for place, _ in refused]) if refused else everyone
+        passing = np.array(self._sieve.passes(records), bool)
+        skips.extend((row, NotReading.FILTERED) for row in rows[~passing].tolist())
+        return rows[passing], refused
 
     @property
     def _nothing(self) -> Batch:
@@ -151,7 +173,7 @@ class Decoder:
         left = sorted(left + [(row, "") for row in rows[~sound].tolist()])
         return select(batch, np.flatnonzero(sound)), left
 
-    def _records(self, layout: Layout, values: Sequence[bytes | None]) -> tuple[list[Any], list[tuple[int, str]]]:
+    def _records(self, layout: Layout | Sieve, values: Sequence[bytes | None]) -> tuple[list[Any], list[tuple[int, str]]]:
         """What the fast way reads, and the rows that it refuses, with what it says; one pass, whatever the share of bad ones."""
         records: list[Any] = []
         refused: list[tuple[int, str]] = []
@@ -186,8 +208,9 @@ class Decoder:
 
     def _numbers(self, layout: Layout, records: list[Any]) -> Float64:
         """[n, features] Not a number where there is none."""
-        if self._written:
-            found: Any = [self._read(list(row)) for row in layout.values(records)]
+        written = self._every if layout.loose else self._written
+        if written:
+            found: Any = [as_numbers(list(row), written) for row in layout.values(records)]
             packed = b"".join(starmap(self._pack, found))
         else:
             try:
@@ -198,13 +221,6 @@ class Decoder:
                 packed = b"".join(starmap(self._pack, found))
         numbers = np.frombuffer(packed, np.float64).reshape(-1, self._width)
         return without(numbers, self._sentinels) if self._sentinels else numbers
-
-    def _read(self, row: list[Any]) -> list[Any]:
-        """The values of a record as numbers, where some may be text or states."""
-        for place, read in self._written:
-            number = read(row[place])
-            row[place] = math.nan if isinstance(number, str) else number
-        return [math.nan if number is None else number for number in row]
 
     def _entities(self, layout: Layout, records: list[Any], rows: Int64, keys: Sequence[bytes | None]) -> tuple[list[str], Mask]:
         entity = self._pipeline.entity

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from anomaly_api.source import Feature, Pipeline
+from anomaly_detector.core.decode.filters import sieve
 from anomaly_detector.core.decode.names import Template
 from anomaly_detector.core.decode.paths import Path, path
 from anomaly_detector.core.decode.times import TimeReader
@@ -26,16 +27,18 @@ _DEFAULTS: Final = {_OPTIONAL: math.nan, _WRITTEN: math.nan, _SIGN: msgspec.UNSE
 class Layout:
     """The Structs for a pipeline: with dots that lead into objects, or, `flat`, with those that are parts of names."""
 
-    def __init__(self, pipeline: Pipeline, *, flat: bool = False) -> None:
+    def __init__(self, pipeline: Pipeline, *, flat: bool = False, loose: bool = False) -> None:
+        """`loose`: any feature may be text or a state, which then is no value of it."""
         self._tree: dict[str, Any] = {}
-        self.flat = flat
+        self.flat, self.loose = flat, loose
         self.sound = True
         """Whether every place has one type; if not, messages are read the exact way."""
         reader = TimeReader(pipeline.time)
         kind = datetime if reader.plain else str if reader.factor is None else float
         self.entity = [self._leaf(path(field), str | int) for field in _entity_fields(pipeline)]
         self.time = self._leaf(path(pipeline.time.field), kind) if pipeline.time.field else None
-        features = [self._leaf(path(each.path), _WRITTEN if is_written(each) else _OPTIONAL) for each in pipeline.features]
+        kinds = [_WRITTEN if loose or is_written(each) else _OPTIONAL for each in pipeline.features]
+        features = [self._leaf(path(each.path), kind) for each, kind in zip(pipeline.features, kinds, strict=True)]
         signs = [self._sign(each.steps[0]) for each in _all_paths(pipeline) if each.literal] if flat else []
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(self._struct(self._tree) if self.sound else Any).decode
         self.values = self._getter(features) if self.sound else _none
@@ -96,7 +99,8 @@ class Layout:
 
 def layouts(pipeline: Pipeline) -> list[Layout]:
     """The layouts of which one may suit a message, the likelier one first; none where each message has to be looked at."""
-    if pipeline.filter or pipeline.pairs is not None or any(each.indexed for each in _all_paths(pipeline)):
+    deep = bool(pipeline.filter) and sieve(pipeline.filter) is None
+    if deep or pipeline.pairs is not None or any(each.indexed for each in _all_paths(pipeline)):
         return []
     found = [Layout(pipeline)]
     if any(each.literal for each in _all_paths(pipeline)):

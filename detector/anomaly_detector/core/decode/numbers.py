@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -67,6 +67,21 @@ def _text_reader(written: TextNumbers) -> Callable[[str], float | str]:
     )
     strip = re.compile(mark) if mark else None
 
+    def quick(found: str) -> float | str:
+        """Most are plain ASCII: what Python reads as a finite number is one, but for underscores."""
+        if not strip and len(found) <= _LONGEST:
+            text = found.strip()
+            if written.unit is not None:
+                text = text.removesuffix(written.unit).rstrip()
+            if text.isascii() and "_" not in text and not (decimal == "," and "." in text):
+                try:
+                    value = float(text.replace(",", ".") if decimal == "," else text)
+                except ValueError:
+                    return read(found)
+                if -BEYOND_FLOAT32 < value < BEYOND_FLOAT32:
+                    return value
+        return read(found)
+
     def read(found: str) -> float | str:
         match = number.fullmatch(found) if len(found) <= _LONGEST else None
         if match is None:
@@ -75,7 +90,7 @@ def _text_reader(written: TextNumbers) -> Callable[[str], float | str]:
         value = float(digits.replace(",", ".") if decimal == "," else digits)
         return value if -BEYOND_FLOAT32 < value < BEYOND_FLOAT32 else NOT_FINITE
 
-    return read
+    return quick
 
 
 def narrowed(exact: Float64) -> tuple[Float32, Mask]:
@@ -94,3 +109,11 @@ def without(numbers: Float64, sentinels: list[tuple[int, Float64]]) -> Float64:
     for place, none in sentinels:
         kept[np.isin(kept[:, place], none), place] = np.nan
     return kept
+
+
+def as_numbers(row: list[Any], readers: Sequence[tuple[int, Reader]]) -> list[Any]:
+    """The values of a record, where those at some places may be text or states."""
+    for place, read in readers:
+        number = read(row[place])
+        row[place] = math.nan if isinstance(number, str) else number
+    return [math.nan if number is None else number for number in row]
