@@ -36,6 +36,7 @@ def detector_crd() -> dict[str, Any]:
         _column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether it scores as its spec says"),
         _column("Model", ".status.stable.model", "Model of the stable revision"),
         _column("Candidate", ".status.candidate.model", "Model under analysis"),
+        _column("Step", ".status.candidate.step", "Step of its rollout, of how many"),
         _column("Training", ".status.training.state", "What training does"),
         _column("Lag", ".status.source.lag", "Messages not read yet", "integer"),
         _column("Status", '.status.conditions[?(@.type=="Ready")].message', "What there is to say", priority=1),

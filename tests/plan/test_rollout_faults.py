@@ -1,6 +1,6 @@
 """Rollouts while pods crash, or find no node."""
 
-from tests.plan.rollouts import ALIKE, act, names, rolling_world
+from tests.plan.rollouts import ALIKE, act, ask, names, rolling_world
 from tests.plan.situations import scoring_world
 from tests.plan.world import World
 
@@ -41,3 +41,14 @@ def test_a_pod_that_finds_no_node_holds_no_rollout_up() -> None:
     world.now += 10
     act(world, **ALIKE)
     assert world.status["candidate"]["step"] == "2/2"
+
+
+def test_undo_does_not_go_back_to_a_revision_whose_model_is_gone() -> None:
+    world = rolling_world([])
+    world.add_model("pumps-33333333", digit="3")
+    world.settle()  # its slot was the first one's
+    del world.models["pumps-11111111"]
+    ask(world, "Undo", to=world.status["history"][2]["revision"])
+    world.settle()
+    assert world.status["commandHandled"]["accepted"] is False
+    assert names(world)[0] == "pumps-33333333"

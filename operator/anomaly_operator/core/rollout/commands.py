@@ -29,11 +29,14 @@ def undo_target(status: DetectorStatus, command: RolloutCommand | None) -> str:
 
 
 def refusal(
-    status: DetectorStatus, state: State, desired: str, command: RolloutCommand, recorded: Callable[[str], Revision | None]
+    status: DetectorStatus, state: State, desired: str, command: RolloutCommand, usable: Callable[[str], Revision | None]
 ) -> str:
-    """Why the command cannot be done, for people; empty when it can be tried."""
+    """Why the command cannot be done, for people; empty when it can be tried.
+
+    `usable` gives the revision of a name, where its content and its model are still there.
+    """
     if command.name is CommandName.UNDO:
-        return _undo_refusal(status, state, command, recorded)
+        return _undo_refusal(status, state, command, usable)
     if command.name is CommandName.RETRY:
         if state.phase is not Phase.ABORTED:
             return "nothing was taken away that could be tried again"
@@ -50,9 +53,7 @@ def refusal(
     return ""
 
 
-def _undo_refusal(
-    status: DetectorStatus, state: State, command: RolloutCommand, recorded: Callable[[str], Revision | None]
-) -> str:
+def _undo_refusal(status: DetectorStatus, state: State, command: RolloutCommand, usable: Callable[[str], Revision | None]) -> str:
     target = undo_target(status, command)
     if not target:
         return "" if state.candidate else "no revision is known that was stable before"
@@ -61,4 +62,4 @@ def _undo_refusal(
     been = {row.revision for row in status.history or [] if row.outcome == "Promoted"}
     if target not in been:
         return f"revision {target} has never been stable: only what was analysed may decide"
-    return "" if recorded(target) is not None else f"the content of revision {target} is not kept any more"
+    return "" if usable(target) is not None else f"the content of revision {target}, or its model, is not kept any more"

@@ -14,7 +14,7 @@ from anomaly_api.assignment import Assignment, Revision
 from anomaly_api.rollout_status import EvidenceLedger, HandledCommand, MeasureStatus, QueryStatus
 from anomaly_operator.core.models.history import recorded
 from anomaly_operator.core.models.selection import RevisionSelection, current_assignment, current_revision
-from anomaly_operator.core.models.slots import SlotPlan, plan_slots
+from anomaly_operator.core.models.slots import SlotPlan, plan_slots, slots
 from anomaly_operator.core.rollout import commands, observed, queries, state
 from anomaly_operator.core.rollout.analysis import judge
 from anomaly_operator.core.rollout.evidence import total
@@ -190,7 +190,7 @@ def _advanced(snapshot: Snapshot, was: State, seen: Inputs, now: float) -> tuple
     command = commands.pending(status)
     if command is None:
         return *advance(was, spec, seen, now), None
-    refused = commands.refusal(status, was, seen.desired, command, lambda name: recorded(snapshot, name))
+    refused = commands.refusal(status, was, seen.desired, command, lambda name: _usable(snapshot, name))
     after, change = was, None
     if not refused:
         back = commands.undo_target(status, command)
@@ -200,6 +200,15 @@ def _advanced(snapshot: Snapshot, was: State, seen: Inputs, now: float) -> tuple
         refused = "" if change else f"there is nothing to do for {command.name} now"
     said = bounded(change.message if change else refused)
     return after, change, HandledCommand(id=command.id, accepted=change is not None, message=said, at=rfc3339(now))
+
+
+def _usable(snapshot: Snapshot, name: str) -> Revision | None:
+    """The revision on record with this name, if its model is there, too."""
+    found = recorded(snapshot, name)
+    if found is None or found.model is None:
+        return found
+    there = any(model.spec.digest == found.model for model in snapshot.models.values())
+    return found if there or found.model in slots(snapshot).values() else None
 
 
 def _figures(snapshot: Snapshot, after: State, seen: Inputs, ledger: EvidenceLedger, rows: Sequence[QueryStatus]) -> Figures:
