@@ -9,7 +9,7 @@ from anomaly_operator.core.snapshot import Evidence
 from anomaly_operator.core.steady import steady
 
 
-def said(**changed: Any) -> Evidence:
+def said(asked: float = 1015.0, **changed: Any) -> Evidence:
     facts: dict[str, Any] = {
         "pod": "pumps-0",
         "runtime": "r",
@@ -19,7 +19,7 @@ def said(**changed: Any) -> Evidence:
         "revisions": [RevisionEvidence(revision="r1", role="stable", loaded=True, windows=10)],
         "last_scored": 999.0,
     }
-    return Evidence(asked={"pumps-0": 1000.0}, detectors=(DetectorEvidence(**facts | changed),))
+    return Evidence(asked={"pumps-0": asked}, detectors=(DetectorEvidence(**facts | changed),))
 
 
 def test_counting_on_is_nothing_new() -> None:
@@ -32,7 +32,7 @@ def test_counting_on_is_nothing_new() -> None:
         revisions=[RevisionEvidence(revision="r1", role="stable", loaded=True, windows=500, seconds=3.0)],
         recent_losses=LossEvidence(readings=700),
     )
-    assert steady(said(), later)
+    assert steady(said(1000.0), later)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,10 @@ def test_counting_on_is_nothing_new() -> None:
     ],
 )
 def test_what_is_more_than_a_figure_is_looked_at(changed: dict[str, Any]) -> None:
-    assert not steady(said(), said(**changed))
+    assert not steady(said(1000.0), said(**changed))
 
 
 def test_pods_that_come_or_go_are_looked_at() -> None:
     assert not steady(said(), Evidence())
+    assert not steady(said(), said()), "what it said before stands in for an answer"
     assert not steady(Evidence(), said())

@@ -32,6 +32,8 @@ def steady(before: Evidence, after: Evidence) -> bool:
     """Whether all pods that answered say what they said, and score what arrives."""
     if before.asked.keys() != after.asked.keys() or before.trainer or after.trainer or not after.detectors:
         return False
+    if any(before.asked[pod] == when for pod, when in after.asked.items()):
+        return False  # one of them has not answered this time
     known = {each.pod: each for each in before.detectors}
     return len(known) == len(after.detectors) and all(
         each.pod in known and _flowing(each) and _said(known[each.pod]) == _said(each) for each in after.detectors
