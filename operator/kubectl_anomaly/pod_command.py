@@ -13,6 +13,15 @@ from kubectl_anomaly.exits import Exit, PluginError
 from kubectl_anomaly.kubectl import Kubectl
 
 _CONTAINER: Final = "detector"
+_SAID: Final = (
+    ("there is no episode", Exit.NOT_FOUND),
+    ("refuses access", Exit.FORBIDDEN),
+    ("authorization failed", Exit.FORBIDDEN),
+    ("no broker has answered", Exit.UNREACHABLE),
+    ("not even its end", Exit.UNREACHABLE),
+    ("MiB left below its memory limit", Exit.UNREACHABLE),
+)
+"""Parts of what the commands in the pod say, and what they mean."""
 
 
 def scoring_pod(kubectl: Kubectl, detector: str) -> str:
@@ -61,5 +70,6 @@ def _of_the_pod(failure: PluginError, command: str) -> PluginError:
         )
     if f"{command}: " not in said:
         return failure
-    refused = "refuses access" in said or "AUTHORIZATION" in said or "not authorized" in said.lower()
-    return PluginError(Exit.FORBIDDEN if refused else Exit.REFUSED, said.partition(f"{command}: ")[2])
+    message = said.partition(f"{command}: ")[2]
+    status = next((status for part, status in _SAID if part in message), Exit.REFUSED)
+    return PluginError(status, message)

@@ -79,10 +79,10 @@ def _thresholds(detector: Document) -> str:
 
 def _threshold(found: Document) -> str:
     said = f"{found['window']} {number(found['value'])} ({found['source']} {found['asked']}"
-    if found.get("realised") is not None:
-        said += (
-            f", realised {found['realised']}" if isinstance(found["realised"], str) else f", realised {number(found['realised'])}"
-        )
+    realised = found.get("realised") or {}
+    if realised.get("entitySeconds"):
+        above = f" and {number(realised['high'])}" if realised.get("high") is not None else " and more"
+        said += f", realised {number(realised['rate'])}: between {number(realised['low'])}{above}"
     elif found.get("expectedEpisodes") is not None:
         said += f", expected {number(found['expectedEpisodes'])}"
     return f"{said}, {number(found['factor'])} times by labels)" if found.get("factor") else f"{said})"

@@ -37,6 +37,14 @@ def test_colours_only_colour() -> None:
     assert re.sub(r"\x1b\[\d+m", "", coloured) == draw(family, LATER)
 
 
+def test_what_was_realised_of_a_budget_stands_beside_what_was_asked() -> None:
+    shown = {"window": "short", "value": 0.0182, "source": "Budget", "asked": "1/1w", "expectedEpisodes": 1}
+    realised = {"rate": 0.8, "low": 0.2, "high": 2.1, "episodes": 3, "entitySeconds": 1e6}
+    for known, said in (({**realised, "entitySeconds": 0}, "expected 1"), (realised, "realised 0.8: between 0.2 and 2.1")):
+        document = {"metadata": {"name": "pumps"}, "status": {"thresholds": [{**shown, "realised": known}]}}
+        assert f"short 0.0182 (Budget 1/1w, {said})" in draw(Family(document), LATER)
+
+
 def history(world: World) -> str:
     records = [{**live, "kind": kind.kind} for (kind, _), live in world.children.items() if kind.kind == "ControllerRevision"]
     return shown(entries(detector(world), records), LATER) + "\n"
