@@ -76,6 +76,8 @@ def _live(asked: argparse.Namespace, kubectl: Kubectl, family: Family, changes: 
                 _print(family, asked.output)
             return found.status
         left = _REDRAW if ends is None else min(_REDRAW, ends - time.monotonic())
+        if left <= 0 and not asked.wait:
+            return found.status
         if left <= 0:
             raise PluginError(Exit.TIMEOUT, f"{asked.name} is {found.word} ({found.reason}): {found.message}")
         if changes.wait(left):
