@@ -96,7 +96,7 @@ def test_every_example_says_in_its_first_line_what_it_shows(file: str) -> None:
 
 def test_a_list_says_in_columns_how_detectors_are_doing(pumps: Cluster) -> None:
     header, line = pumps.kubectl("get", "adet", "--namespace=plant").splitlines()
-    assert header.split() == ["NAME", "READY", "MODEL", "CANDIDATE", "TRAINING", "LAG", "AGE"]
+    assert header.split() == ["NAME", "READY", "MODEL", "CANDIDATE", "STEP", "TRAINING", "LAG", "AGE"]
     assert line.split()[:4] == ["pumps", "True", "pumps-7d41c0e2", "12"]
 
 
