@@ -189,6 +189,7 @@ def test_the_environment_is_read() -> None:
     assert (told.namespaces, told.watched, told.log_level) == (("a", "b"), ("a", "b"), "DEBUG")
     assert read(ENVIRONMENT).watched == (None,)
     assert read(ENVIRONMENT | {"RECONCILE_WORKERS": "9"}).workers == 9
+    assert (read(ENVIRONMENT).trainings, read(ENVIRONMENT | {"MAX_TRAININGS": "4"}).trainings) == (None, 4)
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT))

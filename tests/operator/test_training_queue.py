@@ -118,3 +118,16 @@ def test_the_annotation_leads_to_one_job_and_only_one_after_a_restart(plant: Pla
     assert uids(plant) == made
     started = [each for each in plant.list("events") if each["reason"] == "TrainingStarted"]
     assert sorted(each["message"].split(":")[0] for each in started) == ["Request", "Spec"]
+
+
+@pytest.mark.integration
+def test_no_job_is_made_before_the_pods_tell_that_there_is_data_for_it(plant: Plant) -> None:
+    plant.operator(EVIDENCE_PATIENCE="300")
+    plant.detector()
+    pod = plant.run_pods()
+    plant.obey(source={"state": "Reading", "partitions": 4, "stored": 500}, entities=2)
+    told = plant.says("ModelAvailable", "WaitingForData")
+    assert "at most 478 windows, and 1,000 are needed" in told["message"], pod
+    assert jobs(plant) == []
+    plant.obey(source={"state": "Reading", "partitions": 4, "stored": 5000}, entities=2)
+    eventually(lambda: jobs(plant) == ["pumps"])

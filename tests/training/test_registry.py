@@ -12,7 +12,7 @@ import yaml
 from anomaly_api.alert import ScorerKind
 from anomaly_api.calibration import Calibration, Quantile
 from anomaly_api.learning import ModelStore, UriStore
-from anomaly_api.meta import LABEL_TRAINING
+from anomaly_api.meta import ANNOTATION_REQUEST, LABEL_TRAINING
 from anomaly_api.model import HeldOut, Interface, InterfaceWindow, ModelSpec, Trained
 from anomaly_detector.training import registry
 from anomaly_detector.training.failures import TrainingError
@@ -78,12 +78,14 @@ def spec(digest: str, artifact: Any) -> ModelSpec:
 
 
 def test_registering_twice_changes_nothing(detector, kubeconfig):
-    wanted, digest = Registry(connect(), order(detector=detector.identity)), "sha256:" + "ab" * 32
+    asked = order(detector=detector.identity, request="Request:monday")
+    wanted, digest = Registry(connect(), asked), "sha256:" + "ab" * 32
     for _ in range(2):
         name = wanted.register(spec(digest, wanted.place(digest, b"archive")), b"archive")
     [model] = detector.models()
     assert name == model["metadata"]["name"] == f"{detector.identity.name}-abababab"
     assert model["metadata"]["generation"] == 1
+    assert model["metadata"]["annotations"][ANNOTATION_REQUEST] == "Request:monday"
 
 
 def test_a_model_goes_with_its_detector_and_takes_its_config_map_along(detector, kubeconfig, tmp_path):
