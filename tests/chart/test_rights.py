@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chart.conftest import of_kind
+from tests.chart.conftest import CHART, of_kind
 
 if TYPE_CHECKING:
     from tests.chart.conftest import Helm, Object, Values
@@ -96,3 +96,10 @@ def test_the_operators_rights_are_those_that_its_code_says_it_needs(helm: Helm) 
 def _bare(resources: str) -> str:
     """Without remarks: `leases (in its own namespace)`, `clusterroles, the trainer's by name only`."""
     return re.sub(r" \(.*\)|, the trainer's by name only", "", resources)
+
+
+def test_rendered_twice_the_chart_is_the_same_to_the_byte(helm: Helm) -> None:
+    """So that Argo CD, which renders it again and again, sees no difference."""
+    values = {"metrics": {"rules": {"enabled": True}, "dashboards": {"enabled": True}}, "networkPolicy": {"enabled": True}}
+    once, again = (helm.run("template", "anomaly-operator", str(CHART), values=values).stdout for _ in range(2))
+    assert once == again != ""
