@@ -1,6 +1,7 @@
-.PHONY: demo up down test lint laws crds bench bench-operator accuracy scale torture keda clean
+.PHONY: demo demo-rollout up down test lint laws crds bench bench-operator accuracy scale torture keda clean
 
 demo up down: ; @sh dev/bootstrap.sh demo && exec .venv/bin/python -m dev.$@ $(if $(DATA),--data $(DATA))
+demo-rollout: ; @sh dev/bootstrap.sh demo && exec .venv/bin/python -m dev.demo.rollout
 test: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check
 lint: ; @sh dev/bootstrap.sh && exec .venv/bin/python -m dev.check --lint
 laws: ; @sh dev/bootstrap.sh && HYPOTHESIS_PROFILE=night exec .venv/bin/pytest -q -n 2 --timeout=7200 -m "not integration and not e2e and not keda"
