@@ -1,4 +1,4 @@
-"""`make demo-rollout`: rollouts on a live stream, from a first model to one that crashes. Exit status 1 when one ended otherwise."""
+"""`make demo-rollout`: rollouts on a live stream, from a first model to one that crashes. Exit status 1: not as it should be."""
 
 from __future__ import annotations
 

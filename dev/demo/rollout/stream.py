@@ -1,4 +1,4 @@
-"""Twenty pumps that go on for as long as the demo does. The stream can be broken, so that all that is learned from it is wrong, and held."""
+"""Twenty pumps that go on for as long as the demo does. The stream can be held, and broken: what is learned then is wrong."""
 
 from __future__ import annotations
 
