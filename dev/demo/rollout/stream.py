@@ -30,7 +30,7 @@ class Stream:
     def __init__(self, bootstrap: str) -> None:
         self._producer = Producer({"bootstrap.servers": bootstrap, **_SETTINGS})
         ticks = HISTORY + _LIVE
-        self._whole = pumps.record(PUMPS, ticks, time.time() - HISTORY * pumps.STEP, 7)
+        self._whole = pumps.record(PUMPS, ticks, time.time() - ticks * pumps.STEP, 7)
         self._broken = _broken(self._whole)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, name="stream", daemon=True)
