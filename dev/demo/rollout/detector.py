@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -91,7 +92,7 @@ class Detector:
         """What `kubectl anomaly status` draws."""
         command = [sys.executable, "-m", "kubectl_anomaly", "status", NAME, "--namespace", NAMESPACE]
         kubeconfig = ["--kubeconfig", self._around.cluster.kubeconfig]
-        environment = {"PATH": f"{Path(self._around.cluster.kubectl_path).parent}:/usr/bin:/bin"}
+        environment = {**os.environ, "PATH": f"{Path(self._around.cluster.kubectl_path).parent}:{os.environ['PATH']}"}
         done = subprocess.run([*command, *kubeconfig], capture_output=True, text=True, check=False, env=environment)
         return done.stdout or done.stderr
 

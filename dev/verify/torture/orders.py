@@ -46,7 +46,7 @@ def _with(pipeline: Pipeline, features: list[dict[str, object]]) -> Pipeline:
 
 
 _COMPUTED: Final[list[dict[str, object]]] = [
-    *({"name": name} for name in FEATURES),
+    *(dict[str, object](name=name) for name in FEATURES),
     {"name": "calm", "derived": {"rollingMean": {"of": FEATURES[0], "readings": 5}}},
     {"name": "slope", "derived": {"rateOfChange": {"of": FEATURES[1]}}},
     {"name": "total", "field": FEATURES[2], "kind": "Counter", "missing": "Drop", "role": "Context"},
