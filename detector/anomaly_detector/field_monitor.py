@@ -15,7 +15,7 @@ from anomaly_api.evidence import FeatureEvidence, PresenceEvidence
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.decode.exact import Explainer
 from anomaly_detector.core.decode.flaw import Flaw
-from anomaly_detector.core.decode.formats.decoder import documents_of
+from anomaly_detector.core.decode.formats.readers import documents_of
 from anomaly_detector.core.decode.paths import path
 
 _SAMPLES: Final = 16

@@ -18,7 +18,7 @@ from anomaly_detector.cli.sample import Sample
 from anomaly_detector.core.columns import Messages
 from anomaly_detector.core.decode import numbers
 from anomaly_detector.core.decode.flaw import Flaw
-from anomaly_detector.core.decode.formats.decoder import documents_of as of_format
+from anomaly_detector.core.decode.formats.readers import documents_of as of_format
 from anomaly_detector.core.decode.kinds import kind_of
 from anomaly_detector.core.decode.paths import MISSING
 from anomaly_detector.core.decode.reading import ReadingReader

@@ -6,7 +6,7 @@ from typing import Final
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.decode.filters import written
 from anomaly_detector.core.decode.flaw import Flaw
-from anomaly_detector.core.decode.formats.decoder import documents_of
+from anomaly_detector.core.decode.formats.readers import documents_of
 from anomaly_detector.core.decode.paths import MISSING, path
 
 _LONGEST: Final = 256

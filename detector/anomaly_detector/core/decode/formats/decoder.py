@@ -13,22 +13,21 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 
 from anomaly_api.alert import DeadLetterReason, NotReading
-from anomaly_api.formats import Format
 from anomaly_api.source import Feature, Pipeline, TimeFormat
 from anomaly_detector.core.columns import Batch, Float64, Int64, Mask, Numbers, merged, select, whole_numbers
 from anomaly_detector.core.decode.flaw import Flaw
-from anomaly_detector.core.decode.formats.port import Document, Read
-from anomaly_detector.core.decode.formats.schemas import HEADER, SHARED, Schemas, frame
+from anomaly_detector.core.decode.formats.port import Document
+from anomaly_detector.core.decode.formats.readers import documents_of
+from anomaly_detector.core.decode.formats.schemas import SHARED, Schemas
 from anomaly_detector.core.decode.json import Decoded, Decoder, Reject
 from anomaly_detector.core.decode.names import MAX_ENTITY, Names, key_reader
 from anomaly_detector.core.decode.numbers import narrowed
 from anomaly_detector.core.decode.paths import MISSING, Path, path
 from anomaly_detector.core.decode.reading import Exact, ReadingReader, Skip
-from anomaly_detector.core.decode.sizes import MAX_BYTES, for_care
+from anomaly_detector.core.decode.sizes import MAX_BYTES
 from anomaly_detector.core.decode.times import LATEST
 
 _MOST_BYTES: Final = 4 * MAX_BYTES
@@ -41,6 +40,9 @@ _UNITS: Final = {
     TimeFormat.UNIX_NANOS: 1e-3,
 }
 """Microseconds in each."""
+
+_EMPTY: Final = Flaw(DeadLetterReason.EMPTY, "the message is empty: it has no bytes at all")
+_TOMBSTONE: Final = NotReading.TOMBSTONE
 
 
 class DocumentDecoder:
@@ -252,89 +254,6 @@ def _quick(where: Path) -> Callable[[Document], Any]:
 def _special(feature: Feature) -> bool:
     """Whether a value may be more than a plain number."""
     return bool(feature.text is not None or feature.values or feature.missing_values)
-
-
-def documents_of(pipeline: Pipeline, schemas: Schemas = SHARED) -> Read:
-    """Returns the reader of a message's documents: that of its format, within its envelope."""
-    read = _format(pipeline.format or Format(), schemas)
-    if pipeline.envelope is None:
-        return read
-    from anomaly_detector.core.decode.formats.envelopes import opened  # here and below: a pod imports what it reads
-
-    return opened(pipeline.envelope, read)
-
-
-def _format(written: Format, schemas: Schemas) -> Read:
-    if written.avro is not None:
-        return _avro(written.avro.schema_, schemas)
-    if written.protobuf is not None:
-        return _protobuf(written.protobuf.schema_, written.protobuf.message, schemas)
-    if written.csv is not None:
-        from anomaly_detector.core.decode.formats.csv import csv_reader
-
-        return csv_reader(written.csv)
-    if written.influx_line is not None:
-        from anomaly_detector.core.decode.formats.influx import read_influx
-
-        return read_influx
-    if written.open_telemetry is not None:
-        from anomaly_detector.core.decode.formats.otlp import read_otlp
-
-        return read_otlp
-    if written.prometheus_remote_write is not None:
-        from anomaly_detector.core.decode.formats.remote_write import read_remote_write
-
-        return read_remote_write
-    return _framed_json if written.json_schema is not None else _json
-
-
-def _avro(schema: str | None, schemas: Schemas) -> Read:
-    from anomaly_detector.core.decode.formats import avro
-
-    if schema is None:
-        return avro.avro_framed(schemas)
-    try:
-        return avro.avro_plain(schema)
-    except avro.SchemaError as error:
-        return _always(Flaw(DeadLetterReason.SCHEMA_UNKNOWN, f"spec.source.format.avro.schema cannot be used: {error}"))
-
-
-def _protobuf(schema: str | None, message: str | None, schemas: Schemas) -> Read:
-    from anomaly_detector.core.decode.formats import protobuf
-
-    if schema is None:
-        return protobuf.protobuf_framed(schemas)
-    try:
-        return protobuf.protobuf_plain(schema, message)
-    except protobuf.SchemaError as error:
-        return _always(Flaw(DeadLetterReason.SCHEMA_UNKNOWN, f"spec.source.format.protobuf.schema cannot be used: {error}"))
-
-
-def _always(flaw: Flaw) -> Read:
-    return lambda _: flaw
-
-
-_decode: Final = msgspec.json.Decoder().decode
-_EMPTY: Final = Flaw(DeadLetterReason.EMPTY, "the message is empty: it has no bytes at all")
-_TOMBSTONE: Final = NotReading.TOMBSTONE
-
-
-def _json(value: bytes) -> list[Document] | Flaw:
-    """A JSON object, for envelopes and registries; JSON without either has a decoder of its own."""
-    if for_care(value):
-        return Flaw(DeadLetterReason.TOO_LARGE, f"the message has more than {MAX_BYTES} bytes, or is nested too deeply")
-    try:
-        found = _decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {str(error).removeprefix('JSON is malformed: ')}")
-    if not isinstance(found, dict):
-        return Flaw(DeadLetterReason.NOT_AN_OBJECT, "the message is no JSON object; a reading is one")
-    return [found]
-
-
-def _framed_json(value: bytes) -> list[Document] | Flaw:
-    found = frame(value)
-    return found if isinstance(found, Flaw) else _json(value[HEADER:])
 
 
 def decoder_of(pipeline: Pipeline, *, exact: bool = False) -> "Decoder | DocumentDecoder":
