@@ -1,4 +1,4 @@
-"""Graphs that nobody should run in a process that has something to lose: some never end, some take memory without end."""
+"""Graphs that nobody should run in a process that has something to lose: some take for ever, some take memory without end."""
 
 from __future__ import annotations
 
@@ -11,31 +11,23 @@ TRIGGER = 1000.0
 """A window whose newest first value is above this one sets the graph off."""
 
 
-def endless_graph(window: Window, features: int) -> bytes:
-    """Counts to 2^62 once it is set off."""
+def slow_graph(window: Window, features: int) -> bytes:
+    """Adds up 2^25 zeros one by one once it is set off: it ends, but nobody waits for that. Graphs without an end are refused."""
     body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["going"], ["going_on"]),
-            helper.make_node("Add", ["sum", "one"], ["sum_on"]),
-        ],
+        [helper.make_node("Add", ["sum", "each"], ["sum_on"])],
         "body",
         [
-            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
-            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
             helper.make_tensor_value_info("sum", TensorProto.FLOAT, []),
+            helper.make_tensor_value_info("each", TensorProto.FLOAT, []),
         ],
-        [
-            helper.make_tensor_value_info("going_on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("sum_on", TensorProto.FLOAT, []),
-        ],
+        [helper.make_tensor_value_info("sum_on", TensorProto.FLOAT, [])],
     )
     nodes = [
-        helper.make_node("Where", ["set_off", "for_ever", "never"], ["turns"]),
-        helper.make_node("Loop", ["turns", "true", "zero"], ["counted"], body=body),
-        helper.make_node("Mul", ["counted", "zero"], ["nothing"]),
+        helper.make_node("Where", ["set_off", "many", "few"], ["shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+        helper.make_node("Scan", ["zero", "zeros"], ["nothing"], body=body, num_scan_inputs=1),
     ]
-    constants = {"for_ever": np.int64(2**62), "never": np.int64(0), "true": np.bool_(True)}
-    return _graph(window, features, nodes, constants)
+    return _graph(window, features, nodes, {"many": np.array([2**25]), "few": np.array([1])})
 
 
 def growing_graph(window: Window, features: int) -> bytes:

@@ -12,7 +12,7 @@ from anomaly_api.assignment import Assignment
 from anomaly_api.evidence import RevisionFailure
 from anomaly_detector.core.entities.draws import place_of
 from tests.scoring.graphs import archive
-from tests.scoring.hostile import TRIGGER, endless_graph
+from tests.scoring.hostile import TRIGGER, slow_graph
 from tests.stream.pods import PIPELINE, Topics, broken, calm, pod, revision, runtime
 
 pytestmark = pytest.mark.integration
@@ -55,7 +55,7 @@ def test_weights_and_a_promotion_in_the_middle_of_episodes_end_none_and_tell_non
 
 def test_a_candidate_that_hangs_ends_alone(topics: Topics, tmp_path: Path) -> None:
     [window] = PIPELINE.windows
-    digest, packed = archive(PIPELINE, {"short": endless_graph(window, len(PIPELINE.features))})
+    digest, packed = archive(PIPELINE, {"short": slow_graph(window, len(PIPELINE.features))})
     (tmp_path / "model.tar").write_bytes(packed)
     candidate = revision(model=digest, threshold=1e6)
     order = Assignment(stable=revision(), candidate=candidate, artifacts={digest: str(tmp_path / "model.tar")})
