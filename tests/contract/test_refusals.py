@@ -14,6 +14,7 @@ from tests.contract.format_refusals import FORMAT_ROWS
 from tests.contract.input_refusals import INPUT_ROWS
 from tests.contract.pod_refusals import ROWS as OTHER_ROWS
 from tests.contract.refusals import Wrong
+from tests.contract.rollout_refusals import ROLLOUT_ROWS
 from tests.contract.schemas import breaches, nodes, placed, schema_of, written
 from tests.contract.training_refusals import TRAINING_ROWS
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.contract.conftest import Admission
 
 pytestmark = pytest.mark.integration
-ROWS = [*OTHER_ROWS, *FEATURE_ROWS, *FEEDBACK_ROWS, *FORMAT_ROWS, *INPUT_ROWS, *TRAINING_ROWS]
+ROWS = [*OTHER_ROWS, *FEATURE_ROWS, *FEEDBACK_ROWS, *FORMAT_ROWS, *INPUT_ROWS, *ROLLOUT_ROWS, *TRAINING_ROWS]
 KINDS = ("AnomalyDetector", "AnomalyModel")
 NEEDS_A_LIFE = {("AnomalyModel", "spec", "spec is immutable: a model version never changes; create another AnomalyModel instead")}
 """Rules about changes, which a single request cannot break; each has a test of its own below."""

@@ -102,7 +102,7 @@ def test_a_list_says_in_columns_how_detectors_are_doing(pumps: Cluster) -> None:
 
 def test_a_wide_list_says_more(pumps: Cluster) -> None:
     header = pumps.kubectl("get", "adet", "--namespace=plant", "-o", "wide").splitlines()[0]
-    assert header.split()[-5:] == ["STATUS", "TOPIC", "THRESHOLD", "LAST-ALERT", "AGE"]
+    assert header.split()[-7:] == ["STATUS", "TOPIC", "THRESHOLD", "TRAINED-FOR", "NEXT-TRAINING", "LAST-ALERT", "AGE"]
 
 
 def test_a_list_of_models_is_a_registry(plant: Cluster) -> None:
