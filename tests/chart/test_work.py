@@ -74,6 +74,7 @@ def _operator(helm: Helm, cluster: Cluster, values: Values, into: Path) -> Itera
         "POD_NAME": "operator",
         "POD_NAMESPACE": SPACE,
         "ANOMALY_HTTP_PORT": str(port),
+        "EVIDENCE_PATIENCE": "0",  # no pod runs here that could tell how much data there is
         "KUBECONFIG": _as_account(cluster, SPACE, RELEASE, into),
     }
     log = into / "operator.log"

@@ -74,7 +74,7 @@ class Union:
 def unions() -> list[Union]:
     """All of AnomalyDetector's spec."""
     found = [(path, node) for path, node in nodes(schema_of("AnomalyDetector")) if path[:1] == ("spec",) and is_union(node)]
-    return [_union(path, node) for path, node in found]
+    return [_union(path, node) for path, node in found if "derived" not in path]  # what is derived needs others of its list
 
 
 def base(*, without: Union | None = None) -> Document:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from anomaly_api.meta import ANNOTATION_ASSIGNMENT, LABEL_DETECTOR, LABEL_TRAINING
+from tests.contract.documents import trained_model
 from tests.operator.running import Document, Plant, eventually
 from tests.plan.world import calibration
 
@@ -110,7 +111,7 @@ def add_model(plant: Plant, name: str, content: bytes, digest: str | None = None
         "artifact": {"configMapRef": {"name": name}},
         "interface": {"features": ["temperature", "pressure"], "windows": [{"name": "short", "size": 12}]},
         "calibration": [calibration()],
-        "imported": {"origin": "a test"},
+        "trained": trained_model()["spec"]["trained"],
     }
     plant.apply(artifact, {"apiVersion": "anomaly-operator.dev/v1alpha1", "kind": "AnomalyModel", "metadata": meta, "spec": spec})
     return digest

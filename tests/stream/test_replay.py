@@ -101,7 +101,7 @@ def test_corrected_dead_letters_are_put_back_once_however_often_it_is_asked(topi
 
 
 def test_a_line_that_is_none_is_named_and_the_others_are_put_back(topics: Topics, tmp_path: Path) -> None:
-    topics.send(b"{}", None)
+    topics.send(b'{"at": 1, "temperature": 1, "pressure": 1}', None)
     topics.producer.flush(30)
     with pod(tmp_path / "pod", runtime(topics), Assignment(stable=revision())) as running:
         topics.received(topics.dead_letters, 1)
