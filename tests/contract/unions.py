@@ -26,8 +26,9 @@ _BESIDES: Final[Document] = {"source": {"kafka": {"sasl": {"mechanism": "OAuthBe
 """Without it the schema's rules across fields refuse a union."""
 _VALUES: Final = {"bounds": {"features": [{"name": "temperature", "max": 90}]}}
 """Members whose smallest value is not what `smallest` finds, because of rules across fields."""
-_NEVER_ABSENT: Final = {"spec.source.kafka.sasl.oauth"}
-"""Unions that a rule asks for, given `_BESIDES`."""
+_NEVER_ABSENT: Final = {"spec.source.kafka.sasl.oauth", "spec.source.format.avro", "spec.source.format.protobuf"}
+"""Unions that a rule asks for, given `_BESIDES`; and those without which what holds them would be an empty object, of which
+server-side apply makes null."""
 
 
 @dataclass(frozen=True)
