@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
 from anomaly_api.assignment import Runtime
 from anomaly_detector.adapters.kafka import clients
+from anomaly_detector.adapters.kafka.consume import topic_reader
+from anomaly_detector.adapters.kafka.consume.topic_reader import TopicError
 from anomaly_detector.adapters.kafka.produce.writer import produce
 from anomaly_detector.core.columns import Header
 from anomaly_detector.core.decode import dead_letter_lines
@@ -22,7 +24,6 @@ from anomaly_detector.core.state.records import Record
 
 _NAME: Final = "replay"
 _SECONDS: Final = 15.0
-_AT_ONCE: Final = 500
 
 
 class LettersError(Exception):
@@ -50,25 +51,13 @@ def read(runtime: Runtime, since_ms: int | None = None) -> Iterator[Line]:
     Those of one partition in their order. `since_ms`: those that were written later. Raises LettersError.
     """
     consumer = Consumer(clients.recovery(runtime, _NAME))  # it names the group that it may read, and does not join it
-    topic = runtime.dead_letter_topic
     try:
-        places = _places(consumer, topic, since_ms)
-        consumer.assign(places)
-        unread = {place.partition for place in places}
-        while unread:
-            first = consumer.poll(_SECONDS)
-            if first is None:
-                raise LettersError(f"nothing came from topic {topic} within {_SECONDS:.0f} s, not even its end: try again")
-            for message in (first, *consumer.consume(_AT_ONCE, 0)):
-                error = message.error()
-                if error is None:
-                    found = _line(message)
-                    if found is not None and found.origin.topic == runtime.kafka.topic:
-                        yield found
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    unread.discard(message.partition())
-                else:
-                    raise KafkaException(error)
+        for message in topic_reader.messages(consumer, runtime.dead_letter_topic, since_ms):
+            found = _line(message) if message is not None else None
+            if found is not None and found.origin.topic == runtime.kafka.topic:
+                yield found
+    except TopicError as silent:
+        raise LettersError(str(silent)) from silent
     except KafkaException as failure:
         raise _explained(failure, runtime) from failure
     finally:
@@ -115,19 +104,6 @@ class Replay:
             timestamp_ms=correction.timestamp_ms,
         )
         produce(self._producer, Record(runtime.dead_letter_topic, None, None, put_back(source), correction.letter))
-
-
-def _places(consumer: Consumer, topic: str, since_ms: int | None) -> list[TopicPartition]:
-    found = consumer.list_topics(topic, timeout=_SECONDS).topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    if since_ms is None:
-        return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in found.partitions]
-    asked = [TopicPartition(topic, number, since_ms) for number in found.partitions]
-    return [
-        TopicPartition(topic, each.partition, each.offset if each.offset >= 0 else OFFSET_END)
-        for each in consumer.offsets_for_times(asked, timeout=_SECONDS)
-    ]
 
 
 def _line(message: Message) -> Line | None:

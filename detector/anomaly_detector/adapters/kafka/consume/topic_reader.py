@@ -27,27 +27,34 @@ def read(
     """
     consumer = Consumer(clients.feedback(runtime, "kubectl"))
     try:
-        places = _places(consumer, topic, since_ms)
-        consumer.assign(places)
-        unread = {place.partition for place in places}
-        while unread:
-            found = consumer.consume(_AT_ONCE, _SECONDS)
-            if not found:
-                raise TopicError(f"nothing came from topic {topic} within {_SECONDS:.0f} s, not even its end: try again")
-            for message in found:
-                if _over(message, until_ms):
-                    unread.discard(message.partition() or 0)
-                elif (message.partition() or 0) in unread or follow:
-                    yield message
-        yield None
-        while follow:
-            for message in consumer.consume(_AT_ONCE, 0.5):
-                if not _over(message, None):
-                    yield message
+        yield from messages(consumer, topic, since_ms, until_ms, follow=follow)
     except KafkaException as failure:
         raise _explained(failure, runtime, topic) from failure
     finally:
         consumer.close()
+
+
+def messages(
+    consumer: Consumer, topic: str, since_ms: int | None, until_ms: int | None = None, *, follow: bool = False
+) -> Iterator[Message | None]:
+    """What `read` gives, by a consumer of the caller's. Raises TopicError where nothing comes, and KafkaException."""
+    places = _places(consumer, topic, since_ms)
+    consumer.assign(places)
+    unread = {place.partition for place in places}
+    while unread:
+        first = consumer.poll(_SECONDS)
+        if first is None:
+            raise TopicError(f"nothing came from topic {topic} within {_SECONDS:.0f} s, not even its end: try again")
+        for message in (first, *consumer.consume(_AT_ONCE, 0)):
+            if _over(message, until_ms):
+                unread.discard(message.partition() or 0)
+            elif (message.partition() or 0) in unread or follow:
+                yield message
+    yield None
+    while follow:
+        for message in consumer.consume(_AT_ONCE, 0.5):
+            if not _over(message, None):
+                yield message
 
 
 def _over(message: Message, until_ms: int | None) -> bool:
