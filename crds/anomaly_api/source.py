@@ -225,6 +225,11 @@ class Pipeline(Contract):
         return any(feature.derived is not None or feature.kind is FeatureKind.COUNTER for feature in self.features)
 
     @property
+    def is_json(self) -> bool:
+        """Whether a message is a JSON object, with nothing around it."""
+        return self.envelope is None and (self.format is None or self.format.is_json)
+
+    @property
     def learned(self) -> dict[str, Any]:
         """What a model depends on, without defaults: all of it but how readings are written and waited for."""
         document = self.essentials()

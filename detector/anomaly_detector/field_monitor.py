@@ -33,8 +33,7 @@ class FieldMonitor:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._explainer = Explainer(pipeline.model_copy(update={"features": pipeline.read}))
-        plain = pipeline.envelope is None and (pipeline.format is None or pipeline.format.is_json)
-        self._documents = None if plain else documents_of(pipeline)
+        self._documents = None if pipeline.is_json else documents_of(pipeline)
         self._paths = {feature.name: feature.path for feature in pipeline.read}
         self._parts = pipeline.merge is not None
         """Whether a message has some of the features only."""

@@ -98,8 +98,7 @@ class Facts:
 
     def _documents(self) -> Iterator[Mapping[str, Any]]:
         """What is in the messages, as their format has it."""
-        written = self._pipeline.format
-        if self._pipeline.envelope is None and (written is None or written.is_json):
+        if self._pipeline.is_json:
             yield from filter(None, documents_of(self._sample))
             return
         read = of_format(self._pipeline)

@@ -13,6 +13,7 @@ import msgspec
 from anomaly_api.alert import DeadLetterReason, NotReading
 from anomaly_api.source import Pipeline
 from anomaly_detector.core.decode.flaw import Flaw
+from anomaly_detector.core.decode.formats.schemas import HEADER
 from anomaly_detector.core.decode.kinds import KINDS, kind_of
 from anomaly_detector.core.decode.numbers import no_number
 from anomaly_detector.core.decode.paths import path
@@ -23,8 +24,6 @@ _BROKEN: Final = ("JSON is malformed", "Input data was truncated")
 _SAID: Final = re.compile(r"Expected `[^`]*`, got `(?P<kind>\w+)`(?: - at `\$\.(?P<path>[^`]*)`)?")
 _MOST_KNOWN: Final = 1_000
 _BOM: Final = b"\xef\xbb\xbf"
-_FRAME: Final = 5
-"""Bytes before a message of a producer with a schema registry: a zero, and the schema's id."""
 _CONSTANTS: Final = re.compile(rb"nan|inf|none|undefined|n/a", re.IGNORECASE)
 _LOOSE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[-+]?\b(?:nan|infinity|inf|none|undefined|n/a)\b', re.IGNORECASE | re.DOTALL)
 """A text, or a word that some producers write in the place of a number."""
@@ -87,7 +86,7 @@ class Explainer:
     def document(self, value: bytes, *, broken: bool = False) -> dict[str, Any] | Flaw:
         """The object in a message."""
         if not value:
-            return _EMPTY
+            return EMPTY
         if len(value) > MAX_BYTES:
             text = f"the message has {len(value)} bytes; a reading may have {MAX_BYTES}"
             return Flaw(DeadLetterReason.TOO_LARGE, text)
@@ -111,7 +110,7 @@ class Explainer:
 
 
 _TOMBSTONE: Final = Skip(NotReading.TOMBSTONE)
-_EMPTY: Final = Flaw(DeadLetterReason.EMPTY, "the message is empty: it has no bytes at all")
+EMPTY: Final = Flaw(DeadLetterReason.EMPTY, "the message is empty: it has no bytes at all")
 _TOO_DEEP: Final = Flaw(DeadLetterReason.NOT_JSON, f"the message is nested too deeply to be read (more than {MAX_DEPTH} levels)")
 
 
@@ -121,8 +120,8 @@ def _no_object(kind: str) -> Flaw:
 
 def _malformed(said: str, value: bytes) -> Flaw | None:
     """Of a message that no decoder can read; None where a lenient one may."""
-    if len(value) > _FRAME and not value[0]:
-        schema = int.from_bytes(value[1:_FRAME], "big")
+    if len(value) > HEADER and not value[0]:
+        schema = int.from_bytes(value[1:HEADER], "big")
         text = f"the message is not plain JSON: it begins with the frame of a schema registry (a zero, then schema id {schema})"
         return Flaw(DeadLetterReason.NOT_JSON, text)
     if b"\\u" in value or value.startswith(_BOM) or _CONSTANTS.search(value):

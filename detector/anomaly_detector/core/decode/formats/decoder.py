@@ -16,13 +16,15 @@ from typing import Any, Final
 import numpy as np
 
 from anomaly_api.alert import DeadLetterReason, NotReading
-from anomaly_api.source import Feature, Pipeline, TimeFormat
+from anomaly_api.source import Pipeline, TimeFormat
 from anomaly_detector.core.columns import Batch, Float64, Int64, Mask, Numbers, merged, select, whole_numbers
+from anomaly_detector.core.decode.exact import EMPTY
 from anomaly_detector.core.decode.flaw import Flaw
 from anomaly_detector.core.decode.formats.port import Document
 from anomaly_detector.core.decode.formats.readers import documents_of
 from anomaly_detector.core.decode.formats.schemas import SHARED, Schemas
 from anomaly_detector.core.decode.json import Decoded, Decoder, Reject
+from anomaly_detector.core.decode.layout import is_written
 from anomaly_detector.core.decode.names import MAX_ENTITY, Names, key_reader
 from anomaly_detector.core.decode.numbers import narrowed
 from anomaly_detector.core.decode.paths import MISSING, Path, path
@@ -41,7 +43,6 @@ _UNITS: Final = {
 }
 """Microseconds in each."""
 
-_EMPTY: Final = Flaw(DeadLetterReason.EMPTY, "the message is empty: it has no bytes at all")
 _TOMBSTONE: Final = NotReading.TOMBSTONE
 
 
@@ -53,7 +54,9 @@ class DocumentDecoder:
         self._read = documents_of(pipeline, schemas)
         self._kind = np.float64 if exact else np.float32
         self._reader = ReadingReader(pipeline)
-        self._plain = not (pipeline.filter or pipeline.pairs or any(map(_special, pipeline.features)))
+        self._plain = not (
+            pipeline.filter or pipeline.pairs or any(is_written(each) or each.missing_values for each in pipeline.features)
+        )
         """Whether nothing but plain numbers is asked for."""
         paths = [path(feature.path) for feature in pipeline.features]
         self._lookups = [each.lookup for each in paths]
@@ -101,7 +104,7 @@ class DocumentDecoder:
 
     def _documents(self, value: bytes) -> list[Document] | Flaw:
         if not value:
-            return _EMPTY
+            return EMPTY
         if len(value) > _MOST_BYTES:
             return Flaw(DeadLetterReason.TOO_LARGE, f"the message has {len(value)} bytes; it may have {_MOST_BYTES}")
         return self._read(value)
@@ -251,14 +254,8 @@ def _quick(where: Path) -> Callable[[Document], Any]:
     return lambda document: document.get(name, MISSING)
 
 
-def _special(feature: Feature) -> bool:
-    """Whether a value may be more than a plain number."""
-    return bool(feature.text is not None or feature.values or feature.missing_values)
-
-
 def decoder_of(pipeline: Pipeline, *, exact: bool = False) -> "Decoder | DocumentDecoder":
     """Returns the decoder for the pipeline's format. `exact`: whether values are float64, for something is computed from them."""
-    written = pipeline.format
-    if pipeline.envelope is None and (written is None or written.is_json):
+    if pipeline.is_json:
         return Decoder(pipeline, exact=exact)
     return DocumentDecoder(pipeline, exact=exact)

@@ -1,21 +1,17 @@
 """The reader of each format, and of what is inside of envelopes, chosen by the spec. A pod imports what it reads."""
 
-from typing import Final
-
-import msgspec
-
 from anomaly_api.alert import DeadLetterReason
 from anomaly_api.formats import Format
 from anomaly_api.source import Pipeline
+from anomaly_detector.core.decode.exact import Explainer
 from anomaly_detector.core.decode.flaw import Flaw
 from anomaly_detector.core.decode.formats.port import Document, Read
 from anomaly_detector.core.decode.formats.schemas import HEADER, SHARED, Schemas, frame
-from anomaly_detector.core.decode.sizes import MAX_BYTES, for_care
 
 
 def documents_of(pipeline: Pipeline, schemas: Schemas = SHARED) -> Read:
     """Returns the reader of a message's documents: that of its format, within its envelope."""
-    read = _format(pipeline.format or Format(), schemas)
+    read = _format(pipeline, schemas)
     if pipeline.envelope is None:
         return read
     from anomaly_detector.core.decode.formats.envelopes import opened  # here and below: a pod imports what it reads
@@ -23,7 +19,8 @@ def documents_of(pipeline: Pipeline, schemas: Schemas = SHARED) -> Read:
     return opened(pipeline.envelope, read)
 
 
-def _format(written: Format, schemas: Schemas) -> Read:
+def _format(pipeline: Pipeline, schemas: Schemas) -> Read:
+    written = pipeline.format or Format()
     if written.avro is not None:
         return _avro(written.avro.schema_, schemas)
     if written.protobuf is not None:
@@ -44,7 +41,8 @@ def _format(written: Format, schemas: Schemas) -> Read:
         from anomaly_detector.core.decode.formats.remote_write import read_remote_write
 
         return read_remote_write
-    return _framed_json if written.json_schema is not None else _json
+    as_json = _json_reader(pipeline)
+    return as_json if written.json_schema is None else _framed(as_json)
 
 
 def _avro(schema: str | None, schemas: Schemas) -> Read:
@@ -73,22 +71,22 @@ def _always(flaw: Flaw) -> Read:
     return lambda _: flaw
 
 
-_decode: Final = msgspec.json.Decoder().decode
+def _json_reader(pipeline: Pipeline) -> Read:
+    """Reads JSON as messages are read that have nothing around them."""
+    parse = Explainer(pipeline).document
+
+    def read(value: bytes) -> list[Document] | Flaw:
+        found = parse(value)
+        return found if isinstance(found, Flaw) else [found]
+
+    return read
 
 
-def _json(value: bytes) -> list[Document] | Flaw:
-    """A JSON object, for envelopes and registries; JSON without either has a decoder of its own."""
-    if for_care(value):
-        return Flaw(DeadLetterReason.TOO_LARGE, f"the message has more than {MAX_BYTES} bytes, or is nested too deeply")
-    try:
-        found = _decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return Flaw(DeadLetterReason.NOT_JSON, f"the message is not JSON: {str(error).removeprefix('JSON is malformed: ')}")
-    if not isinstance(found, dict):
-        return Flaw(DeadLetterReason.NOT_AN_OBJECT, "the message is no JSON object; a reading is one")
-    return [found]
+def _framed(read: Read) -> Read:
+    """Reads what is behind Confluent's framing."""
 
+    def behind(value: bytes) -> list[Document] | Flaw:
+        found = frame(value)
+        return found if isinstance(found, Flaw) else read(value[HEADER:])
 
-def _framed_json(value: bytes) -> list[Document] | Flaw:
-    found = frame(value)
-    return found if isinstance(found, Flaw) else _json(value[HEADER:])
+    return behind
