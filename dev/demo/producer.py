@@ -13,7 +13,7 @@ from confluent_kafka import Producer as KafkaProducer
 from dev.demo.recording import Recording
 from dev.demo.scenario import Judged, Scenario
 
-_SETTINGS = {"linger.ms": 2, "enable.idempotence": True, "queue.buffering.max.messages": 500_000, "compression.type": "none"}
+SETTINGS = {"linger.ms": 2, "enable.idempotence": True, "queue.buffering.max.messages": 500_000, "compression.type": "none"}
 _FLUSH_SECONDS = 60.0
 
 
@@ -36,7 +36,7 @@ class Producer:
     """One run of a scenario. `judged` is known from `begin_judged` on; `written` says when each tick's readings were written."""
 
     def __init__(self, bootstrap: str, scenario: Scenario) -> None:
-        self._kafka = KafkaProducer({"bootstrap.servers": bootstrap, **_SETTINGS})
+        self._kafka = KafkaProducer({"bootstrap.servers": bootstrap, **SETTINGS})
         self._scenario = scenario
         self._tick = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=64)
@@ -128,12 +128,17 @@ class Producer:
             self._recent.append((time.monotonic(), len(recording.entities)))
 
     def _write(self, recording: Recording, tick: int) -> None:
-        for key, value in recording.messages(tick):
-            while True:
-                try:
-                    self._kafka.produce(self._scenario.topic, value, key)
-                    break
-                except BufferError:
-                    self._kafka.poll(0.1)
-        self._kafka.poll(0)
+        write_tick(self._kafka, self._scenario.topic, recording, tick)
         self._tick = tick + 1
+
+
+def write_tick(kafka: KafkaProducer, topic: str, recording: Recording, tick: int) -> None:
+    """Hands over the readings of a tick; waits while the producer's queue is full."""
+    for key, value in recording.messages(tick):
+        while True:
+            try:
+                kafka.produce(topic, value, key)
+                break
+            except BufferError:
+                kafka.poll(0.1)
+    kafka.poll(0)

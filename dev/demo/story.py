@@ -14,6 +14,7 @@ from dev.demo.scenario import Scenario
 from dev.demo.screen import Screen
 from dev.demo.topics import AlertReader
 from dev.demo.watching import Seen, Watcher, as_document
+from dev.environment.cluster import Cluster
 from dev.environment.prerequisites import Surroundings
 from dev.progress import telling
 from dev.up import OPERATOR_NAMESPACE
@@ -62,10 +63,7 @@ class Story:
     def _clear_away(self) -> None:
         """Returns what an earlier run left."""
         cluster = self._around.cluster
-        labels = "pod-security.kubernetes.io/enforce=restricted"
-        if cluster.run("get", "namespace", NAMESPACE).returncode != 0:
-            cluster.kubectl("create", "namespace", NAMESPACE)
-            cluster.kubectl("label", "namespace", NAMESPACE, labels)
+        need_namespace(cluster)
         detector = ("--namespace", NAMESPACE, "--ignore-not-found", "--cascade=foreground", "--timeout=60s")
         with telling(self._screen.tell, "clearing away what an earlier run left"):
             cluster.kubectl("delete", "anomalydetector", self._scenario.name, *detector)
@@ -150,6 +148,13 @@ class Story:
             self._scenario.recording.step,
             self._scenario.judged_rate,
         )
+
+
+def need_namespace(cluster: Cluster) -> None:
+    """Makes the demos' namespace, at the restricted level, if it is not there."""
+    if cluster.run("get", "namespace", NAMESPACE).returncode != 0:
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
 
 
 def next_steps(scenario: Scenario) -> str:

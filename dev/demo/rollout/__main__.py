@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from dev.demo import topics
 from dev.demo.rollout.acts import ACTS, Stage
-from dev.demo.rollout.detector import NAME, NAMESPACE, Detector, RolloutDemoFailed
+from dev.demo.rollout.detector import NAME, Detector, RolloutDemoFailed
 from dev.demo.rollout.stream import TOPIC, Stream
 from dev.demo.scenario import ROOT
+from dev.demo.story import NAMESPACE, need_namespace
 from dev.demo.topics import AlertReader
 from dev.environment.prerequisites import Surroundings
 from dev.progress import plain, telling
@@ -58,9 +59,7 @@ def play(around: Surroundings, acts: tuple[str, ...], *, shown: bool = False) ->
 
 
 def _clear_away(around: Surroundings, detector: Detector) -> None:
-    if around.cluster.run("get", "namespace", NAMESPACE).returncode != 0:
-        around.cluster.kubectl("create", "namespace", NAMESPACE)
-        around.cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    need_namespace(around.cluster)
     with telling(plain, "clearing away what an earlier run left"):
         detector.delete()
     with telling(plain, "making the topics"):

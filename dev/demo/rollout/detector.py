@@ -15,10 +15,10 @@ import yaml
 
 from anomaly_api.status import DetectorStatus
 from dev.demo.rollout.stream import TOPIC
+from dev.demo.story import NAMESPACE
 from dev.environment.prerequisites import Surroundings
 
 NAME: Final = "rollout-pumps"
-NAMESPACE: Final = "demo"
 _EXAMPLE: Final = Path(__file__).resolve().parents[3] / "examples" / "pumps.yaml"
 _LOOK_SECONDS: Final = 1.0
 _ROLLOUT: Final = {

@@ -10,6 +10,7 @@ from typing import Final
 from confluent_kafka import Producer
 
 from dev.demo import pumps
+from dev.demo.producer import SETTINGS, write_tick
 from dev.demo.recording import Recording
 
 TOPIC: Final = "rollout-readings"
@@ -19,7 +20,6 @@ _RATE: Final = 15.0
 """Ticks a second: 300 readings."""
 _LIVE: Final = 60_000
 """Ticks that there are: more than an hour."""
-_SETTINGS: Final = {"linger.ms": 2, "enable.idempotence": True, "queue.buffering.max.messages": 500_000}
 _FLOW: Final = 3
 _SPEED: Final = 5
 
@@ -28,7 +28,7 @@ class Stream:
     """Writes readings in a thread of its own. `broken` and `held` may be set at any time."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._producer = Producer({"bootstrap.servers": bootstrap, **_SETTINGS})
+        self._producer = Producer({"bootstrap.servers": bootstrap, **SETTINGS})
         ticks = HISTORY + _LIVE
         self._whole = pumps.record(PUMPS, ticks, time.time() - ticks * pumps.STEP, 7)
         self._broken = _broken(self._whole)
@@ -39,7 +39,7 @@ class Stream:
 
     def __enter__(self) -> Stream:
         for tick in range(HISTORY):
-            self._write(self._whole, tick)
+            write_tick(self._producer, TOPIC, self._whole, tick)
         if self._producer.flush(60.0):
             raise RuntimeError("Kafka did not take the history within a minute: is the broker up (`make up`)?")
         self._thread.start()
@@ -56,24 +56,12 @@ class Stream:
                 return
             while self.held and not self._stop.wait(0.1):
                 pass
-            self._write(self._broken if self.broken else self._whole, tick)
-
-    def _write(self, recording: Recording, tick: int) -> None:
-        for key, value in recording.messages(tick):
-            while True:
-                try:
-                    self._producer.produce(TOPIC, value, key)
-                    break
-                except BufferError:
-                    self._producer.poll(0.1)
-        self._producer.poll(0)
+            write_tick(self._producer, TOPIC, self._broken if self.broken else self._whole, tick)
 
 
 def _broken(whole: Recording) -> Recording:
     """The same pumps with half the flow at a third more speed: no fault of one sensor, but another machine."""
-    import dataclasses
-
     values = whole.values.copy()
     values[..., _FLOW] *= 0.5
     values[..., _SPEED] *= 1.3
-    return dataclasses.replace(whole, values=values)
+    return whole.changed(values)
