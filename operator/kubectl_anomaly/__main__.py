@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kubectl_anomaly.exits import Exit, PluginError
 from kubectl_anomaly.kubectl import connect
-from kubectl_anomaly.printing import FORMATS
+from kubectl_anomaly.options import OF_KUBECTL, shared
 
 COMMANDS: Final = {
     "list": ("list_detectors", "detectors, a line each"),
@@ -28,8 +28,6 @@ COMMANDS: Final = {
     "lint": ("lint", "check a spec without a cluster"),
     "completion": ("completion", "completion for a shell"),
 }
-_OPTIONS: Final = ("context", "kubeconfig", "as", "as-group", "request-timeout", "cluster", "user")
-"""Handed on to kubectl as they are."""
 
 
 def command_module(command: str) -> Any:
@@ -37,22 +35,11 @@ def command_module(command: str) -> Any:
     return importlib.import_module(f"kubectl_anomaly.commands.{COMMANDS[command][0]}")
 
 
-def _shared(default: Any) -> argparse.ArgumentParser:
-    """Options that stand before or after the command; after it they are not set again where they are not given."""
-    shared = argparse.ArgumentParser(add_help=False, argument_default=default)
-    of_kubectl = shared.add_argument_group("of kubectl")
-    of_kubectl.add_argument("-n", "--namespace", help="the namespace (default: that of kubectl's context)")
-    for name in _OPTIONS:
-        of_kubectl.add_argument(f"--{name}", metavar="X", help="as kubectl has it")
-    of_kubectl.add_argument("-o", "--output", choices=FORMATS, help="for programs")
-    return shared
-
-
 def parser(chosen: str) -> argparse.ArgumentParser:
     """The whole of it, with the arguments of the chosen command alone."""
-    whole = argparse.ArgumentParser(prog="kubectl anomaly", description=__doc__, parents=[_shared(None)])
+    whole = argparse.ArgumentParser(prog="kubectl anomaly", description=__doc__, parents=[shared(None)])
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    after = _shared(argparse.SUPPRESS)
+    after = shared(argparse.SUPPRESS)
     for name, (_, what) in COMMANDS.items():
         command = commands.add_parser(name, help=what, description=what, parents=[after])
         if name == chosen:
@@ -64,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status; docs/kubectl.md lists them."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     asked = parser(next((each for each in given if each in COMMANDS), "")).parse_args(given)
-    options = [f"--{name}={value}" for name in _OPTIONS if (value := getattr(asked, name.replace("-", "_"), None))]
+    options = [f"--{name}={value}" for name in OF_KUBECTL if (value := getattr(asked, name.replace("-", "_"), None))]
     try:
         return int(command_module(asked.command).run(asked, connect(options, asked.namespace)))
     except PluginError as failure:

@@ -11,6 +11,7 @@ from anomaly_api.meta import API_VERSION, CARD_FILE
 from kubectl_anomaly.detector_view import Document, at, condition, number
 from kubectl_anomaly.exits import Exit, PluginError
 from kubectl_anomaly.kubectl import MODELS, Kubectl
+from kubectl_anomaly.options import shared
 from kubectl_anomaly.printing import age, documents, name_of, structured, table
 
 _HEAD = ("NAME", "KIND", "DETECTOR", "GATE", "VERIFIED", "READINGS", "SIZE", "USED-BY", "AGE")
@@ -19,12 +20,13 @@ _HEAD = ("NAME", "KIND", "DETECTOR", "GATE", "VERIFIED", "READINGS", "SIZE", "US
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own."""
     what = parser.add_subparsers(dest="what", required=True, metavar="list|show|report")
-    listing = what.add_parser("list", help="models, a line each")
+    after = shared(argparse.SUPPRESS)
+    listing = what.add_parser("list", help="models, a line each", parents=[after])
     listing.add_argument("detector", metavar="DETECTOR", nargs="?", help="only those that were trained for it, or that it uses")
     listing.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
-    show = what.add_parser("show", help="one model, in words")
+    show = what.add_parser("show", help="one model, in words", parents=[after])
     show.add_argument("model", metavar="MODEL", help="the model, or a detector: then the one that decides")
-    report = what.add_parser("report", help="fetch its card: a page with pictures")
+    report = what.add_parser("report", help="fetch its card: a page with pictures", parents=[after])
     report.add_argument("model", metavar="MODEL", help="the model, or a detector: then the one that decides")
     report.add_argument("-f", "--file", type=Path, metavar="FILE", help="where to write it (default: MODEL.html)")
     report.add_argument("--open", action="store_true", help="show it in a browser")
